@@ -1,0 +1,55 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is built under the same rules: Swift 6 concurrency, every unsafe use spelled out, every
+/// import explicit about its visibility.
+let rules: [SwiftSetting] = [
+    .swiftLanguageMode(.v6), .strictMemorySafety(),
+    .enableUpcomingFeature("MemberImportVisibility"), .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+let testRules: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny")]
+
+let package = Package(
+    name: "culvert",
+    products: [.executable(name: "culvert", targets: ["culvert"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        .target(name: "CLinux", linkerSettings: [.linkedLibrary("uring")]),
+        .systemLibrary(name: "CLibSSH2", pkgConfig: "libssh2", providers: [.apt(["libssh2-1-dev"])]),
+
+        .target(name: "CulvertIO", dependencies: ["CLinux"], swiftSettings: rules),
+        .target(name: "CulvertSSH", swiftSettings: rules),
+        .target(name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertSSH"], swiftSettings: rules),
+        .target(
+            name: "CulvertIdentity",
+            dependencies: ["CulvertSSH", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: rules),
+        .target(
+            name: "CulvertConfig",
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: rules),
+        .target(
+            name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertSSH", "CulvertLibSSH2"], swiftSettings: rules),
+        .executableTarget(
+            name: "culvert",
+            dependencies: [
+                "CulvertConfig", "CulvertIdentity", "CulvertRelay", .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: rules),
+
+        .target(
+            name: "Simulation", dependencies: ["CulvertIO"], path: "Tests/Simulation", swiftSettings: testRules),
+        .testTarget(
+            name: "CulvertIOTests", dependencies: ["CulvertIO", "CLinux", "Simulation"], swiftSettings: testRules),
+        .testTarget(name: "CulvertSSHTests", dependencies: ["CulvertSSH"], swiftSettings: testRules),
+        .testTarget(name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2"], swiftSettings: testRules),
+        .testTarget(name: "CulvertIdentityTests", dependencies: ["CulvertIdentity"], swiftSettings: testRules),
+        .testTarget(name: "CulvertConfigTests", dependencies: ["CulvertConfig"], swiftSettings: testRules),
+        .testTarget(
+            name: "CulvertRelayTests", dependencies: ["CulvertRelay", "Simulation"], swiftSettings: testRules),
+        .testTarget(name: "InteropTests", dependencies: [], swiftSettings: testRules),
+        .testTarget(name: "TidyTests", dependencies: [], swiftSettings: testRules),
+    ]
+)

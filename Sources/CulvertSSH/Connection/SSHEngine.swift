@@ -1,0 +1,160 @@
+/// What speaks SSH on a link: bytes in, events and bytes out. It holds no socket, no clock and no thread; who drives
+/// it (the relay, a test) owns those. A value: moved to one worker, it stays there.
+///
+/// One turn of the driver, when bytes have come:
+/// ```
+/// engine.receive(bytes)                       // lends the bytes, contiguous and writable: packets open in place
+/// while let event = try engine.nextEvent() { … }   // a payload is valid until the next call of nextEvent
+/// ring.release(engine.takeConsumed())         // what is left is part of a packet; show it again, longer, next time
+/// ```
+/// then pull payload (`reserve`, read into the slots, `commit`) and send `output` until it is empty.
+///
+/// No call waits. Control messages (credit, EOF, CLOSE, answers) appear in `output` in the order in which they were
+/// made, sealed, and never overtake data that was committed before.
+public protocol SSHEngine: ~Copyable {
+    // MARK: Bytes
+
+    /// Lends what has been received and not yet consumed. The range stays valid, and unchanged by the caller, until
+    /// `takeConsumed`. An engine may write in it (opening in place).
+    mutating func receive(_ bytes: UnsafeMutableRawBufferPointer)
+
+    /// The next thing that happened, or nil when more bytes are needed. After a throw the link is dead: `output` may
+    /// hold a last SSH_MSG_DISCONNECT, nothing else may be called.
+    mutating func nextEvent() throws(SSHError) -> EngineEvent?
+
+    /// How many of the lent bytes are used up; ends the loan.
+    mutating func takeConsumed() -> Int
+
+    /// Sealed bytes that wait to be sent, contiguous, in order. Valid until the next mutating call.
+    var output: UnsafeRawBufferPointer { mutating get }
+
+    /// The first `count` bytes of `output` are with the kernel.
+    mutating func outputSent(_ count: Int)
+
+    // MARK: Login
+
+    /// Takes the login one step further (version, key exchange, host key, user authentication). May block in the
+    /// authority (prompts, agent), so it is called on a login thread. `.needsBytes`: send `output`, receive, call
+    /// again. Throws when the login has failed.
+    mutating func advanceLogin(_ authority: some LoginAuthority) throws(SSHError) -> LoginProgress
+
+    /// One line for a person: engine and negotiated algorithms. Meaningful once the keys are exchanged.
+    var summary: String { mutating get }
+
+    // MARK: Channels
+
+    /// Asks for a channel; answered by `.opened` or `.openRefused`.
+    mutating func open(_ request: ChannelOpenRequest) throws(SSHError) -> ChannelNumber
+
+    /// What the peer asked for, after `.openRequested`. Answer with `accept` or `refuse`, at any later time.
+    mutating func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest
+    mutating func accept(_ channel: ChannelNumber)
+    mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString)
+
+    /// The peer's words after `.openRefused`, once.
+    mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText
+
+    /// Bytes of payload that could be sealed and sent on this channel now: 0 while its window is used up, while keys
+    /// are exchanged, while the output has no room, after `finish` or `close`.
+    mutating func sendable(_ channel: ChannelNumber) -> Int
+
+    /// Slots for at most `maximum` bytes of payload, to be filled in order; the sum of their lengths is at most
+    /// `sendable`. Empty when nothing may be sent. Must be followed by `commit` before any other call.
+    mutating func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots
+
+    /// The first `count` bytes of the reserved slots are filled: frame and seal them where they lie. 0 gives them back.
+    mutating func commit(_ channel: ChannelNumber, count: Int) throws(SSHError)
+
+    /// The socket took `count` bytes of this channel's payload: they may be granted to the peer again.
+    mutating func credit(_ channel: ChannelNumber, count: Int)
+
+    /// SSH_MSG_CHANNEL_EOF (RFC 4254 §5.3): this end sends no more payload.
+    mutating func finish(_ channel: ChannelNumber)
+
+    /// SSH_MSG_CHANNEL_CLOSE (RFC 4254 §5.3). No event names this channel afterwards; the engine reuses the number
+    /// when the peer's CLOSE has come too.
+    mutating func close(_ channel: ChannelNumber)
+
+    // MARK: Requests of the connection
+
+    /// Asks the peer to listen; answered by `.forwardAnswered`.
+    mutating func requestForward(_ request: ForwardRequest) throws(SSHError) -> ForwardNumber
+    mutating func cancelForward(_ forward: ForwardNumber)
+
+    /// Sends something that the peer must answer (keepalive@openssh.com). Any byte received counts as the answer.
+    mutating func probe()
+
+    /// The last word: SSH_MSG_DISCONNECT with reason 11, by application (RFC 4253 §11.1).
+    mutating func disconnect()
+
+    /// Bytes that the engine holds in memory for channels whose reader is slow; 0 for an engine that holds none.
+    mutating func heldBytes() -> Int
+}
+
+/// How far a login has come.
+public enum LoginProgress: Sendable {
+    case needsBytes
+    case loggedIn
+}
+
+/// What happened on a link. Small and trivial: texts are fetched by a call of their own.
+public enum EngineEvent: BitwiseCopyable, Sendable {
+    /// Payload of SSH_MSG_CHANNEL_DATA, opened, at its place in the lent bytes or in the engine. Valid until the next
+    /// call of `nextEvent`.
+    case payload(ChannelNumber, Payload)
+    /// SSH_MSG_CHANNEL_OPEN_CONFIRMATION for a channel of ours.
+    case opened(ChannelNumber)
+    /// SSH_MSG_CHANNEL_OPEN_FAILURE for a channel of ours; the number is free again.
+    case openRefused(ChannelNumber, OpenFailure)
+    /// SSH_MSG_CHANNEL_OPEN from the peer.
+    case openRequested(ChannelNumber)
+    /// A channel whose `sendable` was 0 may have room again.
+    case sendable(ChannelNumber)
+    /// Every channel may have room again: a key exchange is over.
+    case allSendable
+    /// SSH_MSG_CHANNEL_EOF: the peer sends no more payload on it.
+    case ended(ChannelNumber)
+    /// SSH_MSG_CHANNEL_CLOSE from the peer. `afterEnd`: it had sent EOF before; otherwise it was cut off. Answer with
+    /// `close` once what was received has been delivered.
+    case closed(ChannelNumber, afterEnd: Bool)
+    /// The answer to a `requestForward`; `port` is the one the peer listens on.
+    case forwardAnswered(ForwardNumber, accepted: Bool, port: UInt16)
+}
+
+/// A range of opened payload. The memory belongs to whoever gave it and is valid as long as they say.
+@safe public struct Payload: BitwiseCopyable, @unchecked Sendable {
+    public let start: UnsafeRawPointer
+    public let count: Int
+
+    public init(start: UnsafeRawPointer, count: Int) {
+        unsafe self.start = start
+        self.count = count
+    }
+}
+
+/// Room for payload to be read into: equal slots at a fixed stride, so that full packets lie back to back on the
+/// wire. Slot `i` begins at `first + i × stride` and takes `slotLength` bytes, the last one `lastLength`.
+@safe public struct PayloadSlots: BitwiseCopyable, @unchecked Sendable {
+    /// A vectored read fills at most this many: beyond it batches gain only 3 % and the second-level cache is full.
+    public static let maximumCount = 16
+
+    public let first: UnsafeMutableRawPointer?
+    public let stride: Int
+    public let slotLength: Int
+    public let lastLength: Int
+    public let count: Int
+
+    public init(first: UnsafeMutableRawPointer?, stride: Int, slotLength: Int, lastLength: Int, count: Int) {
+        unsafe self.first = first
+        self.stride = stride
+        self.slotLength = slotLength
+        self.lastLength = lastLength
+        self.count = count
+    }
+
+    public static var none: PayloadSlots {
+        unsafe PayloadSlots(first: nil, stride: 0, slotLength: 0, lastLength: 0, count: 0)
+    }
+
+    public var totalLength: Int { count == 0 ? 0 : (count - 1) * slotLength + lastLength }
+}

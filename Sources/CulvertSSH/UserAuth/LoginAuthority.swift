@@ -1,0 +1,57 @@
+/// Who we are and whom we trust: asked by an engine during a login, on a login thread. Every call may block (a prompt,
+/// an agent, a file) and has a deadline of its own.
+public protocol LoginAuthority: AnyObject {
+    var userName: String { get }
+
+    /// Host key algorithms to prefer because a key of theirs is known for this host, best first (RFC 4253 §7.1 lets the
+    /// client's order decide). Empty: no preference.
+    func knownHostKeyAlgorithms() -> [String]
+
+    /// Returns when the key may be trusted, throws `.hostKey` when not. `key` is the blob of RFC 4253 §6.6.
+    func verify(hostKey key: [UInt8]) throws(SSHError)
+
+    /// The next thing to try, nil when nothing is left. `methods`: what the server says can continue (RFC 4252 §5.1).
+    func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential?
+
+    /// The server refused the credential that was handed out last; `reason` says why when the engine knows more than
+    /// the server said (for example that it cannot sign as the server asks).
+    func refused(reason: String?)
+
+    /// Answers one round of keyboard-interactive (RFC 4256 §3.2). nil: the user gave up.
+    func answer(_ challenge: Challenge) throws(SSHError) -> [Secret]?
+
+    /// SSH_MSG_USERAUTH_BANNER (RFC 4252 §5.4), to be shown before the login.
+    func show(banner: PeerText)
+}
+
+/// One thing to log in with.
+public enum Credential {
+    /// A private key in its file format (OpenSSH or PEM), with the passphrase if it is encrypted. `name` is for messages.
+    case keyFile(name: String, contents: Secret, passphrase: Secret?)
+    /// A key that somebody else holds and signs with (an agent).
+    case signer(name: String, publicKey: [UInt8], sign: (_ data: UnsafeRawBufferPointer) throws(SSHError) -> [UInt8])
+    case password(Secret)
+    /// RFC 4256; the questions come back through `answer`.
+    case keyboardInteractive
+}
+
+/// One SSH_MSG_USERAUTH_INFO_REQUEST (RFC 4256 §3.2). The texts are the server's.
+public struct Challenge: Sendable {
+    public struct Prompt: Sendable {
+        public let text: PeerText
+        public let echo: Bool
+        public init(text: PeerText, echo: Bool) {
+            self.text = text
+            self.echo = echo
+        }
+    }
+    public let name: PeerText
+    public let instruction: PeerText
+    public let prompts: [Prompt]
+
+    public init(name: PeerText, instruction: PeerText, prompts: [Prompt]) {
+        self.name = name
+        self.instruction = instruction
+        self.prompts = prompts
+    }
+}
