@@ -1,4 +1,166 @@
+// The kernel calls that Swift cannot see or cannot spell: io_uring through liburing, epoll, and what needs
+// _GNU_SOURCE. Every function returns -errno on failure and never sets anything that Swift must read; an
+// interrupted call (EINTR) is made again. No _GNU_SOURCE here: a header that defines it breaks Swift's own view of
+// the C library.
 #ifndef CLINUX_H
 #define CLINUX_H
+
 #include <stdint.h>
+#include <stddef.h>
+
+// MARK: io_uring
+
+typedef struct culvert_ring culvert_ring;
+
+typedef struct {
+    uint64_t token;
+    int32_t result;
+    uint32_t flags;
+} culvert_completion;
+
+// Flags of a completion.
+#define CULVERT_COMPLETION_BUFFER 1u // `result` bytes lie in the provided buffer whose number is flags >> 16
+
+// A ring for the calling thread alone: single issuer with deferred task running, or cooperative task running where
+// the kernel has no more. -ENOSYS, -EPERM: not to be had here.
+int culvert_ring_create(culvert_ring **ring, unsigned entries, unsigned completions);
+void culvert_ring_destroy(culvert_ring *ring);
+int culvert_ring_descriptor(const culvert_ring *ring);
+// Whether the ring runs its task work only when it is entered.
+int culvert_ring_defers(const culvert_ring *ring);
+
+// One request each; submitted by the next turn, or at once when the queue is full.
+int culvert_ring_poll(culvert_ring *ring, int descriptor, uint32_t events, uint64_t token);
+int culvert_ring_receive(culvert_ring *ring, int descriptor, uint64_t token);
+int culvert_ring_cancel(culvert_ring *ring, uint64_t target, uint64_t token);
+
+// Submits what is queued and waits for a completion: `nanoseconds` < 0 for ever, 0 not at all.
+int culvert_ring_turn(culvert_ring *ring, int64_t nanoseconds);
+// Takes at most `capacity` completions out of the ring.
+int culvert_ring_reap(culvert_ring *ring, culvert_completion *completions, unsigned capacity);
+
+// The provided-buffer ring that culvert_ring_receive selects from: `count` (a power of two) slots of `length` bytes.
+int culvert_ring_provide(culvert_ring *ring, void *base, unsigned length, unsigned count);
+void culvert_ring_return(culvert_ring *ring, unsigned number);
+
+// MARK: epoll
+
+typedef struct {
+    uint64_t data;
+    uint32_t events;
+} culvert_event;
+
+#define CULVERT_IN 0x001u
+#define CULVERT_OUT 0x004u
+#define CULVERT_ERROR 0x008u
+#define CULVERT_HANGUP 0x010u
+#define CULVERT_PEER_HANGUP 0x2000u
+
+int culvert_epoll_create(void);
+// operation: 1 add, 2 delete, 3 modify, as EPOLL_CTL_*.
+int culvert_epoll_control(int epoll, int operation, int descriptor, uint32_t events, uint64_t data);
+int culvert_epoll_wait(int epoll, culvert_event *events, int capacity, int64_t nanoseconds);
+
+// MARK: sockets
+
+typedef struct {
+    uint32_t length;
+    uint8_t bytes[124];
+} culvert_address;
+
+// Numeric and named hosts; at most `capacity` results in the resolver's order. Negative: a getaddrinfo error code
+// minus 10000, or -errno. `family`: 0 any, 4, 6. `host` NULL: the wildcard addresses. `numeric`: no name is looked up.
+int culvert_resolve(const char *host, uint16_t port, int family, int numeric, culvert_address *out, int capacity);
+const char *culvert_resolve_error(int code);
+int culvert_address_unix(const char *path, culvert_address *out);
+// 4, 6, or 1 for a Unix socket; 0 for none.
+int culvert_address_family(const culvert_address *address);
+uint16_t culvert_address_port(const culvert_address *address);
+// The numeric host, or the path.
+int culvert_address_host(const culvert_address *address, char *out, size_t capacity);
+int culvert_local_address(int descriptor, culvert_address *out);
+int culvert_peer_address(int descriptor, culvert_address *out);
+
+int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mode_mask);
+// A connection that is being made: >= 0 the descriptor, *pending tells whether it is still under way. `source` may be
+// NULL: the address to bind first.
+int culvert_connect(const culvert_address *address, const culvert_address *source, int *pending);
+int culvert_socket_error(int descriptor);
+int culvert_accept(int listener, culvert_address *peer);
+int culvert_socketpair(int descriptors[2]);
+int culvert_pipe(int descriptors[2]);
+int culvert_set_nodelay(int descriptor);
+int culvert_set_keepalive(int descriptor, int on);
+int culvert_set_not_sent_low_water(int descriptor, int bytes);
+int culvert_set_linger_reset(int descriptor);
+int culvert_set_nonblocking(int descriptor, int on);
+// Microseconds of smoothed round trip time, or -errno when it is no TCP socket.
+int culvert_round_trip_microseconds(int descriptor);
+// Bytes in the socket's send queue that have not been sent.
+int culvert_unsent(int descriptor);
+// 1 hang-up by the peer has been seen (a reset or both directions ended), 0 not.
+int culvert_is_reset(int descriptor);
+
+int64_t culvert_send(int descriptor, const void *bytes, size_t count);
+int64_t culvert_receive(int descriptor, void *bytes, size_t count);
+// `slots` slots at `first + i * stride`, each of `length` bytes, the last of `last` bytes.
+int64_t culvert_receive_slots(int descriptor, void *first, size_t stride, size_t length, size_t last, int slots);
+// Gather: `count` ranges.
+typedef struct {
+    const void *start;
+    size_t count;
+} culvert_range;
+int64_t culvert_send_ranges(int descriptor, const culvert_range *ranges, int count);
+int64_t culvert_read(int descriptor, void *bytes, size_t count);
+int64_t culvert_write(int descriptor, const void *bytes, size_t count);
+// direction: 0 read, 1 write, 2 both.
+int culvert_shutdown(int descriptor, int direction);
+int culvert_close(int descriptor);
+// Waits for one descriptor: events as CULVERT_IN/OUT; 0 on time-out.
+int culvert_wait(int descriptor, uint32_t events, int64_t nanoseconds);
+typedef struct {
+    int32_t descriptor;
+    uint32_t events;
+    uint32_t ready;
+} culvert_interest;
+int culvert_wait_many(culvert_interest *interests, int count, int64_t nanoseconds);
+
+// MARK: threads, memory, process
+
+// The C library's words for an error number.
+void culvert_error_text(int number, char *out, size_t capacity);
+
+int culvert_event_create(void);
+void culvert_event_signal(int descriptor);
+void culvert_event_drain(int descriptor);
+
+// `size` bytes (a multiple of the page size) that are mapped twice, one copy after the other.
+int culvert_mirror_map(size_t size, void **base);
+void culvert_mirror_unmap(void *base, size_t size);
+// Pages that are only made when touched, left out of core dumps.
+void *culvert_memory_map(size_t size);
+void culvert_memory_unmap(void *base, size_t size);
+// Gives the pages back; they read as zero afterwards.
+void culvert_memory_discard(void *base, size_t size);
+
+// The processors this thread may run on, as their numbers; returns how many.
+int culvert_processors(int *numbers, int capacity);
+int culvert_pin(int processor);
+int culvert_current_processor(void);
+void culvert_name_thread(const char *name);
+// Starts a detached thread on a small stack with every signal blocked.
+int culvert_thread_start(void *(*body)(void *), void *argument);
+
+uint64_t culvert_clock(void);          // CLOCK_MONOTONIC, nanoseconds
+uint64_t culvert_clock_boottime(void); // goes on while the machine sleeps
+
+int64_t culvert_raise_descriptor_limit(void); // returns the limit
+int culvert_forbid_core_dumps(void);
+// Blocks the signals for every thread to come and returns a descriptor that reports them.
+int culvert_signals_open(const int *signals, int count);
+int culvert_signals_read(int descriptor);
+// Link, address and route changes of the network (rtnetlink). Drain tells how many messages mattered.
+int culvert_network_changes_open(void);
+int culvert_network_changes_drain(int descriptor);
+
 #endif

@@ -1,0 +1,287 @@
+#define _GNU_SOURCE 1
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "CLinux.h"
+
+#ifndef TCP_NOTSENT_LOWAT
+#define TCP_NOTSENT_LOWAT 25
+#endif
+
+_Static_assert(sizeof(struct sockaddr_un) <= sizeof(((culvert_address *)0)->bytes), "a Unix address fits");
+_Static_assert(sizeof(struct sockaddr_in6) <= sizeof(((culvert_address *)0)->bytes), "an IPv6 address fits");
+_Static_assert(sizeof(culvert_range) == sizeof(struct iovec), "a range is an iovec");
+
+#define RETRY(call) ({ int64_t r_; do { r_ = (call); } while (r_ < 0 && errno == EINTR); r_ < 0 ? -(int64_t)errno : r_; })
+
+static const struct sockaddr *generic(const culvert_address *address) { return (const struct sockaddr *)address->bytes; }
+
+static void store(culvert_address *out, const void *address, socklen_t length) {
+    memset(out, 0, sizeof *out);
+    if (length > sizeof out->bytes) length = sizeof out->bytes;
+    out->length = length;
+    memcpy(out->bytes, address, length);
+}
+
+// MARK: addresses
+
+int culvert_resolve(const char *host, uint16_t port, int family, int numeric, culvert_address *out, int capacity) {
+    struct addrinfo hints, *results = NULL;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV | (host ? 0 : AI_PASSIVE) | (numeric ? AI_NUMERICHOST : 0);
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    int result = getaddrinfo(host, service, &hints, &results);
+    if (result == EAI_SYSTEM) return -errno;
+    if (result != 0) return -10000 + (result < 0 ? result : -result);
+    int count = 0;
+    for (struct addrinfo *each = results; each && count < capacity; each = each->ai_next)
+        store(&out[count++], each->ai_addr, each->ai_addrlen);
+    freeaddrinfo(results);
+    return count;
+}
+
+const char *culvert_resolve_error(int code) { return gai_strerror(code + 10000); }
+
+int culvert_address_unix(const char *path, culvert_address *out) {
+    struct sockaddr_un address;
+    memset(&address, 0, sizeof address);
+    address.sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof address.sun_path) return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    store(out, &address, sizeof address);
+    return 0;
+}
+
+int culvert_address_family(const culvert_address *address) {
+    if (address->length < sizeof(sa_family_t)) return 0;
+    switch (generic(address)->sa_family) {
+    case AF_INET: return 4;
+    case AF_INET6: return 6;
+    case AF_UNIX: return 1;
+    default: return 0;
+    }
+}
+
+uint16_t culvert_address_port(const culvert_address *address) {
+    switch (culvert_address_family(address)) {
+    case 4: return ntohs(((const struct sockaddr_in *)address->bytes)->sin_port);
+    case 6: return ntohs(((const struct sockaddr_in6 *)address->bytes)->sin6_port);
+    default: return 0;
+    }
+}
+
+int culvert_address_host(const culvert_address *address, char *out, size_t capacity) {
+    if (culvert_address_family(address) == 1) {
+        snprintf(out, capacity, "%s", ((const struct sockaddr_un *)address->bytes)->sun_path);
+        return 0;
+    }
+    if (address->length == 0) return -EINVAL;
+    int result = getnameinfo(generic(address), address->length, out, capacity, NULL, 0, NI_NUMERICHOST);
+    return result == 0 ? 0 : -EINVAL;
+}
+
+int culvert_local_address(int descriptor, culvert_address *out) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (getsockname(descriptor, (struct sockaddr *)&address, &length) < 0) return -errno;
+    store(out, &address, length);
+    return 0;
+}
+
+int culvert_peer_address(int descriptor, culvert_address *out) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (getpeername(descriptor, (struct sockaddr *)&address, &length) < 0) return -errno;
+    store(out, &address, length);
+    return 0;
+}
+
+// MARK: making sockets
+
+int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mode_mask) {
+    int family = generic(address)->sa_family;
+    int descriptor = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    int on = 1;
+    if (family != AF_UNIX) {
+        // A port whose last user has just gone is free at once; one that is listened on is still refused.
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        // Accepted sockets inherit it, which saves a call for each of them.
+        setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    if (family == AF_INET6) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    mode_t before = 0;
+    if (family == AF_UNIX) before = umask((mode_t)unix_mode_mask);
+    int result = bind(descriptor, generic(address), address->length) < 0 ? -errno : 0;
+    if (family == AF_UNIX) umask(before);
+    if (result == 0 && listen(descriptor, backlog) < 0) result = -errno;
+    if (result < 0) {
+        close(descriptor);
+        return result;
+    }
+    return descriptor;
+}
+
+int culvert_connect(const culvert_address *address, const culvert_address *source, int *pending) {
+    int family = generic(address)->sa_family;
+    int descriptor = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    int on = 1;
+    if (family != AF_UNIX) setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    int result = 0;
+    if (source && bind(descriptor, generic(source), source->length) < 0) result = -errno;
+    if (result == 0) {
+        *pending = 0;
+        if (connect(descriptor, generic(address), address->length) < 0) {
+            // An interrupted connect goes on by itself.
+            if (errno == EINPROGRESS || errno == EINTR) *pending = 1;
+            else result = -errno;
+        }
+    }
+    if (result < 0) {
+        close(descriptor);
+        return result;
+    }
+    return descriptor;
+}
+
+int culvert_socket_error(int descriptor) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) < 0) return -errno;
+    return -error;
+}
+
+int culvert_accept(int listener, culvert_address *peer) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    int descriptor = (int)RETRY(accept4(listener, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (descriptor >= 0) store(peer, &address, length);
+    return descriptor;
+}
+
+int culvert_socketpair(int descriptors[2]) {
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, descriptors) < 0 ? -errno : 0;
+}
+
+int culvert_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC) < 0 ? -errno : 0; }
+
+// MARK: options
+
+static int set_option(int descriptor, int level, int name, int value) {
+    return setsockopt(descriptor, level, name, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+int culvert_set_nodelay(int descriptor) { return set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1); }
+int culvert_set_keepalive(int descriptor, int on) { return set_option(descriptor, SOL_SOCKET, SO_KEEPALIVE, on); }
+int culvert_set_not_sent_low_water(int descriptor, int bytes) {
+    return set_option(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
+}
+
+int culvert_set_linger_reset(int descriptor) {
+    struct linger value = {.l_onoff = 1, .l_linger = 0};
+    return setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+int culvert_set_nonblocking(int descriptor, int on) {
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0) return -errno;
+    flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+    return fcntl(descriptor, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
+int culvert_round_trip_microseconds(int descriptor) {
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return -errno;
+    return (int)info.tcpi_rtt;
+}
+
+int culvert_unsent(int descriptor) {
+    int bytes = 0;
+    return ioctl(descriptor, SIOCOUTQNSD, &bytes) < 0 ? -errno : bytes;
+}
+
+int culvert_is_reset(int descriptor) {
+    struct pollfd interest = {.fd = descriptor, .events = POLLIN};
+    return poll(&interest, 1, 0) > 0 && (interest.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+// MARK: bytes
+
+int64_t culvert_send(int descriptor, const void *bytes, size_t count) {
+    return RETRY(send(descriptor, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+int64_t culvert_receive(int descriptor, void *bytes, size_t count) {
+    return RETRY(recv(descriptor, bytes, count, MSG_DONTWAIT));
+}
+
+int64_t culvert_receive_slots(int descriptor, void *first, size_t stride, size_t length, size_t last, int slots) {
+    if (slots == 1) return culvert_receive(descriptor, first, last);
+    struct iovec vector[64];
+    if (slots > 64) slots = 64;
+    for (int i = 0; i < slots; i++) {
+        vector[i].iov_base = (uint8_t *)first + (size_t)i * stride;
+        vector[i].iov_len = i == slots - 1 ? last : length;
+    }
+    struct msghdr message = {.msg_iov = vector, .msg_iovlen = (size_t)slots};
+    return RETRY(recvmsg(descriptor, &message, MSG_DONTWAIT));
+}
+
+int64_t culvert_send_ranges(int descriptor, const culvert_range *ranges, int count) {
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)ranges, .msg_iovlen = (size_t)count};
+    return RETRY(sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+int64_t culvert_read(int descriptor, void *bytes, size_t count) { return RETRY(read(descriptor, bytes, count)); }
+int64_t culvert_write(int descriptor, const void *bytes, size_t count) { return RETRY(write(descriptor, bytes, count)); }
+
+int culvert_shutdown(int descriptor, int direction) {
+    return shutdown(descriptor, direction) < 0 ? -errno : 0;
+}
+
+int culvert_close(int descriptor) { return close(descriptor) < 0 ? -errno : 0; }
+
+static int milliseconds(int64_t nanoseconds) {
+    if (nanoseconds < 0) return -1;
+    int64_t value = (nanoseconds + 999999) / 1000000;
+    return value > 1000000000 ? 1000000000 : (int)value;
+}
+
+int culvert_wait(int descriptor, uint32_t events, int64_t nanoseconds) {
+    culvert_interest interest = {descriptor, events, 0};
+    int result = culvert_wait_many(&interest, 1, nanoseconds);
+    return result <= 0 ? result : (int)interest.ready;
+}
+
+int culvert_wait_many(culvert_interest *interests, int count, int64_t nanoseconds) {
+    struct pollfd polled[16];
+    if (count > 16) return -EINVAL;
+    for (int i = 0; i < count; i++) {
+        polled[i].fd = interests[i].descriptor;
+        polled[i].events = (short)interests[i].events;
+        polled[i].revents = 0;
+    }
+    int result = poll(polled, (nfds_t)count, milliseconds(nanoseconds));
+    if (result < 0) return errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < count; i++) interests[i].ready = (uint32_t)(unsigned short)polled[i].revents;
+    return result;
+}

@@ -1,0 +1,97 @@
+internal import CLinux
+internal import Glibc
+
+/// A stream that a login thread uses: every call waits, at most until its deadline. Ends up as a bare descriptor on a
+/// worker.
+public struct BlockingSocket: ~Copyable {
+    public let descriptor: Descriptor
+    private var isReleased = false
+
+    /// Takes the descriptor over.
+    public init(adopting descriptor: Descriptor) { self.descriptor = descriptor }
+
+    deinit { if !isReleased { _ = culvert_close(descriptor) } }
+
+    /// Gives the descriptor away.
+    public consuming func release() -> Descriptor {
+        isReleased = true
+        return descriptor
+    }
+
+    /// Connects to one address. Throws ETIMEDOUT at the deadline.
+    public static func connect(to address: SocketAddress, from source: SocketAddress?, deadline: Tick)
+        throws(IOError) -> BlockingSocket
+    {
+        var pending = false
+        let made = address.connect(from: source, pending: &pending)
+        guard made >= 0 else { throw IOError(Int32(-made), "connect") }
+        let socket = BlockingSocket(adopting: Descriptor(made))
+        if pending {
+            try socket.wait(CULVERT_OUT, deadline)
+            let error = culvert_socket_error(socket.descriptor)
+            guard error == 0 else { throw IOError(-error, "connect") }
+        }
+        return socket
+    }
+
+    /// Bytes received, 0 at the end of the stream.
+    public func receive(into buffer: UnsafeMutableRawBufferPointer, deadline: Tick) throws(IOError) -> Int {
+        while true {
+            let count = unsafe Int(culvert_receive(descriptor, buffer.baseAddress, buffer.count))
+            if count >= 0 { return count }
+            guard count == -Int(EAGAIN) else { throw IOError(Int32(-count), "receive") }
+            try wait(CULVERT_IN, deadline)
+        }
+    }
+
+    /// Sends everything.
+    public func send(_ bytes: UnsafeRawBufferPointer, deadline: Tick) throws(IOError) {
+        var sent = 0
+        while sent < bytes.count {
+            let count = unsafe Int(culvert_send(descriptor, bytes.baseAddress! + sent, bytes.count - sent))
+            if count >= 0 {
+                sent += count
+            } else if count == -Int(EAGAIN) {
+                try wait(CULVERT_OUT, deadline)
+            } else {
+                throw IOError(Int32(-count), "send")
+            }
+        }
+    }
+
+    private func wait(_ events: UInt32, _ deadline: Tick) throws(IOError) {
+        while true {
+            let left = (deadline - Tick.current()).nanoseconds
+            guard left > 0 else { throw IOError(ETIMEDOUT, "wait") }
+            let ready = culvert_wait(descriptor, events, left)
+            if ready < 0 { throw IOError(-ready, "poll") }
+            if ready > 0 { return }
+        }
+    }
+}
+
+/// Settings and figures of a socket; each is a hint, so a refusal is passed over.
+public enum SocketOption {
+    public static func setNoDelay(_ descriptor: Descriptor) { _ = culvert_set_nodelay(descriptor) }
+    public static func setKeepAlive(_ descriptor: Descriptor) { _ = culvert_set_keepalive(descriptor, 1) }
+    /// The socket is writable only while fewer than `bytes` wait unsent in the kernel.
+    public static func setNotSentLowWater(_ descriptor: Descriptor, bytes: Int) {
+        _ = culvert_set_not_sent_low_water(descriptor, Int32(clamping: bytes))
+    }
+    /// Smoothed round trip time; nil when it is no TCP socket.
+    public static func roundTrip(_ descriptor: Descriptor) -> Tick.Span? {
+        let microseconds = culvert_round_trip_microseconds(descriptor)
+        return microseconds < 0 ? nil : Tick.Span(nanoseconds: Int64(microseconds) * 1000)
+    }
+    /// Two ends of a stream inside this process.
+    public static func pair() throws(IOError) -> (Descriptor, Descriptor) {
+        var ends: (Int32, Int32) = (-1, -1)
+        let result = unsafe withUnsafeMutablePointer(to: &ends) {
+            unsafe $0.withMemoryRebound(to: Int32.self, capacity: 2) { unsafe culvert_socketpair($0) }
+        }
+        guard result == 0 else { throw IOError(-result, "socketpair") }
+        return ends
+    }
+    /// Closes a descriptor that no driver knows.
+    public static func close(_ descriptor: Descriptor) { _ = culvert_close(descriptor) }
+}

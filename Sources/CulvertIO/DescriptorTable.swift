@@ -1,0 +1,49 @@
+internal import CLinux
+
+/// What a driver knows of each descriptor: the operations under way on it. Indexed by the descriptor's number.
+///
+/// Invariant: an entry whose tokens are zero has no operation under way. The generation grows at each close, so that
+/// an event of a closed descriptor is not taken for one of its successor with the same number.
+@safe struct DescriptorTable: ~Copyable {
+    struct Entry: BitwiseCopyable {
+        /// The reading operation's token, 0 when none is under way.
+        var reader: UInt64 = 0
+        /// The writing operation's token, 0 when none is under way.
+        var writer: UInt64 = 0
+        var generation: UInt32 = 0
+        /// epoll: the events that are registered. io_uring: not used.
+        var mask: UInt32 = 0
+        /// The reading operation is a `receive`, not an `awaitReadable`.
+        var receives = false
+        /// io_uring: the last receives were full, so the next one reads into a large slot.
+        var isHot = false
+        /// io_uring: the reading request was sent as a receive into a provided buffer.
+        var readsProvided = false
+    }
+
+    private let entries: UnsafeMutablePointer<Entry>
+    let capacity: Int
+
+    /// Memory is only touched where descriptors are used.
+    init(capacity: Int) {
+        self.capacity = capacity
+        guard let memory = unsafe culvert_memory_map(capacity * MemoryLayout<Entry>.stride) else {
+            preconditionFailure("no address space for the descriptor table")
+        }
+        // Mapped memory is zero, and an entry of zeros is the empty entry.
+        unsafe entries = memory.bindMemory(to: Entry.self, capacity: capacity)
+    }
+
+    deinit { unsafe culvert_memory_unmap(entries, capacity * MemoryLayout<Entry>.stride) }
+
+    subscript(descriptor: Descriptor) -> Entry {
+        unsafeAddress {
+            precondition(descriptor >= 0 && descriptor < capacity, "the table covers every descriptor of the process")
+            return unsafe UnsafePointer(entries + Int(descriptor))
+        }
+        unsafeMutableAddress {
+            precondition(descriptor >= 0 && descriptor < capacity, "the table covers every descriptor of the process")
+            return unsafe entries + Int(descriptor)
+        }
+    }
+}

@@ -1,0 +1,146 @@
+internal import CLinux
+internal import Glibc
+
+/// Readiness turned into completions. Level-triggered; interest is taken back lazily, when an event comes that
+/// nobody waits for, so a socket that is read again and again costs no control call.
+@safe public struct EpollDriver: ~Copyable, IODriver {
+    public static var kind: DriverKind { .epoll }
+    private static let batch = 256
+
+    private let epoll: Descriptor
+    private var table: DescriptorTable
+    private var slots = SlotPool()
+    private let events: UnsafeMutablePointer<culvert_event>
+    private var cursor = 0
+    private var eventCount = 0
+    public private(set) var now = Tick.current()
+
+    /// `descriptorLimit`: one more than the highest descriptor that can occur.
+    public init(descriptorLimit: Int) throws(IOError) {
+        let descriptor = culvert_epoll_create()
+        guard descriptor >= 0 else { throw IOError(-descriptor, "epoll_create1") }
+        epoll = descriptor
+        table = DescriptorTable(capacity: descriptorLimit)
+        unsafe events = .allocate(capacity: Self.batch)
+    }
+
+    deinit {
+        unsafe events.deallocate()
+        _ = culvert_close(epoll)
+    }
+
+    public var freeSlots: Int { slots.freeCount }
+    public mutating func release(_ slot: LentSlot) { slots.give(back: slot) }
+
+    // MARK: Operations
+
+    public mutating func receive(_ descriptor: Descriptor, _ token: Token) {
+        arm(descriptor, reader: token, receives: true)
+    }
+
+    public mutating func awaitReadable(_ descriptor: Descriptor, _ token: Token) {
+        arm(descriptor, reader: token, receives: false)
+    }
+
+    public mutating func awaitWritable(_ descriptor: Descriptor, _ token: Token) {
+        precondition(table[descriptor].writer == 0, "one writing operation at a time on a descriptor")
+        table[descriptor].writer = token.raw
+        register(descriptor, adding: CULVERT_OUT)
+    }
+
+    public mutating func stopReading(_ descriptor: Descriptor) { table[descriptor].reader = 0 }
+
+    public mutating func close(_ descriptor: Descriptor) {
+        let generation = table[descriptor].generation &+ 1
+        table[descriptor] = DescriptorTable.Entry()
+        table[descriptor].generation = generation
+        _ = culvert_close(descriptor)
+    }
+
+    private mutating func arm(_ descriptor: Descriptor, reader token: Token, receives: Bool) {
+        precondition(table[descriptor].reader == 0, "one reading operation at a time on a descriptor")
+        table[descriptor].reader = token.raw
+        table[descriptor].receives = receives
+        register(descriptor, adding: CULVERT_IN)
+    }
+
+    private mutating func register(_ descriptor: Descriptor, adding events: UInt32) {
+        let mask = table[descriptor].mask
+        if mask & events != events { setMask(descriptor, mask | events) }
+    }
+
+    private mutating func setMask(_ descriptor: Descriptor, _ mask: UInt32) {
+        let before = table[descriptor].mask
+        // EPOLL_CTL_ADD, _DEL and _MOD.
+        let operation: Int32 = before == 0 ? 1 : mask == 0 ? 2 : 3
+        let data = UInt64(table[descriptor].generation) << 32 | UInt64(UInt32(bitPattern: descriptor))
+        let result = culvert_epoll_control(epoll, operation, descriptor, mask, data)
+        precondition(result == 0 || result == -EPERM, "epoll takes every descriptor that a worker owns: \(result)")
+        table[descriptor].mask = mask
+    }
+
+    // MARK: Turns
+
+    public mutating func turn(until deadline: Tick?) throws(IOError) {
+        precondition(cursor == eventCount, "every completion of a turn is taken before the next")
+        var wait: Int64 = -1
+        if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
+        let count = unsafe culvert_epoll_wait(epoll, events, Int32(Self.batch), wait)
+        guard count >= 0 else { throw IOError(-count, "epoll_wait") }
+        now = Tick.current()
+        cursor = 0
+        eventCount = Int(count)
+    }
+
+    public mutating func next() -> Completion? {
+        while cursor < eventCount {
+            let event = unsafe events[cursor]
+            let descriptor = Descriptor(bitPattern: UInt32(truncatingIfNeeded: event.data))
+            guard table[descriptor].generation == UInt32(event.data >> 32) else {
+                cursor += 1
+                continue
+            }
+            let failed = event.events & (CULVERT_ERROR | CULVERT_HANGUP) != 0
+            if event.events & CULVERT_OUT != 0 || failed, table[descriptor].writer != 0 {
+                let token = Token(raw: table[descriptor].writer)
+                table[descriptor].writer = 0
+                return Completion(token: token, result: 0)
+            }
+            cursor += 1
+            if event.events & CULVERT_IN != 0 || failed, table[descriptor].reader != 0 {
+                if let completion = read(descriptor) { return completion }
+                continue
+            }
+            dropInterest(descriptor, event.events)
+        }
+        return nil
+    }
+
+    /// An event that nobody waits for: without this a level-triggered wait would return at once for ever.
+    private mutating func dropInterest(_ descriptor: Descriptor, _ events: UInt32) {
+        var mask = table[descriptor].mask
+        if table[descriptor].reader == 0 { mask &= ~CULVERT_IN }
+        if table[descriptor].writer == 0 { mask &= ~CULVERT_OUT }
+        if mask != table[descriptor].mask { setMask(descriptor, mask) }
+    }
+
+    private mutating func read(_ descriptor: Descriptor) -> Completion? {
+        let token = Token(raw: table[descriptor].reader)
+        guard table[descriptor].receives else {
+            table[descriptor].reader = 0
+            return Completion(token: token, result: 0)
+        }
+        // Every slot kept elsewhere: stay armed, the event comes again.
+        guard let slot = slots.take() else { return nil }
+        let memory = unsafe UnsafeMutableRawPointer(mutating: slot.start!)
+        let result = unsafe Int(culvert_receive(descriptor, memory, SlotPool.slotLength))
+        if result > 0 {
+            table[descriptor].reader = 0
+            return Completion(token: token, result: result, slot: slot)
+        }
+        slots.give(back: slot)
+        if result == -Int(EAGAIN) { return nil }
+        table[descriptor].reader = 0
+        return Completion(token: token, result: result)
+    }
+}

@@ -1,0 +1,140 @@
+/// What a worker's thread waits on: operations go in, completions come out. Completion-shaped over io_uring, epoll and
+/// the tests' simulation alike. Used as a generic constraint only.
+///
+/// Invariant: at most one reading operation (`receive` or `awaitReadable`) and one writing operation
+/// (`awaitWritable`) is under way on a descriptor, and each completes at most once. After `close` none of them
+/// completes. One thread makes, uses and ends a driver.
+///
+/// One turn of a worker:
+/// ```
+/// driver.turn(until: deadline)
+/// while let completion = driver.next() { handle(completion) }   // gives every lent slot back, now or later
+/// ```
+public protocol IODriver: ~Copyable {
+    static var kind: DriverKind { get }
+
+    /// The clock as it stood at the last turn.
+    var now: Tick { get }
+
+    // MARK: Operations
+
+    /// Waits for bytes and takes them into a slot that is lent to the completion: `result` bytes, 0 at the end of the
+    /// stream, or -errno. An idle socket holds no slot.
+    mutating func receive(_ descriptor: Descriptor, _ token: Token)
+
+    /// Waits until a read would not wait (bytes, end or error). `result` is 0.
+    mutating func awaitReadable(_ descriptor: Descriptor, _ token: Token)
+
+    /// Waits until a write would not wait, or until a connection is made or has failed. `result` is 0.
+    mutating func awaitWritable(_ descriptor: Descriptor, _ token: Token)
+
+    /// Takes back what `receive` or `awaitReadable` asked for, if it has not completed.
+    mutating func stopReading(_ descriptor: Descriptor)
+
+    /// Ends every operation on the descriptor and closes it.
+    mutating func close(_ descriptor: Descriptor)
+
+    // MARK: Turns
+
+    /// Submits what was asked for and waits for the first completion, at most until `deadline` (nil: for ever; past:
+    /// not at all).
+    mutating func turn(until deadline: Tick?) throws(IOError)
+
+    /// The next completion of this turn.
+    mutating func next() -> Completion?
+
+    /// Gives a lent slot back.
+    mutating func release(_ slot: LentSlot)
+
+    /// Slots that could be lent now. Who keeps a slot beyond its completion must leave `reservedSlots` of them free,
+    /// or readers starve: at that point what is kept moves into memory of its owner.
+    var freeSlots: Int { get }
+
+    // MARK: Calls that never wait
+
+    /// Bytes the kernel took, or -errno (-EAGAIN: none now).
+    mutating func send(_ descriptor: Descriptor, _ start: UnsafeRawPointer, count: Int) -> Int
+    mutating func send(_ descriptor: Descriptor, _ ranges: borrowing RangeList) -> Int
+
+    /// Bytes read into `count` slots at a fixed stride, in order; 0 at the end of the stream; or -errno.
+    mutating func receive(
+        _ descriptor: Descriptor, into first: UnsafeMutableRawPointer, stride: Int, slotLength: Int, lastLength: Int,
+        count: Int
+    ) -> Int
+
+    /// A new connection's descriptor, or -errno.
+    mutating func accept(_ listener: Descriptor, peer: inout SocketAddress) -> Int
+
+    /// A connection that is made (`pending` false) or under way (then `awaitWritable` and `connectionError`), or -errno.
+    mutating func connect(to address: SocketAddress, from source: SocketAddress?, pending: inout Bool) -> Int
+    mutating func connectionError(_ descriptor: Descriptor) -> Int
+
+    /// Ends the sending direction: the peer reads to the end.
+    mutating func shutdownWriting(_ descriptor: Descriptor)
+
+    /// Makes the coming `close` a reset: the peer learns that the stream was cut, not ended.
+    mutating func resetOnClose(_ descriptor: Descriptor)
+}
+
+/// A descriptor number. Ownership is by agreement: whoever holds it in a slab closes it through the driver.
+public typealias Descriptor = Int32
+
+/// How a worker talks to the kernel.
+public enum DriverKind: String, Sendable, CaseIterable {
+    case uring
+    case epoll
+}
+
+/// One operation that ended.
+@safe public struct Completion: BitwiseCopyable {
+    public let token: Token
+    /// Bytes or 0, or -errno.
+    public let result: Int
+    /// Where the bytes of a `receive` lie; `LentSlot.none` otherwise.
+    public let slot: LentSlot
+
+    public init(token: Token, result: Int, slot: LentSlot = .none) {
+        self.token = token
+        self.result = result
+        self.slot = slot
+    }
+}
+
+/// Memory of the driver's that is lent to one completion and given back by `release`.
+@safe public struct LentSlot: BitwiseCopyable {
+    public let number: Int32
+    public let start: UnsafeRawPointer?
+
+    public init(number: Int32, start: UnsafeRawPointer?) {
+        self.number = number
+        unsafe self.start = start
+    }
+
+    public static var none: LentSlot { unsafe LentSlot(number: -1, start: nil) }
+    public var isNone: Bool { number < 0 }
+}
+
+/// Slots below this count are never kept across turns; see `IODriver.freeSlots`.
+public let reservedSlots = 2
+
+/// A call to the kernel that failed where it should not: the number, and what was being done.
+public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {
+    public let number: Int32
+    public let action: StaticText
+
+    public init(_ number: Int32, _ action: StaticString) {
+        self.number = number
+        self.action = StaticText(action)
+    }
+
+    public var description: String { "\(action): \(errorText(number))" }
+}
+
+/// A literal, kept as such: an error made on a hot path allocates nothing.
+public struct StaticText: Sendable, Hashable, CustomStringConvertible {
+    private let text: StaticString
+    init(_ text: StaticString) { self.text = text }
+    public var description: String { text.description }
+    public static func == (left: StaticText, right: StaticText) -> Bool { left.description == right.description }
+    public func hash(into hasher: inout Hasher) { hasher.combine(description) }
+}

@@ -1,0 +1,58 @@
+internal import CLinux
+internal import Glibc
+
+/// What concerns the process as a whole.
+public enum HostProcess {
+    /// Raises the soft limit of open files to the hard one; returns the limit.
+    public static func raiseDescriptorLimit() -> Int { max(64, Int(culvert_raise_descriptor_limit())) }
+
+    /// No core dump of this process: keys and payload stand in its memory.
+    public static func forbidCoreDumps() { _ = culvert_forbid_core_dumps() }
+
+    public static var identifier: Int { Int(getpid()) }
+}
+
+/// Signals as a descriptor that can be waited for. Made before any thread, so that every thread has them blocked.
+public struct SignalSource: Sendable {
+    public let descriptor: Descriptor
+
+    public init(_ signals: [Int32]) throws(IOError) {
+        let made = unsafe culvert_signals_open(signals, Int32(signals.count))
+        guard made >= 0 else { throw IOError(-made, "signalfd") }
+        descriptor = made
+    }
+
+    /// The next signal that has come, nil when none waits.
+    public func next() -> Int32? {
+        let signal = culvert_signals_read(descriptor)
+        return signal > 0 ? signal : nil
+    }
+}
+
+/// The kernel's news of links, addresses and routes: a path may be back.
+public struct NetworkChanges: Sendable {
+    public let descriptor: Descriptor
+
+    /// nil where the kernel does not tell (a container without netlink).
+    public init?() {
+        let made = culvert_network_changes_open()
+        guard made >= 0 else { return nil }
+        descriptor = made
+    }
+
+    /// How many of the news since the last call can mean that a path is back.
+    public func drain() -> Int { Int(culvert_network_changes_drain(descriptor)) }
+}
+
+/// Waits for a few descriptors, on the control thread. Not for the data path.
+public enum Wait {
+    /// The descriptors that are readable; empty at the deadline.
+    public static func forReadable(_ descriptors: [Descriptor], until deadline: Tick?) -> [Descriptor] {
+        var interests = descriptors.map { culvert_interest(descriptor: $0, events: CULVERT_IN, ready: 0) }
+        var wait: Int64 = -1
+        if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
+        let count = unsafe culvert_wait_many(&interests, Int32(interests.count), wait)
+        guard count > 0 else { return [] }
+        return interests.filter { $0.ready != 0 }.map(\.descriptor)
+    }
+}

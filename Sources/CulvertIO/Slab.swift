@@ -1,0 +1,92 @@
+internal import CLinux
+
+/// A table of values that stay at their place: insert gives a slot number, remove gives the value back.
+///
+/// Invariant: a slot's generation grows at each insertion, is never 0 and fits a token. The memory is reserved once and
+/// touched only as far as slots are used, so a value's address holds from insertion to removal.
+@safe public struct Slab<Element: ~Copyable>: ~Copyable {
+    private struct Header: BitwiseCopyable {
+        var generation: UInt32 = 0
+        var isUsed = false
+        var nextFree: Int32 = -1
+    }
+
+    public let capacity: Int
+    public private(set) var count = 0
+    /// Slots from here on have never been used.
+    public private(set) var highWater = 0
+    private let values: UnsafeMutablePointer<Element>
+    private let headers: UnsafeMutablePointer<Header>
+    private var firstFree: Int32 = -1
+
+    public init(capacity: Int) {
+        precondition(capacity > 0 && capacity <= Int(Int32.max), "slot numbers fit a token")
+        self.capacity = capacity
+        guard let first = unsafe culvert_memory_map(capacity * MemoryLayout<Element>.stride),
+            let second = unsafe culvert_memory_map(capacity * MemoryLayout<Header>.stride)
+        else { preconditionFailure("no address space for a slab") }
+        unsafe values = first.bindMemory(to: Element.self, capacity: capacity)
+        unsafe headers = second.bindMemory(to: Header.self, capacity: capacity)
+    }
+
+    deinit {
+        for slot in 0..<highWater where unsafe headers[slot].isUsed { unsafe (values + slot).deinitialize(count: 1) }
+        unsafe culvert_memory_unmap(values, capacity * MemoryLayout<Element>.stride)
+        unsafe culvert_memory_unmap(headers, capacity * MemoryLayout<Header>.stride)
+    }
+
+    public var isFull: Bool { count == capacity }
+
+    /// The slot; the caller has checked `isFull`.
+    public mutating func insert(_ element: consuming Element) -> Int {
+        precondition(!isFull, "a full slab is asked for nothing more")
+        let slot: Int
+        if firstFree >= 0 {
+            slot = Int(firstFree)
+            firstFree = unsafe headers[slot].nextFree
+        } else {
+            slot = highWater
+            highWater += 1
+        }
+        unsafe (values + slot).initialize(to: element)
+        unsafe headers[slot].isUsed = true
+        let next = unsafe (headers[slot].generation &+ 1) & 0xff_ffff
+        unsafe headers[slot].generation = next == 0 ? 1 : next
+        count += 1
+        return slot
+    }
+
+    public mutating func remove(_ slot: Int) -> Element {
+        precondition(isUsed(slot), "only a used slot is removed")
+        unsafe headers[slot].isUsed = false
+        unsafe headers[slot].nextFree = firstFree
+        firstFree = Int32(slot)
+        count -= 1
+        return unsafe (values + slot).move()
+    }
+
+    public func isUsed(_ slot: Int) -> Bool {
+        guard slot >= 0 && slot < highWater else { return false }
+        return unsafe headers[slot].isUsed
+    }
+
+    /// The generation that tokens of this slot carry.
+    public func generation(_ slot: Int) -> UInt32 { unsafe headers[slot].generation }
+
+    /// Whether the token's slot still holds the value that it was made for.
+    public func isCurrent(_ token: Token) -> Bool {
+        guard isUsed(token.slot) else { return false }
+        return unsafe headers[token.slot].generation == token.generation
+    }
+
+    public subscript(slot: Int) -> Element {
+        unsafeAddress {
+            precondition(isUsed(slot), "only a used slot is looked at")
+            return unsafe UnsafePointer(values + slot)
+        }
+        unsafeMutableAddress {
+            precondition(isUsed(slot), "only a used slot is looked at")
+            return unsafe values + slot
+        }
+    }
+}

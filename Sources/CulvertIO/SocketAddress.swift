@@ -1,0 +1,104 @@
+internal import CLinux
+
+/// Where a socket is or goes: IPv4, IPv6 or a Unix path.
+public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
+    var storage: culvert_address
+
+    /// No address: to be filled by `accept`.
+    public init() { storage = culvert_address() }
+
+    /// nil when the path is longer than the kernel takes (107 bytes).
+    public init?(path: String) {
+        storage = culvert_address()
+        guard unsafe culvert_address_unix(path, &storage) == 0 else { return nil }
+    }
+
+    private init(_ storage: culvert_address) { self.storage = storage }
+
+    public enum Family: Int32, Sendable {
+        case any = 0
+        case ipv4 = 4
+        case ipv6 = 6
+    }
+
+    public var isUnix: Bool { unsafe withUnsafePointer(to: storage) { unsafe culvert_address_family($0) } == 1 }
+    public var isIPv6: Bool { unsafe withUnsafePointer(to: storage) { unsafe culvert_address_family($0) } == 6 }
+    public var port: UInt16 { unsafe withUnsafePointer(to: storage) { unsafe culvert_address_port($0) } }
+
+    /// The numeric host or the path; empty for a nameless Unix peer.
+    public var host: String {
+        var text = [CChar](repeating: 0, count: 256)
+        let result = unsafe withUnsafePointer(to: storage) { unsafe culvert_address_host($0, &text, text.count) }
+        guard result == 0 else { return "" }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// `host:port`, the host in brackets when it has colons.
+    public var description: String {
+        if isUnix { return host }
+        return isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+
+    public static func == (left: SocketAddress, right: SocketAddress) -> Bool {
+        left.isUnix == right.isUnix && left.port == right.port && left.host == right.host
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(host)
+        hasher.combine(port)
+    }
+
+    /// Every address of a name, best first; blocks in the resolver, so not on a worker. nil host: the wildcard
+    /// addresses. `numeric`: no name is looked up, and nothing blocks.
+    public static func resolve(host: String?, port: UInt16, family: Family = .any, numeric: Bool = false)
+        throws(ResolveError) -> [SocketAddress]
+    {
+        var found = [culvert_address](repeating: culvert_address(), count: 32)
+        let count: Int32
+        if let host {
+            count = unsafe culvert_resolve(host, port, family.rawValue, numeric ? 1 : 0, &found, 32)
+        } else {
+            count = unsafe culvert_resolve(nil, port, family.rawValue, 1, &found, 32)
+        }
+        guard count > 0 else {
+            let reason =
+                count < -5000 ? unsafe String(cString: culvert_resolve_error(count)) : errorText(max(1, -count))
+            throw ResolveError(host: host ?? "*", reason: reason)
+        }
+        return found.prefix(Int(count)).map { SocketAddress($0) }
+    }
+
+    /// The address a socket is bound to.
+    public static func local(of descriptor: Descriptor) -> SocketAddress? {
+        var address = culvert_address()
+        return unsafe culvert_local_address(descriptor, &address) == 0 ? SocketAddress(address) : nil
+    }
+
+    /// A listening socket's descriptor. `modeMask` is the umask that a Unix socket is made under.
+    public func listen(backlog: Int = 1024, modeMask: UInt32 = 0o177) throws(IOError) -> Descriptor {
+        let result = unsafe withUnsafePointer(to: storage) { unsafe culvert_listen($0, Int32(backlog), modeMask) }
+        guard result >= 0 else { throw IOError(-result, "listen") }
+        return result
+    }
+
+    func connect(from source: SocketAddress?, pending: inout Bool) -> Int {
+        var waits: Int32 = 0
+        let result: Int32
+        if let source {
+            result = unsafe withUnsafePointer(to: storage) { to in
+                unsafe withUnsafePointer(to: source.storage) { unsafe culvert_connect(to, $0, &waits) }
+            }
+        } else {
+            result = unsafe withUnsafePointer(to: storage) { unsafe culvert_connect($0, nil, &waits) }
+        }
+        pending = waits != 0
+        return Int(result)
+    }
+}
+
+/// A name that has no address.
+public struct ResolveError: Error, Sendable, CustomStringConvertible {
+    public let host: String
+    public let reason: String
+    public var description: String { "Could not resolve hostname \(host): \(reason)" }
+}
