@@ -183,6 +183,22 @@ int culvert_socketpair(int descriptors[2]) {
 
 int culvert_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC) < 0 ? -errno : 0; }
 
+int culvert_send_datagram(const char *path, const void *bytes, size_t count) {
+    struct sockaddr_un address;
+    memset(&address, 0, sizeof address);
+    address.sun_family = AF_UNIX;
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof address.sun_path) return -EINVAL;
+    memcpy(address.sun_path, path, length);
+    if (path[0] == '@') address.sun_path[0] = 0;
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    int result = sendto(descriptor, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, size) < 0 ? -errno : 0;
+    close(descriptor);
+    return result;
+}
+
 // MARK: options
 
 static int set_option(int descriptor, int level, int name, int value) {
@@ -221,7 +237,7 @@ int culvert_unsent(int descriptor) {
 
 int culvert_is_reset(int descriptor) {
     struct pollfd interest = {.fd = descriptor, .events = POLLIN};
-    return poll(&interest, 1, 0) > 0 && (interest.revents & (POLLERR | POLLHUP)) != 0;
+    return poll(&interest, 1, 0) > 0 && (interest.revents & POLLERR) != 0;
 }
 
 // MARK: bytes

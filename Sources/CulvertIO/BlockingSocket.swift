@@ -34,6 +34,48 @@ public struct BlockingSocket: ~Copyable {
         return socket
     }
 
+    /// Connects to whichever address answers first. A new attempt is begun every so often while none has: at the next
+    /// address after 250 ms (RFC 8305 §5), at the first one again after a second. So a path that comes back is used
+    /// within a second of it, not at the next doubling of an old attempt's timer.
+    public static func connect(toAnyOf addresses: [SocketAddress], from source: SocketAddress?, deadline: Tick)
+        throws(IOError) -> BlockingSocket
+    {
+        var attempts: [Descriptor] = []
+        defer { for attempt in attempts { _ = culvert_close(attempt) } }
+        var begun = 0
+        var failure = IOError(ETIMEDOUT, "connect")
+        var failures = 0
+        var nextBegin = Tick.current()
+        while true {
+            let now = Tick.current()
+            guard now < deadline else { throw failure }
+            if now >= nextBegin {
+                var pending = false
+                let made = addresses[begun % addresses.count].connect(from: source, pending: &pending)
+                begun += 1
+                nextBegin = now + (begun < addresses.count ? .milliseconds(250) : .seconds(1))
+                if made >= 0, !pending { return BlockingSocket(adopting: Descriptor(made)) }
+                if made >= 0 { attempts.append(Descriptor(made)) } else {
+                    failure = IOError(Int32(-made), "connect")
+                    failures += 1
+                }
+                // The eldest goes when there are many; its successors knock at the same door.
+                if attempts.count > 8 { _ = culvert_close(attempts.removeFirst()) }
+            }
+            for descriptor in Wait.forWritable(attempts, until: min(deadline, nextBegin)) {
+                attempts.removeAll { $0 == descriptor }
+                let error = culvert_socket_error(descriptor)
+                if error == 0 { return BlockingSocket(adopting: descriptor) }
+                _ = culvert_close(descriptor)
+                failure = IOError(-error, "connect")
+                failures += 1
+                nextBegin = now
+            }
+            // Every address has said no: that is an answer.
+            if attempts.isEmpty, begun >= addresses.count, failures >= begun { throw failure }
+        }
+    }
+
     /// Bytes received, 0 at the end of the stream.
     public func receive(into buffer: UnsafeMutableRawBufferPointer, deadline: Tick) throws(IOError) -> Int {
         while true {
@@ -83,6 +125,8 @@ public enum SocketOption {
         let microseconds = culvert_round_trip_microseconds(descriptor)
         return microseconds < 0 ? nil : Tick.Span(nanoseconds: Int64(microseconds) * 1000)
     }
+    /// The connection was reset or has failed, whether or not anybody reads it. One that has merely ended is not.
+    public static func isReset(_ descriptor: Descriptor) -> Bool { culvert_is_reset(descriptor) == 1 }
     /// Two ends of a stream inside this process.
     public static func pair() throws(IOError) -> (Descriptor, Descriptor) {
         var ends: (Int32, Int32) = (-1, -1)

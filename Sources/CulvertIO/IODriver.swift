@@ -46,9 +46,12 @@ public protocol IODriver: ~Copyable {
     /// Gives a lent slot back.
     mutating func release(_ slot: LentSlot)
 
-    /// Slots that could be lent now. Who keeps a slot beyond its completion must leave `reservedSlots` of them free,
-    /// or readers starve: at that point what is kept moves into memory of its owner.
+    /// Large slots that could be lent now.
     var freeSlots: Int { get }
+
+    /// Whether this slot may be kept beyond its completion. Where not, what is in it moves into memory of its owner,
+    /// or readers starve for slots.
+    func mayKeep(_ slot: LentSlot) -> Bool
 
     // MARK: Calls that never wait
 
@@ -114,8 +117,10 @@ public enum DriverKind: String, Sendable, CaseIterable {
     public var isNone: Bool { number < 0 }
 }
 
-/// Slots below this count are never kept across turns; see `IODriver.freeSlots`.
-public let reservedSlots = 2
+extension IODriver where Self: ~Copyable {
+    /// Large slots are kept while two others are free.
+    public func mayKeep(_ slot: LentSlot) -> Bool { freeSlots >= 2 }
+}
 
 /// A call to the kernel that failed where it should not: the number, and what was being done.
 public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {

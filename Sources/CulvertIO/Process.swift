@@ -48,7 +48,16 @@ public struct NetworkChanges: Sendable {
 public enum Wait {
     /// The descriptors that are readable; empty at the deadline.
     public static func forReadable(_ descriptors: [Descriptor], until deadline: Tick?) -> [Descriptor] {
-        var interests = descriptors.map { culvert_interest(descriptor: $0, events: CULVERT_IN, ready: 0) }
+        wait(descriptors, CULVERT_IN, until: deadline)
+    }
+
+    /// The descriptors that are writable, or whose connection is made or has failed; empty at the deadline.
+    public static func forWritable(_ descriptors: [Descriptor], until deadline: Tick?) -> [Descriptor] {
+        wait(descriptors, CULVERT_OUT, until: deadline)
+    }
+
+    private static func wait(_ descriptors: [Descriptor], _ events: UInt32, until deadline: Tick?) -> [Descriptor] {
+        var interests = descriptors.map { culvert_interest(descriptor: $0, events: events, ready: 0) }
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
         let count = unsafe culvert_wait_many(&interests, Int32(interests.count), wait)

@@ -12,6 +12,9 @@ public struct Tick: Comparable, Hashable, Sendable, BitwiseCopyable {
     /// The same moment on a clock that goes on while the machine sleeps: when the two drift apart, it has slept.
     public static func currentWithSleep() -> Tick { Tick(nanoseconds: culvert_clock_boottime()) }
 
+    /// Later than any moment that comes.
+    public static var distantFuture: Tick { Tick(nanoseconds: .max) }
+
     public static func < (left: Tick, right: Tick) -> Bool { left.nanoseconds < right.nanoseconds }
 
     public static func + (tick: Tick, span: Span) -> Tick {

@@ -98,7 +98,7 @@ int culvert_set_nonblocking(int descriptor, int on);
 int culvert_round_trip_microseconds(int descriptor);
 // Bytes in the socket's send queue that have not been sent.
 int culvert_unsent(int descriptor);
-// 1 hang-up by the peer has been seen (a reset or both directions ended), 0 not.
+// 1 when the connection was reset or has failed, 0 when not. An ended one, with bytes still to be read, is not reset.
 int culvert_is_reset(int descriptor);
 
 int64_t culvert_send(int descriptor, const void *bytes, size_t count);
@@ -156,6 +156,8 @@ uint64_t culvert_clock_boottime(void); // goes on while the machine sleeps
 
 int64_t culvert_raise_descriptor_limit(void); // returns the limit
 int culvert_forbid_core_dumps(void);
+// Sends one datagram to a Unix socket; a path that begins with '@' is abstract (sd_notify(3)).
+int culvert_send_datagram(const char *path, const void *bytes, size_t count);
 // Blocks the signals for every thread to come and returns a descriptor that reports them.
 int culvert_signals_open(const int *signals, int count);
 int culvert_signals_read(int descriptor);

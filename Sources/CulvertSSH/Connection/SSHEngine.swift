@@ -11,7 +11,7 @@
 ///
 /// No call waits. Control messages (credit, EOF, CLOSE, answers) appear in `output` in the order in which they were
 /// made, sealed, and never overtake data that was committed before.
-public protocol SSHEngine: ~Copyable {
+public protocol SSHEngine: ~Copyable, SendableMetatype {
     // MARK: Bytes
 
     /// Lends what has been received and not yet consumed. The range stays valid, and unchanged by the caller, until

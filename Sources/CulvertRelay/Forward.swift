@@ -1,0 +1,70 @@
+public import CulvertIO
+internal import CulvertSSH
+
+/// Where a connection goes.
+public enum Target: Sendable, Hashable, CustomStringConvertible {
+    case tcp(host: String, port: UInt16)
+    case unix(path: String)
+
+    public var description: String {
+        switch self {
+        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): path
+        }
+    }
+}
+
+/// A direct forward (`-L`), or one of `culvert relay`: listened on here.
+public struct LocalForward: Sendable {
+    /// Every address to listen on; more than one when a name or the wildcard has several.
+    public let addresses: [SocketAddress]
+    public let target: Target
+    /// The umask for a Unix socket (StreamLocalBindMask), and whether a socket file in the way is removed first.
+    public let unixModeMask: UInt32
+    public let unlinksFirst: Bool
+    /// As the user typed it.
+    public let text: String
+
+    public init(
+        addresses: [SocketAddress], target: Target, unixModeMask: UInt32 = 0o177, unlinksFirst: Bool = false,
+        text: String
+    ) {
+        self.addresses = addresses
+        self.target = target
+        self.unixModeMask = unixModeMask
+        self.unlinksFirst = unlinksFirst
+        self.text = text
+    }
+}
+
+/// A reverse forward (`-R`): listened on by the server, dialled from here.
+public struct ReverseForward: Sendable {
+    public enum Listen: Sendable, Hashable {
+        /// RFC 4254 §7.1: "" every address, "localhost" loopback, or an address. Port 0: the server chooses.
+        case tcp(address: String, port: UInt16)
+        case unix(path: String)
+    }
+    public let listen: Listen
+    public let target: Target
+    public let text: String
+
+    public init(listen: Listen, target: Target, text: String) {
+        self.listen = listen
+        self.target = target
+        self.text = text
+    }
+
+    var request: ForwardRequest {
+        switch listen {
+        case .tcp(let address, let port): .tcp(address: address, port: port)
+        case .unix(let path): .streamLocal(path: path)
+        }
+    }
+
+    var listenDescription: String {
+        switch listen {
+        case .tcp(let address, let port): "\(address.isEmpty ? "*" : address):\(port)"
+        case .unix(let path): path
+        }
+    }
+}

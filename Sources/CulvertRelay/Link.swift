@@ -1,0 +1,69 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// One SSH connection on its worker: the stream, the engine that speaks on it, the ring that it receives into, and the
+/// queue of flows that have something to send.
+struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
+    let descriptor: Descriptor
+    /// Its place in the pool.
+    let index: Int
+    var engine: Engine
+    var ring: MirroredRing
+    var queue = FlowQueue()
+    var sealAhead: SealAhead
+
+    /// The flow of each channel, by the channel's number; -1 for none.
+    private var flows: [Int32] = []
+
+    var awaitsWritable = false
+    /// Something was asked of the engine or queued since the last pump.
+    var needsPump = true
+
+    // Liveness.
+    var lastReceived: Tick
+    var probesUnanswered = 0
+    var probeSent = Tick(nanoseconds: 0)
+    var isSuspect = false
+    /// A newer link has its place: no new flows, and it ends when its last one has.
+    var isRetired = false
+    /// When a channel was asked for that is not answered yet.
+    var openAsked: Tick?
+    /// The soonest moment at which this link is to be looked at.
+    var nextCheck = Tick.distantFuture
+
+    /// Reverse forwards of this link that are asked for, by the engine's number.
+    var asked: [(number: ForwardNumber, forward: Int)] = []
+    /// Reverse forwards that stand.
+    var standing: [(number: ForwardNumber, forward: Int, port: UInt16)] = []
+    /// Reverse forwards to ask for again, when their time has come.
+    var refused: [(forward: Int, at: Tick, attempts: Int)] = []
+
+    var bytesReceived: UInt64 = 0
+    var bytesSent: UInt64 = 0
+    var flowCount = 0
+    let since: Tick
+
+    init(_ start: consuming LoggedInLink<Engine>, index: Int, now: Tick) {
+        descriptor = start.descriptor
+        self.index = index
+        engine = start.engine
+        ring = start.ring
+        sealAhead = SealAhead(now: now)
+        lastReceived = now
+        since = now
+    }
+
+    /// The flow of a channel, nil when it has none (any more).
+    func flow(of channel: ChannelNumber) -> Int? {
+        guard channel.index < flows.count, flows[channel.index] >= 0 else { return nil }
+        return Int(flows[channel.index])
+    }
+
+    mutating func setFlow(of channel: ChannelNumber, _ flow: Int?) {
+        while flows.count <= channel.index { flows.append(-1) }
+        flows[channel.index] = Int32(flow ?? -1)
+    }
+
+    /// Every flow of the link.
+    func allFlows() -> [Int] { flows.filter { $0 >= 0 }.map { Int($0) } }
+}

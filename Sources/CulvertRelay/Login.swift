@@ -1,0 +1,110 @@
+internal import CulvertIO
+internal import CulvertSSH
+internal import Glibc
+
+/// Where a link goes, and how long each step may take.
+struct LoginPlan: Sendable {
+    var host: String
+    var port: UInt16
+    var family: SocketAddress.Family
+    /// The address to connect from (`-b`).
+    var source: String?
+    /// A connection must stand, and the server must have said its version, within this.
+    var connect: Tick.Span
+    /// No later step of a login waits longer for the server.
+    var silence = Tick.Span.seconds(60)
+    var keepsAlive: Bool
+}
+
+/// Connects, and takes an engine through its login. Runs on a thread of its own and waits there: for names, for the
+/// network, and inside the authority for people and agents.
+enum Login {
+    /// Packets of a login are small, and the ring goes on to serve the link: it holds what a busy link receives in
+    /// one go.
+    static let ringCapacity = 1024 * 1024
+
+    static func perform<Engine: SSHEngine & ~Copyable>(
+        _ plan: LoginPlan, engine made: consuming Engine, authority: any LoginAuthority, journal: Journal
+    ) throws(SSHError) -> LoggedInLink<Engine> {
+        let socket = try connect(plan, journal)
+        var engine = made
+        var ring: MirroredRing
+        do throws(IOError) { ring = try MirroredRing(capacity: ringCapacity) } catch {
+            throw SSHError(.local, error.description)
+        }
+        var isFirst = true
+        do throws(SSHError) {
+            while true {
+                unsafe engine.receive(ring.readable)
+                let progress = try engine.advanceLogin(authority)
+                ring.release(engine.takeConsumed())
+                let deadline = Tick.current() + (isFirst ? plan.connect : plan.silence)
+                try send(&engine, socket, deadline)
+                if progress == .loggedIn { break }
+                try receive(&ring, socket, deadline)
+                isFirst = false
+            }
+        } catch {
+            // The last word (SSH_MSG_DISCONNECT), as far as it goes.
+            try? send(&engine, socket, Tick.current() + .seconds(1))
+            throw error
+        }
+        let summary = engine.summary
+        return LoggedInLink(descriptor: socket.release(), engine: engine, ring: ring, summary: summary)
+    }
+
+    private static func connect(_ plan: LoginPlan, _ journal: Journal) throws(SSHError) -> BlockingSocket {
+        let addresses = try resolve(plan.host, plan.port, plan.family)
+        var source: SocketAddress?
+        if let name = plan.source { source = try resolve(name, 0, plan.family).first }
+        journal.debug("connecting to \(addresses.map(\.description).joined(separator: ", "))")
+        do throws(IOError) {
+            let socket = try BlockingSocket.connect(
+                toAnyOf: addresses, from: source, deadline: Tick.current() + plan.connect)
+            SocketOption.setNoDelay(socket.descriptor)
+            if plan.keepsAlive { SocketOption.setKeepAlive(socket.descriptor) }
+            return socket
+        } catch {
+            throw SSHError(
+                .transport, "connect to host \(plan.host) port \(plan.port): \(errorText(error.number))")
+        }
+    }
+
+    private static func resolve(_ host: String, _ port: UInt16, _ family: SocketAddress.Family) throws(SSHError)
+        -> [SocketAddress]
+    {
+        do throws(ResolveError) { return try SocketAddress.resolve(host: host, port: port, family: family) } catch {
+            throw SSHError(.transport, error.description)
+        }
+    }
+
+    private static func send<Engine: SSHEngine & ~Copyable>(
+        _ engine: inout Engine, _ socket: borrowing BlockingSocket, _ deadline: Tick
+    ) throws(SSHError) {
+        while true {
+            let output = unsafe engine.output
+            guard unsafe !output.isEmpty else { return }
+            do throws(IOError) { try unsafe socket.send(output, deadline: deadline) } catch { throw transport(error) }
+            engine.outputSent(output.count)
+        }
+    }
+
+    private static func receive(
+        _ ring: inout MirroredRing, _ socket: borrowing BlockingSocket, _ deadline: Tick
+    ) throws(SSHError) {
+        precondition(ring.writableCount > 0, "no packet is as long as the ring")
+        let count: Int
+        do throws(IOError) { count = try unsafe socket.receive(into: ring.writable, deadline: deadline) } catch {
+            throw transport(error)
+        }
+        guard count > 0 else { throw SSHError(.transport, "the server closed the connection during the login") }
+        ring.advance(count)
+    }
+
+    private static func transport(_ error: IOError) -> SSHError {
+        if error.number == ETIMEDOUT {
+            return SSHError(.transport, "the server did not answer in time during the login")
+        }
+        return SSHError(.transport, "the connection failed during the login: \(errorText(error.number))")
+    }
+}

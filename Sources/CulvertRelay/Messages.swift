@@ -1,0 +1,69 @@
+internal import CulvertIO
+internal import CulvertSSH
+internal import Synchronization
+
+/// Hands a value that cannot be copied from one thread to another: put in once, taken out once.
+final class Parcel<Content: ~Copyable>: @unchecked Sendable {
+    // Unchecked: a mailbox's lock lies between the putting and the taking, and only one thread takes.
+    private var content: Content?
+
+    init(_ content: consuming Content) { self.content = consume content }
+
+    func take() -> Content {
+        guard let taken = content.take() else { preconditionFailure("a parcel is opened once") }
+        return taken
+    }
+}
+
+/// A link that has logged in, on its way from its login thread to its worker: the stream, the engine, and the ring
+/// with whatever came behind the last packet of the login.
+struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
+    let descriptor: Descriptor
+    var engine: Engine
+    var ring: MirroredRing
+    /// Engine and algorithms, for a person.
+    let summary: String
+
+    init(descriptor: Descriptor, engine: consuming Engine, ring: consuming MirroredRing, summary: String) {
+        self.descriptor = descriptor
+        self.engine = engine
+        self.ring = ring
+        self.summary = summary
+    }
+}
+
+/// What a worker is told.
+enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
+    /// A listening socket for a forward.
+    case listen(Descriptor, forward: Int)
+    /// A connection that another worker accepted, for a flow of its own kind: through link `link`, or relayed.
+    case carry(Descriptor, forward: Int, peer: SocketAddress, link: Int?)
+    /// A new link at the place `index` of the pool, to ask for these reverse forwards.
+    case link(Parcel<LoggedInLink<Engine>>, index: Int, reverse: [Int])
+    /// A link has opened or closed: connections that wait may have their chance.
+    case linksChanged
+    /// The addresses of a forward's target, or why there are none.
+    case resolved(forward: Int, addresses: [SocketAddress], failure: String)
+    /// Is the link alive? Asked when the path has changed.
+    case probe
+    /// Reports on everything the worker has.
+    case snapshot
+    /// Ends all: cancels reverse forwards, says goodbye, closes.
+    case stop
+}
+
+/// What the control thread is told.
+enum ControlMessage<Engine: SSHEngine & ~Copyable>: Sendable {
+    case loggedIn(Parcel<LoggedInLink<Engine>>, index: Int)
+    case loginFailed(index: Int, SSHError)
+    case linkLost(index: Int, reason: String)
+    /// The link is silent: a new one should be tried beside it. `recovered`: it has spoken again.
+    case linkSuspect(index: Int)
+    case linkRecovered(index: Int)
+    case reverseAnswered(forward: Int, accepted: Bool, port: UInt16, detail: String)
+    /// A local connection waits for a link.
+    case connectionWaits
+    case snapshot(worker: Int, String)
+    case stopped(worker: Int)
+    case failed(worker: Int, IOError)
+}

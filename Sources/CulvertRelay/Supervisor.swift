@@ -1,0 +1,426 @@
+internal import CulvertIO
+internal import CulvertSSH
+internal import Glibc
+
+/// How the process should end. The numbers are the exit status.
+enum Ending: Int32 {
+    case asAsked = 0
+    /// As ssh: a connection, a login or a forward that failed.
+    case connectionFailed = 255
+    /// The machine refused something that culvert cannot do without.
+    case systemError = 71
+}
+
+/// The control thread of a tunnel: makes links, makes lost ones again, opens the listeners once the first login has
+/// succeeded, and answers signals. It waits on mailbox, signals, network news and its own times; never on a login.
+struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
+    typealias MakeEngine = @Sendable () throws(SSHError) -> Engine
+    typealias MakeAuthority = @Sendable (_ mayPrompt: Bool) -> any LoginAuthority
+
+    /// One place of the pool.
+    struct Place {
+        enum Phase: Equatable {
+            case idle
+            case connecting
+            case up
+            case waiting(until: Tick, wasRefused: Bool)
+        }
+        var phase = Phase.idle
+        var backoff = Backoff()
+        /// The link stands but is silent; its replacement is on its way.
+        var isSuspect = false
+        /// A login is under way, whether or not a suspect link stands.
+        var isTrying = false
+        var lostAt: Tick?
+        var wasUp = false
+    }
+
+    enum ReverseState: Equatable {
+        case unasked
+        case standing(port: UInt16)
+        case refused
+    }
+
+    let settings: TunnelSettings
+    let makeEngine: MakeEngine
+    let makeAuthority: MakeAuthority
+    let journal: Journal
+    let signals: SignalSource
+    let group: WorkerGroup<Engine>
+    let statuses: [LinkStatus]
+    let network = NetworkChanges()
+    let service = ServiceNotifier()
+    let becameReady: () -> Void
+
+    var places: [Place]
+    var reverseStates: [ReverseState]
+    var standingForwards = 0
+    var hasLoggedIn = false
+    var isReady = false
+    var isStopping = false
+    var stopDeadline: Tick?
+    var stoppedWorkers = 0
+    var ending: Ending?
+    var waitersUntil = Tick(nanoseconds: 0)
+    var sleepDrift: Tick.Span
+    var snapshotParts: [String] = []
+    var snapshotMissing = 0
+
+    init(
+        _ settings: TunnelSettings, group: WorkerGroup<Engine>, statuses: [LinkStatus], signals: SignalSource,
+        makeEngine: @escaping MakeEngine, makeAuthority: @escaping MakeAuthority, journal: Journal,
+        becameReady: @escaping () -> Void
+    ) {
+        self.settings = settings
+        self.makeEngine = makeEngine
+        self.makeAuthority = makeAuthority
+        self.journal = journal
+        self.signals = signals
+        self.group = group
+        self.statuses = statuses
+        self.becameReady = becameReady
+        places = Array(repeating: Place(), count: settings.links)
+        reverseStates = Array(repeating: .unasked, count: settings.reverse.count)
+        sleepDrift = Tick.currentWithSleep() - Tick.current()
+    }
+
+    // MARK: The loop
+
+    mutating func run() -> Ending {
+        beginLogin(0)
+        while ending == nil {
+            var descriptors = [group.control.descriptor, signals.descriptor]
+            if let network { descriptors.append(network.descriptor) }
+            let ready = Wait.forReadable(descriptors, until: nextMoment())
+            if ready.contains(signals.descriptor) { readSignals() }
+            if ready.contains(group.control.descriptor) { readMailbox() }
+            if let network, ready.contains(network.descriptor), network.drain() > 0 { pathChanged("a network change") }
+            noticeSleep()
+            retryDue()
+            if let stopDeadline, Tick.current() >= stopDeadline { ending = ending ?? .asAsked }
+        }
+        return ending ?? .asAsked
+    }
+
+    /// A suspended machine's monotonic clock stands still: waking at least this often shows that it slept.
+    private static var longestWait: Tick.Span { .seconds(5) }
+
+    private func nextMoment() -> Tick {
+        var moment = Tick.current() + Self.longestWait
+        for place in places { if case .waiting(let until, _) = place.phase { moment = min(moment, until) } }
+        if let stopDeadline { moment = min(moment, stopDeadline) }
+        return moment
+    }
+
+    private mutating func readMailbox() {
+        for message in group.control.takeAll() {
+            switch message {
+            case .loggedIn(let parcel, let index): loggedIn(parcel, index)
+            case .loginFailed(let index, let error): loginFailed(index, error)
+            case .linkLost(let index, let reason): linkLost(index, reason)
+            case .linkSuspect(let index): linkSuspect(index)
+            case .linkRecovered(let index): linkRecovered(index)
+            case .reverseAnswered(let forward, let accepted, let port, let detail):
+                reverseAnswered(forward, accepted, port, detail)
+            case .connectionWaits: connectionWaits()
+            case .snapshot(let worker, let text): addSnapshot(worker, text)
+            case .stopped:
+                stoppedWorkers += 1
+                if stoppedWorkers == group.mailboxes.count { ending = ending ?? .asAsked }
+            case .failed(_, let error):
+                journal.error("a worker failed: \(error)")
+                ending = .systemError
+            }
+        }
+    }
+
+    // MARK: Logins
+
+    private mutating func beginLogin(_ index: Int) {
+        guard !isStopping, !places[index].isTrying else { return }
+        places[index].isTrying = true
+        if places[index].phase != .up { places[index].phase = .connecting }
+        let plan = LoginPlan(
+            host: settings.host, port: settings.port, family: settings.family, source: settings.source,
+            connect: settings.connectTimeout, keepsAlive: settings.keepsAlive)
+        let mayPrompt = !hasLoggedIn
+        let control = group.control
+        let makeEngine = makeEngine
+        let makeAuthority = makeAuthority
+        let journal = journal
+        do throws(IOError) {
+            try Thread.start(name: "culvert-login") {
+                do throws(SSHError) {
+                    let link = try Login.perform(
+                        plan, engine: try makeEngine(), authority: makeAuthority(mayPrompt), journal: journal)
+                    control.post(.loggedIn(Parcel(link), index: index))
+                } catch {
+                    control.post(.loginFailed(index: index, error))
+                }
+            }
+        } catch {
+            places[index].isTrying = false
+            loginFailed(index, SSHError(.local, error.description))
+        }
+    }
+
+    private mutating func loggedIn(_ parcel: Parcel<LoggedInLink<Engine>>, _ index: Int) {
+        places[index].isTrying = false
+        let isSpare = places[index].phase == .up && !places[index].isSuspect
+        if isStopping || isSpare {
+            // The old link spoke again while this one was made.
+            let link = parcel.take()
+            return SocketOption.close(link.descriptor)
+        }
+        if !hasLoggedIn {
+            hasLoggedIn = true
+            guard openListeners() else { return stop(.connectionFailed) }
+        }
+        let link = parcel.take()
+        let back = places[index].lostAt.map { " after \(formatSeconds(Tick.current() - $0))" }
+        let name = settings.links > 1 ? "link \(index)" : "link"
+        journal.info(
+            places[index].wasUp
+                ? "\(name) to \(settings.destination) is back\(back ?? "") (\(link.summary))"
+                : "connected to \(settings.destination) (\(link.summary))")
+        places[index].phase = .up
+        places[index].wasUp = true
+        places[index].isSuspect = false
+        places[index].lostAt = nil
+        places[index].backoff.succeeded()
+        let reverse = settings.reverse.indices.filter { $0 % settings.links == index }
+        group.mailboxes[statuses[index].worker].post(.link(Parcel(link), index: index, reverse: Array(reverse)))
+        // One login after the other: a burst would meet the server's MaxStartups.
+        if let next = places.firstIndex(where: { $0.phase == .idle }) { beginLogin(next) }
+        tellStatus()
+        checkReady()
+    }
+
+    private mutating func loginFailed(_ index: Int, _ error: SSHError) {
+        places[index].isTrying = false
+        guard !isStopping else { return }
+        if !hasLoggedIn && !settings.persists {
+            journal.error("\(error)")
+            return stop(.connectionFailed)
+        }
+        let wasRefused = error.kind == .authentication || error.kind == .hostKey
+        let wait = places[index].backoff.failed(wasRefused: wasRefused, jitter: .random(in: 0..<1))
+        let limited = wasRefused || Tick.current() >= waitersUntil ? wait : min(wait, Backoff.longestWhileWaited)
+        let attempt = "cannot connect to \(settings.destination): \(error)"
+        // A long outage is told once a while, not at every attempt.
+        if wasRefused || places[index].backoff.attempts <= 3 || places[index].backoff.attempts % 16 == 0 {
+            journal.error("\(attempt); trying again in \(formatSeconds(limited))")
+        } else {
+            journal.verbose("\(attempt); trying again in \(formatSeconds(limited))")
+        }
+        let until = Tick.current() + limited
+        if places[index].isSuspect {
+            suspectRetryAt[index] = until
+        } else {
+            places[index].phase = .waiting(until: until, wasRefused: wasRefused)
+        }
+        if let next = places.firstIndex(where: { $0.phase == .idle }), hasLoggedIn { beginLogin(next) }
+        tellStatus()
+    }
+
+    /// When a replacement of a suspect link is tried again.
+    private var suspectRetryAt: [Int: Tick] = [:]
+
+    private mutating func retryDue() {
+        guard !isStopping else { return }
+        let now = Tick.current()
+        for index in places.indices {
+            if case .waiting(let until, _) = places[index].phase, until <= now { beginLogin(index) }
+            if places[index].isSuspect, let at = suspectRetryAt[index], at <= now {
+                suspectRetryAt[index] = nil
+                beginLogin(index)
+            }
+        }
+    }
+
+    // MARK: Links that go and come
+
+    private mutating func linkLost(_ index: Int, _ reason: String) {
+        journal.error("lost the link to \(settings.destination): \(reason); reconnecting")
+        places[index].lostAt = Tick.current()
+        places[index].isSuspect = false
+        for forward in settings.reverse.indices where forward % settings.links == index {
+            reverseStates[forward] = .unasked
+        }
+        places[index].phase = places[index].isTrying ? .connecting : .waiting(until: Tick.current(), wasRefused: false)
+        tellStatus()
+    }
+
+    private mutating func linkSuspect(_ index: Int) {
+        guard places[index].phase == .up else { return }
+        journal.info("\(settings.destination) is silent: trying a second connection beside the first")
+        places[index].isSuspect = true
+        places[index].lostAt = Tick.current()
+        beginLogin(index)
+        tellStatus()
+    }
+
+    private mutating func linkRecovered(_ index: Int) {
+        guard places[index].isSuspect else { return }
+        journal.info("\(settings.destination) answers again")
+        places[index].isSuspect = false
+        places[index].lostAt = nil
+        suspectRetryAt[index] = nil
+        tellStatus()
+    }
+
+    private mutating func connectionWaits() {
+        let now = Tick.current()
+        waitersUntil = now + settings.limits.hold
+        for index in places.indices {
+            if case .waiting(let until, false) = places[index].phase, until > now + Backoff.longestWhileWaited {
+                places[index].phase = .waiting(until: now, wasRefused: false)
+            }
+        }
+    }
+
+    private mutating func pathChanged(_ what: String) {
+        journal.verbose("\(what): checking the links")
+        for index in places.indices {
+            if case .waiting(_, false) = places[index].phase {
+                places[index].phase = .waiting(until: Tick.current(), wasRefused: false)
+            }
+        }
+        group.post(.probe)
+    }
+
+    private mutating func noticeSleep() {
+        let drift = Tick.currentWithSleep() - Tick.current()
+        if drift.nanoseconds - sleepDrift.nanoseconds > Tick.Span.seconds(2).nanoseconds {
+            pathChanged("the machine has slept")
+        }
+        sleepDrift = drift
+    }
+
+    // MARK: Forwards
+
+    /// Opens every local listener. False when the process should end.
+    private mutating func openListeners() -> Bool {
+        var anyFailed = false
+        for (number, forward) in settings.forwards.enumerated() {
+            do throws(Listening.Failure) {
+                for (descriptor, address) in try Listening.open(forward) {
+                    journal.info("listening on \(address) for \(forward.target)")
+                    group.mailboxes[number % group.mailboxes.count].post(.listen(descriptor, forward: number))
+                }
+                standingForwards += 1
+            } catch {
+                anyFailed = true
+                journal.error("\(forward.text): \(error.description)")
+            }
+        }
+        if anyFailed && settings.exitsOnForwardFailure {
+            journal.error("ending: a forward failed and ExitOnForwardFailure is set")
+            return false
+        }
+        if standingForwards == 0 && settings.reverse.isEmpty && !settings.forwards.isEmpty {
+            journal.error("ending: no forward stands")
+            return false
+        }
+        return true
+    }
+
+    private mutating func reverseAnswered(_ forward: Int, _ accepted: Bool, _ port: UInt16, _ detail: String) {
+        let spec = settings.reverse[forward]
+        let wasRefused = reverseStates[forward] == .refused
+        if accepted {
+            if case .tcp(let address, 0) = spec.listen {
+                journal.info("Allocated port \(port) for remote forward to \(spec.target)")
+                _ = address
+            }
+            journal.info("the server listens on \(spec.listenDescription) for \(spec.target)")
+            reverseStates[forward] = .standing(port: port)
+        } else {
+            reverseStates[forward] = .refused
+            let words =
+                detail.isEmpty
+                ? "the server refused to listen on \(spec.listenDescription): the port is in use there (an older"
+                    + " session may still hold it), or forbidden (look at AllowTcpForwarding, PermitListen and"
+                    + " GatewayPorts in its sshd_config)" : detail
+            if !wasRefused {
+                journal.error("remote port forwarding failed for \(spec.text): \(words); asking again")
+            } else {
+                journal.verbose("remote port forwarding still fails for \(spec.text)")
+            }
+        }
+        checkReady()
+        tellStatus()
+    }
+
+    /// Ready when every forward has been answered once; the process ends here when none stands, or when one failed
+    /// and that was not allowed.
+    private mutating func checkReady() {
+        guard !isReady, !isStopping, hasLoggedIn, !reverseStates.contains(.unasked) else { return }
+        let refused = reverseStates.filter { $0 == .refused }.count
+        if refused > 0 && settings.exitsOnForwardFailure {
+            journal.error("ending: a forward failed and ExitOnForwardFailure is set")
+            return stop(.connectionFailed)
+        }
+        if standingForwards == 0 && refused == reverseStates.count && refused > 0 {
+            journal.error("ending: no forward stands")
+            return stop(.connectionFailed)
+        }
+        isReady = true
+        service.tell("READY=1")
+        becameReady()
+    }
+
+    private func tellStatus() {
+        let up = places.filter { $0.phase == .up && !$0.isSuspect }.count
+        let standing = reverseStates.filter { if case .standing = $0 { true } else { false } }.count
+        service.tell(
+            "STATUS=\(up) of \(places.count) links to \(settings.destination) up,"
+                + " \(standingForwards + standing) of \(settings.forwards.count + settings.reverse.count) forwards")
+    }
+
+    // MARK: Signals
+
+    private mutating func readSignals() {
+        while let signal = signals.next() {
+            if signal == SIGUSR1 {
+                snapshotParts = []
+                snapshotMissing = group.mailboxes.count
+                group.post(.snapshot)
+                continue
+            }
+            // A second one does not wait for anything.
+            if isStopping { _exit(128 + signal) }
+            journal.info("stopping")
+            stop(nil)
+        }
+    }
+
+    private mutating func stop(_ result: Ending?) {
+        guard !isStopping else { return }
+        isStopping = true
+        service.tell("STOPPING=1")
+        if let result {
+            ending = result
+            return
+        }
+        stopDeadline = Tick.current() + .seconds(2)
+        group.post(.stop)
+    }
+
+    private mutating func addSnapshot(_ worker: Int, _ text: String) {
+        if !text.isEmpty { snapshotParts.append(text) }
+        snapshotMissing -= 1
+        guard snapshotMissing == 0 else { return }
+        var lines = ["snapshot of \(settings.destination) (\(group.kind.rawValue), \(group.mailboxes.count) workers):"]
+        for index in places.indices where places[index].phase != .up { lines.append("link \(index): down") }
+        for (number, state) in reverseStates.enumerated() {
+            let text = settings.reverse[number].text
+            switch state {
+            case .standing(let port): lines.append("forward \(text): the server listens on port \(port)")
+            case .refused: lines.append("forward \(text): refused, asking again")
+            case .unasked: lines.append("forward \(text): waits for its link")
+            }
+        }
+        journal.error((lines + snapshotParts).joined(separator: "\n"))
+    }
+}

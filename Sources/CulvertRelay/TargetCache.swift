@@ -1,0 +1,41 @@
+internal import CulvertIO
+
+/// The addresses of one forward's target, and who waits for them.
+struct TargetCache {
+    /// A name's addresses are believed for this long: short enough to follow a failover, long enough that a burst of
+    /// connections asks once.
+    static let lifetime = Tick.Span.seconds(5)
+
+    let target: Target
+    /// Where it is known without asking: a number or a path.
+    private var fixed: [SocketAddress] = []
+    private var looked: [SocketAddress] = []
+    private var lookedAt = Tick(nanoseconds: 0)
+    var isAsked = false
+    /// Flows that wait for the answer, as tokens.
+    var waiting: [Token] = []
+
+    init(_ target: Target) {
+        self.target = target
+        switch target {
+        case .unix(let path):
+            if let address = SocketAddress(path: path) { fixed = [address] }
+        case .tcp(let host, let port):
+            if let numeric = try? SocketAddress.resolve(host: host, port: port, numeric: true) { fixed = numeric }
+        }
+    }
+
+    /// nil: a name must be looked up.
+    func addresses(now: Tick) -> [SocketAddress]? {
+        if !fixed.isEmpty { return fixed }
+        if case .unix = target { return [] }
+        guard !looked.isEmpty, now - lookedAt < Self.lifetime else { return nil }
+        return looked
+    }
+
+    mutating func learn(_ addresses: [SocketAddress], now: Tick) {
+        looked = addresses
+        lookedAt = now
+        isAsked = false
+    }
+}

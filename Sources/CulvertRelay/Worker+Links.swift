@@ -1,0 +1,417 @@
+internal import CulvertIO
+internal import CulvertSSH
+internal import Glibc
+
+/// The links of a worker: bytes in, events, payload pulled from the sockets, bytes out.
+extension Worker where Driver: ~Copyable, Engine: ~Copyable {
+    /// Bytes received on one link before others have their turn.
+    private static var receiveBudget: Int { 1024 * 1024 }
+
+    private func readToken(_ slot: Int) -> Token { Self.token(.linkRead, slot, links.generation(slot)) }
+    private func writeToken(_ slot: Int) -> Token { Self.token(.linkWrite, slot, links.generation(slot)) }
+
+    // MARK: Beginning
+
+    mutating func addLink(_ start: consuming LoggedInLink<Engine>, index: Int, reverse: [Int]) {
+        let descriptor = start.descriptor
+        retireLink(index)
+        let slot = links.insert(Link(start, index: index, now: driver.now))
+        SocketOption.setNotSentLowWater(descriptor, bytes: links[slot].sealAhead.bytes)
+        for forward in reverse { askReverse(slot, forward) }
+        context.links[index].isOpen = true
+        scheduleCheck(slot, at: driver.now + context.alive.interval)
+        driver.awaitReadable(descriptor, readToken(slot))
+        // Whatever came behind the last packet of the login.
+        processReceived(slot)
+        for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
+    }
+
+    /// An older link at the same place takes no new flows; those it has may end on it, if it still lives.
+    private mutating func retireLink(_ index: Int) {
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].index == index {
+            links[slot].isRetired = true
+            for each in links[slot].standing { links[slot].engine.cancelForward(each.number) }
+            links[slot].refused = []
+            links[slot].needsPump = true
+            if links[slot].flowCount == 0 { loseLink(slot, "replaced", engineLives: true) }
+        }
+    }
+
+    private mutating func askReverse(_ slot: Int, _ forward: Int) {
+        do throws(SSHError) {
+            let number = try links[slot].engine.requestForward(context.reverse[forward].request)
+            links[slot].asked.append((number, forward))
+            links[slot].needsPump = true
+        } catch {
+            context.control.post(
+                .reverseAnswered(forward: forward, accepted: false, port: 0, detail: error.description))
+        }
+    }
+
+    // MARK: Receiving
+
+    mutating func linkReadable(_ slot: Int) {
+        var budget = Self.receiveBudget
+        while budget > 0 {
+            let room = unsafe links[slot].ring.writable
+            precondition(room.count > 0, "no packet is as long as the ring")
+            let count = unsafe driver.receive(
+                links[slot].descriptor, into: room.baseAddress!, stride: room.count, slotLength: room.count,
+                lastLength: room.count, count: 1)
+            if count > 0 {
+                links[slot].ring.advance(count)
+                links[slot].bytesReceived &+= UInt64(count)
+                links[slot].lastReceived = driver.now
+                links[slot].probesUnanswered = 0
+                budget -= count
+                let generation = links.generation(slot)
+                processReceived(slot)
+                guard links.isUsed(slot), links.generation(slot) == generation else { return }
+                if links[slot].isSuspect { linkRecovered(slot) }
+                if count < room.count { break }
+            } else if count == -Int(EAGAIN) {
+                break
+            } else {
+                let reason = count == 0 ? "the server closed the connection" : errorText(-Int32(count))
+                return loseLink(slot, reason)
+            }
+        }
+        driver.awaitReadable(links[slot].descriptor, readToken(slot))
+    }
+
+    /// Shows the engine everything received, and handles what it says.
+    private mutating func processReceived(_ slot: Int) {
+        unsafe links[slot].engine.receive(links[slot].ring.readable)
+        do throws(SSHError) {
+            while let event = try links[slot].engine.nextEvent() { handle(event, slot) }
+        } catch {
+            _ = flush(slot)
+            if links.isUsed(slot) { loseLink(slot, error.description) }
+            return
+        }
+        let consumed = links[slot].engine.takeConsumed()
+        links[slot].ring.release(consumed)
+        links[slot].needsPump = true
+    }
+
+    private mutating func handle(_ event: EngineEvent, _ link: Int) {
+        switch event {
+        case .payload(let channel, let payload):
+            if let flow = links[link].flow(of: channel) { deliver(flow, payload) }
+        case .opened(let channel):
+            links[link].openAsked = nil
+            if let flow = links[link].flow(of: channel) { channelOpened(flow) }
+        case .openRefused(let channel, let reason):
+            links[link].openAsked = nil
+            let words = links[link].engine.takeRefusal(channel)
+            if let flow = links[link].flow(of: channel) { channelRefused(flow, reason, words) }
+        case .openRequested(let channel): channelRequested(link, channel)
+        case .sendable(let channel):
+            if let flow = links[link].flow(of: channel) { windowOpened(flow) }
+        case .allSendable:
+            for flow in links[link].allFlows() { windowOpened(flow) }
+        case .ended(let channel):
+            if let flow = links[link].flow(of: channel) { channelEnded(flow) }
+        case .closed(let channel, let afterEnd):
+            if let flow = links[link].flow(of: channel) { channelClosed(flow, afterEnd: afterEnd) } else {
+                links[link].engine.close(channel)
+            }
+        case .forwardAnswered(let number, let accepted, let port): reverseAnswered(link, number, accepted, port)
+        }
+    }
+
+    private mutating func reverseAnswered(_ slot: Int, _ number: ForwardNumber, _ accepted: Bool, _ port: UInt16) {
+        guard let place = links[slot].asked.firstIndex(where: { $0.number == number }) else { return }
+        let forward = links[slot].asked.remove(at: place).forward
+        if accepted {
+            links[slot].standing.append((number, forward, port))
+            links[slot].refused.removeAll { $0.forward == forward }
+        } else {
+            // Asked for again until it stands: an old session of ours may hold the port for a while yet.
+            let attempts = (links[slot].refused.first { $0.forward == forward }?.attempts ?? 0) + 1
+            links[slot].refused.removeAll { $0.forward == forward }
+            let wait = Tick.Span.seconds(min(30, 0.5 * Double(1 << min(attempts, 6))))
+            links[slot].refused.append((forward, driver.now + wait, attempts))
+            scheduleCheck(slot, at: driver.now + wait)
+        }
+        context.control.post(.reverseAnswered(forward: forward, accepted: accepted, port: port, detail: ""))
+    }
+
+    // MARK: Sending
+
+    mutating func flowReadable(_ slot: Int) {
+        guard tunnelFlows[slot].phase == .open, !tunnelFlows[slot].isQueued else { return }
+        let link = tunnelFlows[slot].link
+        tunnelFlows[slot].isQueued = true
+        links[link].queue.addSparse(slot)
+        links[link].needsPump = true
+    }
+
+    private mutating func windowOpened(_ slot: Int) {
+        guard tunnelFlows[slot].awaitsWindow else { return }
+        tunnelFlows[slot].awaitsWindow = false
+        flowReadable(slot)
+    }
+
+    func anyLinkHasWork() -> Bool {
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].needsPump { return true }
+        return false
+    }
+
+    mutating func pumpLinks() {
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].needsPump { pump(slot) }
+    }
+
+    /// Sends what is sealed, then pulls and seals payload, flow by flow, until the socket is full, nothing is left, or
+    /// others should have their turn.
+    @inline(never)
+    mutating func pump(_ slot: Int) {
+        var budget = Self.receiveBudget
+        links[slot].needsPump = false
+        while true {
+            guard flush(slot), links.isUsed(slot), !links[slot].awaitsWritable else { return }
+            guard let flow = links[slot].queue.takeFirst() else { return }
+            if tunnelFlows[flow].phase == .defunct {
+                _ = tunnelFlows.remove(flow)
+                continue
+            }
+            let before = tunnelFlows[flow].sent
+            guard pull(flow, slot) else { return }
+            if tunnelFlows.isUsed(flow) { budget -= Int(tunnelFlows[flow].sent &- before) }
+            if budget <= 0 {
+                _ = flush(slot)
+                if links.isUsed(slot) && !links[slot].queue.isEmpty { links[slot].needsPump = true }
+                return
+            }
+        }
+    }
+
+    /// One flow's turn. False when the link is dead.
+    private mutating func pull(_ flow: Int, _ link: Int) -> Bool {
+        let channel = tunnelFlows[flow].channel
+        let share = links[link].sealAhead.bytes / (links[link].queue.count + 1)
+        var allowance = min(links[link].sealAhead.bytes, max(FlowQueue.quantum, share))
+        while allowance > 0 {
+            let wanted = min(allowance, tunnelFlows[flow].batch * Self.slotLength)
+            let slots = links[link].engine.reserve(channel, maximum: wanted)
+            guard slots.count > 0 else {
+                let isFull = unsafe !links[link].engine.output.isEmpty
+                if isFull { links[link].queue.putBack(flow) } else { blockOnWindow(flow) }
+                return true
+            }
+            let count = unsafe driver.receive(
+                tunnelFlows[flow].socket, into: slots.first!, stride: slots.stride, slotLength: slots.slotLength,
+                lastLength: slots.lastLength, count: slots.count)
+            do throws(SSHError) { try links[link].engine.commit(channel, count: max(0, count)) } catch {
+                loseLink(link, error.description)
+                return false
+            }
+            guard count > 0 else {
+                tunnelFlows[flow].isQueued = false
+                sourceStopped(flow, link, count)
+                return true
+            }
+            tunnelFlows[flow].sent &+= UInt64(count)
+            allowance -= count
+            if count < slots.totalLength {
+                // Nothing more for now, most likely: the next readiness will tell.
+                if count * 4 < slots.totalLength { tunnelFlows[flow].batch = max(1, tunnelFlows[flow].batch / 4) }
+                tunnelFlows[flow].isQueued = false
+                driver.awaitReadable(
+                    tunnelFlows[flow].socket, Self.token(.flowRead, flow, tunnelFlows.generation(flow)))
+                return true
+            }
+            if tunnelFlows[flow].batch * Self.slotLength == wanted || wanted == allowance + count {
+                tunnelFlows[flow].batch = min(PayloadSlots.maximumCount, tunnelFlows[flow].batch * 4)
+            }
+        }
+        links[link].queue.addBacklogged(flow)
+        return true
+    }
+
+    private static var slotLength: Int { 32 * 1024 }
+
+    /// Not in the queue until the engine says that there is room again.
+    private mutating func blockOnWindow(_ flow: Int) {
+        tunnelFlows[flow].isQueued = false
+        tunnelFlows[flow].awaitsWindow = true
+        startSweeping()
+    }
+
+    /// The socket had nothing (-EAGAIN), has ended (0), or has failed.
+    private mutating func sourceStopped(_ flow: Int, _ link: Int, _ result: Int) {
+        if result == -Int(EAGAIN) {
+            driver.awaitReadable(
+                tunnelFlows[flow].socket, Self.token(.flowRead, flow, tunnelFlows.generation(flow)))
+        } else if result == 0 {
+            tunnelFlows[flow].hasFinished = true
+            links[link].engine.finish(tunnelFlows[flow].channel)
+            passEnd(flow)
+        } else {
+            cutFlow(flow)
+        }
+    }
+
+    /// Sends the engine's output until it is empty or the socket is full. False when the link is dead.
+    private mutating func flush(_ slot: Int) -> Bool {
+        guard !links[slot].awaitsWritable else { return true }
+        while true {
+            let output = unsafe links[slot].engine.output
+            guard unsafe !output.isEmpty else { return true }
+            let sent = unsafe driver.send(links[slot].descriptor, output.baseAddress!, count: output.count)
+            guard sent >= 0 || sent == -Int(EAGAIN) else {
+                loseLink(slot, errorText(-Int32(sent)))
+                return false
+            }
+            let count = max(0, sent)
+            links[slot].engine.outputSent(count)
+            links[slot].bytesSent &+= UInt64(count)
+            let isFull = count < output.count
+            if links[slot].sealAhead.sent(count, isFull: isFull, now: driver.now) {
+                SocketOption.setNotSentLowWater(links[slot].descriptor, bytes: links[slot].sealAhead.bytes)
+            }
+            if isFull {
+                links[slot].awaitsWritable = true
+                driver.awaitWritable(links[slot].descriptor, writeToken(slot))
+                return true
+            }
+        }
+    }
+
+    // MARK: Liveness
+
+    /// A channel that is not opened after this long makes the link be asked whether it lives.
+    private static var openPatience: Tick.Span { .seconds(1) }
+
+    /// Looks at the link at that moment, if nothing sooner does.
+    private mutating func scheduleCheck(_ slot: Int, at moment: Tick) {
+        guard moment < links[slot].nextCheck else { return }
+        links[slot].nextCheck = moment
+        timers.add(moment, Self.token(.linkLiveness, slot, links.generation(slot)))
+    }
+
+    mutating func channelAsked(_ slot: Int) {
+        links[slot].needsPump = true
+        guard links[slot].openAsked == nil else { return }
+        links[slot].openAsked = driver.now
+        if context.alive.interval > .zero { scheduleCheck(slot, at: driver.now + Self.openPatience) }
+    }
+
+    /// Called when any of a link's times may have come: the next question, a question's deadline, a reverse forward to
+    /// ask for again, the end of a link that was replaced.
+    mutating func checkLink(_ slot: Int) {
+        guard driver.now >= links[slot].nextCheck else { return }
+        links[slot].nextCheck = .distantFuture
+        if links[slot].isRetired && links[slot].flowCount == 0 {
+            return loseLink(slot, "replaced", engineLives: true)
+        }
+        askRefusedAgain(slot)
+        if context.alive.interval > .zero { checkLiveness(slot) }
+    }
+
+    private mutating func askRefusedAgain(_ slot: Int) {
+        let due = links[slot].refused.filter { $0.at <= driver.now }
+        for each in due {
+            if let place = links[slot].refused.firstIndex(where: { $0.forward == each.forward }) {
+                // Not again before the answer.
+                links[slot].refused[place].at = .distantFuture
+            }
+            askReverse(slot, each.forward)
+        }
+        if let next = links[slot].refused.map(\.at).min(), next < .distantFuture { scheduleCheck(slot, at: next) }
+    }
+
+    private mutating func checkLiveness(_ slot: Int) {
+        let now = driver.now
+        let interval = context.alive.interval
+        if links[slot].probesUnanswered == 0 {
+            let isSlowToOpen =
+                links[slot].openAsked.map { $0 + Self.openPatience <= now && links[slot].lastReceived <= $0 } ?? false
+            if isSlowToOpen || now - links[slot].lastReceived >= interval { return probe(slot) }
+            return scheduleCheck(slot, at: links[slot].lastReceived + interval)
+        }
+        let silence = now - links[slot].probeSent
+        if links[slot].probesUnanswered >= context.alive.countMaximum, silence >= interval {
+            let seconds = Int((now - links[slot].lastReceived).seconds)
+            return loseLink(slot, "timeout, server not responding for \(seconds) s", engineLives: true)
+        }
+        if silence >= suspicion(slot), !links[slot].isSuspect { suspect(slot) }
+        if silence >= interval { return probe(slot) }
+        scheduleCheck(slot, at: links[slot].probeSent + (links[slot].isSuspect ? interval : suspicion(slot)))
+    }
+
+    private func suspicion(_ slot: Int) -> Tick.Span {
+        let roundTrip = SocketOption.roundTrip(links[slot].descriptor) ?? .zero
+        return max(context.alive.suspicion, Tick.Span(nanoseconds: roundTrip.nanoseconds * 4))
+    }
+
+    private mutating func probe(_ slot: Int) {
+        links[slot].engine.probe()
+        links[slot].needsPump = true
+        links[slot].probesUnanswered += 1
+        links[slot].probeSent = driver.now
+        let wait = links[slot].isSuspect ? context.alive.interval : min(suspicion(slot), context.alive.interval)
+        scheduleCheck(slot, at: driver.now + wait)
+    }
+
+    /// The path has changed: every link that has been silent for a moment is asked at once.
+    mutating func probeLinks() {
+        guard context.alive.interval > .zero else { return }
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].probesUnanswered == 0 { probe(slot) }
+    }
+
+    /// Silent although asked: no new flow goes there, and a second link is tried beside it.
+    private mutating func suspect(_ slot: Int) {
+        links[slot].isSuspect = true
+        guard !links[slot].isRetired else { return }
+        context.links[links[slot].index].isOpen = false
+        rehold(slot, engineLives: true)
+        context.control.post(.linkSuspect(index: links[slot].index))
+    }
+
+    private mutating func linkRecovered(_ slot: Int) {
+        links[slot].isSuspect = false
+        guard !links[slot].isRetired else { return }
+        context.links[links[slot].index].isOpen = true
+        context.control.post(.linkRecovered(index: links[slot].index))
+        for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
+    }
+
+    /// Connections whose channel was never opened have lost nothing: they wait for another link.
+    private mutating func rehold(_ link: Int, engineLives: Bool) {
+        for slot in links[link].allFlows() where tunnelFlows[slot].phase == .opening {
+            let socket = tunnelFlows[slot].socket
+            let forward = tunnelFlows[slot].forward
+            let peer = tunnelFlows[slot].peer
+            tunnelFlows[slot].socket = -1
+            if engineLives { links[link].engine.close(tunnelFlows[slot].channel) }
+            removeFlow(slot, reset: false)
+            hold(socket, forward, peer)
+        }
+    }
+
+    // MARK: The end
+
+    /// The link is dead or given up: its flows are reset, those that had not begun wait for another one. A link that
+    /// was replaced goes unreported.
+    mutating func loseLink(_ slot: Int, _ reason: String, engineLives: Bool = false) {
+        let index = links[slot].index
+        let isReplaced = links[slot].isRetired
+        if !isReplaced { context.links[index].isOpen = false }
+        rehold(slot, engineLives: engineLives)
+        for flow in links[slot].allFlows() { removeFlow(flow, reset: true) }
+        // What the queue still names was removed before; only its slots were kept.
+        while let flow = links[slot].queue.takeFirst() { _ = tunnelFlows.remove(flow) }
+        let link = links.remove(slot)
+        driver.close(link.descriptor)
+        if !isReplaced && !isStopping { context.control.post(.linkLost(index: index, reason: reason)) }
+    }
+
+    /// Reverse forwards are cancelled and the server is told, as far as the socket takes it at once.
+    mutating func sayGoodbye(_ slot: Int) {
+        for each in links[slot].standing { links[slot].engine.cancelForward(each.number) }
+        links[slot].engine.disconnect()
+        guard flush(slot) else { return }
+        loseLink(slot, "stopped", engineLives: true)
+    }
+}

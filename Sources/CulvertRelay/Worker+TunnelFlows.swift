@@ -1,0 +1,368 @@
+internal import CulvertIO
+internal import CulvertSSH
+internal import Glibc
+
+/// Socket to channel: how a flow begins and ends, and the way from the channel to the socket. The other way, from the
+/// socket to the channel, is the link's pump.
+extension Worker where Driver: ~Copyable, Engine: ~Copyable {
+    private func readToken(_ slot: Int) -> Token {
+        Self.token(.flowRead, slot, tunnelFlows.generation(slot))
+    }
+
+    private func writeToken(_ slot: Int) -> Token {
+        Self.token(.flowWrite, slot, tunnelFlows.generation(slot))
+    }
+
+    func forwardText(_ slot: Int) -> String {
+        let forward = tunnelFlows[slot].forward
+        return tunnelFlows[slot].isReverse ? context.reverse[forward].text : context.forwards[forward].text
+    }
+
+    // MARK: Beginning: a connection here (-L)
+
+    mutating func beginDirectFlow(_ descriptor: Descriptor, forward: Int, peer: SocketAddress, link: Int) {
+        let request: ChannelOpenRequest
+        switch context.forwards[forward].target {
+        case .tcp(let host, let port):
+            let isUnix = peer.isUnix
+            request = .directTCPIP(
+                host: host, port: port, originator: isUnix ? "127.0.0.1" : peer.host,
+                originatorPort: isUnix ? 0 : peer.port)
+        case .unix(let path): request = .directStreamLocal(path: path)
+        }
+        let channel: ChannelNumber
+        do throws(SSHError) { channel = try links[link].engine.open(request) } catch {
+            context.journal.error("\(context.forwards[forward].text): \(error)")
+            driver.resetOnClose(descriptor)
+            return driver.close(descriptor)
+        }
+        _ = insertFlow(
+            TunnelFlow(
+                phase: .opening, link: link, channel: channel, socket: descriptor, forward: forward, isReverse: false,
+                peer: peer, started: driver.now))
+        channelAsked(link)
+    }
+
+    private mutating func insertFlow(_ flow: consuming TunnelFlow) -> Int {
+        let link = flow.link
+        let channel = flow.channel
+        let slot = tunnelFlows.insert(flow)
+        links[link].setFlow(of: channel, slot)
+        links[link].flowCount += 1
+        context.links[links[link].index].flowBegan()
+        return slot
+    }
+
+    mutating func channelOpened(_ slot: Int) {
+        tunnelFlows[slot].phase = .open
+        driver.awaitReadable(tunnelFlows[slot].socket, readToken(slot))
+    }
+
+    mutating func channelRefused(_ slot: Int, _ reason: OpenFailure, _ words: PeerText) {
+        let flow = forwardText(slot)
+        let why: String
+        switch reason {
+        case .administrativelyProhibited:
+            why = "the server forbids it (look at AllowTcpForwarding and PermitOpen in its sshd_config)"
+        case .connectFailed: why = "the server could not connect to the target"
+        case .unknownChannelType: why = "the server does not know this kind of channel"
+        case .resourceShortage: why = "the server is short of resources"
+        }
+        context.journal.error(
+            "\(flow): channel open failed: \(why)\(words.description.isEmpty ? "" : ": \(words)")")
+        removeFlow(slot, reset: true)
+    }
+
+    // MARK: Beginning: a connection at the server (-R)
+
+    mutating func channelRequested(_ link: Int, _ channel: ChannelNumber) {
+        let request = links[link].engine.openRequest(channel)
+        guard let forward = reverseForward(link, request) else {
+            links[link].engine.refuse(channel, .administrativelyProhibited, "no such forward was asked for")
+            return
+        }
+        guard !tunnelFlows.isFull else {
+            return links[link].engine.refuse(channel, .resourceShortage, "too many connections")
+        }
+        var peer = SocketAddress()
+        if case .forwardedTCPIP(_, _, let originator, let port) = request,
+            let address = try? SocketAddress.resolve(host: originator, port: port, numeric: true).first
+        {
+            peer = address
+        }
+        let slot = insertFlow(
+            TunnelFlow(
+                phase: .dialing, link: link, channel: channel, socket: -1, forward: forward, isReverse: true, peer: peer,
+                started: driver.now))
+        timers.add(driver.now + context.limits.dial, Self.token(.dialExpiry, slot, tunnelFlows.generation(slot)))
+        guard let addresses = reverseTargets[forward].addresses(now: driver.now) else {
+            reverseTargets[forward].waiting.append(readToken(slot))
+            return lookUpTarget(forward + context.forwards.count)
+        }
+        dial(slot, addresses)
+    }
+
+    /// Which of the forwards that stand on this link the channel belongs to.
+    private func reverseForward(_ link: Int, _ request: ChannelOpenRequest) -> Int? {
+        switch request {
+        case .forwardedTCPIP(_, let port, _, _):
+            // The address comes back as the server understood it, so the port decides.
+            let standing = links[link].standing.first { $0.port == port && $0.port != 0 }
+            return standing?.forward
+        case .forwardedStreamLocal(let path):
+            let standing = links[link].standing.first {
+                context.reverse[$0.forward].listen == .unix(path: path)
+            }
+            return standing?.forward
+        case .directTCPIP, .directStreamLocal: return nil
+        }
+    }
+
+    mutating func dial(_ slot: Int, _ addresses: [SocketAddress]) {
+        tunnelFlows[slot].candidates = addresses
+        dialNext(slot, failure: EADDRNOTAVAIL)
+    }
+
+    private mutating func dialNext(_ slot: Int, failure: Int32) {
+        var failure = failure
+        while !tunnelFlows[slot].candidates.isEmpty {
+            let address = tunnelFlows[slot].candidates.removeFirst()
+            var pending = false
+            let made = driver.connect(to: address, from: nil, pending: &pending)
+            guard made >= 0 else {
+                failure = -Int32(made)
+                continue
+            }
+            tunnelFlows[slot].socket = Descriptor(made)
+            if pending { driver.awaitWritable(Descriptor(made), writeToken(slot)) } else { dialled(slot) }
+            return
+        }
+        refuseDialled(slot, errorText(failure))
+    }
+
+    private mutating func dialled(_ slot: Int) {
+        let link = tunnelFlows[slot].link
+        tunnelFlows[slot].candidates = []
+        tunnelFlows[slot].phase = .open
+        links[link].engine.accept(tunnelFlows[slot].channel)
+        links[link].needsPump = true
+        driver.awaitReadable(tunnelFlows[slot].socket, readToken(slot))
+    }
+
+    mutating func refuseDialled(_ slot: Int, _ reason: String) {
+        let link = tunnelFlows[slot].link
+        context.journal.error(
+            "\(forwardText(slot)): connect to \(context.reverse[tunnelFlows[slot].forward].target): \(reason)")
+        links[link].engine.refuse(tunnelFlows[slot].channel, .connectFailed, "connect failed")
+        links[link].needsPump = true
+        removeFlow(slot, reset: true)
+    }
+
+    mutating func dialExpired(_ slot: Int) {
+        guard tunnelFlows[slot].phase == .dialing else { return }
+        tunnelFlows[slot].candidates = []
+        closeSocket(slot, reset: false)
+        dialNext(slot, failure: ETIMEDOUT)
+    }
+
+    // MARK: Channel to socket
+
+    /// Payload has come for this flow: to the socket at once, what it refuses into the spill.
+    mutating func deliver(_ slot: Int, _ payload: Payload) {
+        tunnelFlows[slot].received &+= UInt64(payload.count)
+        let channel = tunnelFlows[slot].channel
+        let link = tunnelFlows[slot].link
+        var sent = 0
+        if tunnelFlows[slot].spill.isEmpty {
+            sent = unsafe driver.send(tunnelFlows[slot].socket, payload.start, count: payload.count)
+            if sent > 0 { links[link].engine.credit(channel, count: sent) }
+            if sent == payload.count { return }
+            guard sent >= 0 || sent == -Int(EAGAIN) else { return cutFlow(slot) }
+            sent = max(0, sent)
+        }
+        let rest = payload.count - sent
+        let left = unsafe payload.start + sent
+        while !(unsafe spillPool.append(left, rest, to: &tunnelFlows[slot].spill)) {
+            // At the ceiling the flow that has been stalled longest goes; when none is left, this one.
+            guard let victim = longestStalled(), victim != slot else { return exceedCeiling(slot) }
+            exceedCeiling(victim)
+        }
+        if !tunnelFlows[slot].awaitsWritable {
+            tunnelFlows[slot].awaitsWritable = true
+            tunnelFlows[slot].stalledSince = driver.now
+            driver.awaitWritable(tunnelFlows[slot].socket, writeToken(slot))
+        }
+    }
+
+    private func longestStalled() -> Int? {
+        var found: Int?
+        for slot in 0..<tunnelFlows.highWater where tunnelFlows.isUsed(slot) && !tunnelFlows[slot].spill.isEmpty {
+            if let found, tunnelFlows[found].stalledSince <= tunnelFlows[slot].stalledSince { continue }
+            found = slot
+        }
+        return found
+    }
+
+    mutating func exceedCeiling(_ slot: Int) {
+        context.journal.error(
+            "ended a connection through \(forwardText(slot)): its reader has been slow for"
+                + " \(formatSeconds(driver.now - tunnelFlows[slot].stalledSince)) and the memory ceiling is reached"
+                + " (--memory)")
+        cutFlow(slot)
+    }
+
+    mutating func flowWritable(_ slot: Int) {
+        if tunnelFlows[slot].phase == .dialing {
+            let error = driver.connectionError(tunnelFlows[slot].socket)
+            if error == 0 { return dialled(slot) }
+            closeSocket(slot, reset: false)
+            return dialNext(slot, failure: -Int32(error))
+        }
+        tunnelFlows[slot].awaitsWritable = false
+        let link = tunnelFlows[slot].link
+        while !tunnelFlows[slot].spill.isEmpty {
+            let first = spillPool.first(of: tunnelFlows[slot].spill)
+            let sent = unsafe driver.send(tunnelFlows[slot].socket, first.start, count: first.count)
+            guard sent >= 0 || sent == -Int(EAGAIN) else { return cutFlow(slot) }
+            if sent > 0 {
+                spillPool.consume(sent, of: &tunnelFlows[slot].spill)
+                links[link].engine.credit(tunnelFlows[slot].channel, count: sent)
+                links[link].needsPump = true
+            }
+            if sent < first.count {
+                tunnelFlows[slot].awaitsWritable = true
+                return driver.awaitWritable(tunnelFlows[slot].socket, writeToken(slot))
+            }
+        }
+        passEnd(slot)
+    }
+
+    // MARK: The end
+
+    mutating func channelEnded(_ slot: Int) {
+        tunnelFlows[slot].peerEnded = true
+        passEnd(slot)
+    }
+
+    mutating func channelClosed(_ slot: Int, afterEnd: Bool) {
+        tunnelFlows[slot].peerClosed = true
+        // The server says CLOSE without EOF when it gives the channel up: the stream was cut, and what waits here is
+        // as lost as what waits there.
+        if !afterEnd && !tunnelFlows[slot].peerEnded { return cutFlow(slot) }
+        tunnelFlows[slot].peerEnded = true
+        passEnd(slot)
+    }
+
+    /// After everything from the channel is written: the socket learns that it has ended; when both directions are
+    /// over, or the peer has closed, the flow is.
+    mutating func passEnd(_ slot: Int) {
+        guard tunnelFlows[slot].peerEnded, tunnelFlows[slot].spill.isEmpty, tunnelFlows[slot].phase == .open else {
+            return
+        }
+        if !tunnelFlows[slot].isShut {
+            tunnelFlows[slot].isShut = true
+            driver.shutdownWriting(tunnelFlows[slot].socket)
+        }
+        if tunnelFlows[slot].hasFinished || tunnelFlows[slot].peerClosed {
+            let link = tunnelFlows[slot].link
+            links[link].engine.close(tunnelFlows[slot].channel)
+            links[link].needsPump = true
+            removeFlow(slot, reset: false)
+        }
+    }
+
+    /// The socket was reset, or the peer cut the channel: CLOSE without EOF, and a reset here.
+    mutating func cutFlow(_ slot: Int) {
+        let link = tunnelFlows[slot].link
+        links[link].engine.close(tunnelFlows[slot].channel)
+        links[link].needsPump = true
+        removeFlow(slot, reset: true)
+    }
+
+    private mutating func closeSocket(_ slot: Int, reset: Bool) {
+        let socket = tunnelFlows[slot].socket
+        guard socket >= 0 else { return }
+        tunnelFlows[slot].socket = -1
+        if reset { driver.resetOnClose(socket) }
+        driver.close(socket)
+    }
+
+    /// Forgets the flow: its channel is closed or gone with its link.
+    mutating func removeFlow(_ slot: Int, reset: Bool) {
+        closeSocket(slot, reset: reset)
+        let link = tunnelFlows[slot].link
+        links[link].setFlow(of: tunnelFlows[slot].channel, nil)
+        links[link].flowCount -= 1
+        context.links[links[link].index].flowEnded()
+        spillPool.removeAll(&tunnelFlows[slot].spill)
+        context.journal.verbose(
+            "closed \(forwardText(slot)) from \(tunnelFlows[slot].peer): \(tunnelFlows[slot].sent) bytes out,"
+                + " \(tunnelFlows[slot].received) in, \(formatSeconds(driver.now - tunnelFlows[slot].started))"
+                + (reset ? ", reset" : ""))
+        // The queue still has its number: the slot must not be used again before.
+        if tunnelFlows[slot].isQueued { tunnelFlows[slot].phase = .defunct } else { _ = tunnelFlows.remove(slot) }
+    }
+
+    /// A socket that is not read because its channel has no window could be reset unseen.
+    mutating func sweepTunnelFlows() -> Bool {
+        var anyStalled = false
+        for slot in 0..<tunnelFlows.highWater where tunnelFlows.isUsed(slot) && tunnelFlows[slot].phase == .open {
+            guard tunnelFlows[slot].awaitsWindow else { continue }
+            anyStalled = true
+            if SocketOption.isReset(tunnelFlows[slot].socket) { cutFlow(slot) }
+        }
+        return anyStalled
+    }
+
+    mutating func sweep() {
+        isSweeping = false
+        let plain = sweepPlainFlows()
+        let tunnelled = sweepTunnelFlows()
+        if plain || tunnelled { startSweeping() }
+    }
+
+    // MARK: Targets
+
+    /// `number` counts the direct forwards first, then the reverse ones.
+    mutating func lookUpTarget(_ number: Int) {
+        let direct = context.forwards.count
+        let isReverse = number >= direct
+        let isAsked = isReverse ? reverseTargets[number - direct].isAsked : directTargets[number].isAsked
+        guard !isAsked else { return }
+        let target: Target
+        if isReverse {
+            reverseTargets[number - direct].isAsked = true
+            target = reverseTargets[number - direct].target
+        } else {
+            directTargets[number].isAsked = true
+            target = directTargets[number].target
+        }
+        guard case .tcp(let host, let port) = target else { preconditionFailure("only names are looked up") }
+        let mailbox = context.mailboxes[self.number]
+        context.resolver.look(up: host, port: port) { addresses, failure in
+            mailbox.post(.resolved(forward: number, addresses: addresses, failure: failure))
+        }
+    }
+
+    mutating func targetResolved(_ number: Int, _ addresses: [SocketAddress], _ failure: String) {
+        let direct = context.forwards.count
+        let tokens: [Token]
+        if number >= direct {
+            reverseTargets[number - direct].learn(addresses, now: driver.now)
+            tokens = reverseTargets[number - direct].waiting
+            reverseTargets[number - direct].waiting = []
+            for token in tokens where tunnelFlows.isCurrent(token) && tunnelFlows[token.slot].phase == .dialing {
+                if addresses.isEmpty { refuseDialled(token.slot, failure) } else { dial(token.slot, addresses) }
+            }
+        } else {
+            directTargets[number].learn(addresses, now: driver.now)
+            tokens = directTargets[number].waiting
+            directTargets[number].waiting = []
+            for token in tokens where plainFlows.isCurrent(token) {
+                if addresses.isEmpty { plainTargetUnresolved(token.slot, failure) } else {
+                    dialPlain(token.slot, addresses)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+public import CulvertIO
+internal import CulvertSSH
+
+/// What the workers of one process share.
+struct WorkerContext<Engine: SSHEngine & ~Copyable>: Sendable {
+    let forwards: [LocalForward]
+    let reverse: [ReverseForward]
+    let links: [LinkStatus]
+    let mailboxes: [Mailbox<WorkerMessage<Engine>>]
+    /// Flows on each worker, for spreading relayed connections.
+    let loads: [LinkStatus]
+    let control: Mailbox<ControlMessage<Engine>>
+    let budget: MemoryBudget
+    let resolver: Resolver
+    let journal: Journal
+    let limits: RelayLimits
+    let alive: KeepAlive
+}
+
+/// Limits, each with its reason.
+public struct RelayLimits: Sendable {
+    /// How long a connection to a local port waits for a link before it is closed.
+    public var hold = Tick.Span.seconds(30)
+    /// Connections that wait at once, a worker: beyond it the kernel's backlog holds them.
+    public var waiting = 4096
+    /// Descriptors kept for culvert itself, so that a link can be made again however many flows there are.
+    public var reservedDescriptors = 64
+    /// The process's limit of open files.
+    public var descriptors = 1024
+    /// A target that does not answer is given up after this long.
+    public var dial = Tick.Span.seconds(60)
+
+    public init() {}
+}
+
+/// When a silent link is asked whether it lives, and when it is given up (ServerAliveInterval, ServerAliveCountMax).
+public struct KeepAlive: Sendable {
+    /// Zero: never asked.
+    public var interval = Tick.Span.seconds(15)
+    public var countMaximum = 3
+    /// A question unanswered for this long makes a link suspect: a second one is tried beside it.
+    public var suspicion = Tick.Span.seconds(2)
+    public init() {}
+}
+
+/// What a token's operation means to a worker.
+enum Operation: UInt8 {
+    case mailbox = 1
+    case listener
+    case clientRead
+    case targetRead
+    case clientWrite
+    case targetWrite
+    case flowRead
+    case flowWrite
+    case linkRead
+    case linkWrite
+    // Timers.
+    case dialExpiry
+    case plainDialExpiry
+    case acceptAgain
+    case waitingExpiry
+    case linkLiveness
+    case sweep
+}
+
+/// One thread's whole world: a driver, and the listeners, links and flows that it serves. Nothing here is shared; a
+/// worker lives in its thread's frame and talks to others by mailbox.
+struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Copyable {
+    let number: Int
+    let context: WorkerContext<Engine>
+    var driver: Driver
+    var listeners: Slab<Listener>
+    var plainFlows: Slab<PlainFlow>
+    var tunnelFlows: Slab<TunnelFlow>
+    var links: Slab<Link<Engine>>
+    var spillPool: SpillPool
+    var timers = TimerQueue()
+    var waiting: [WaitingConnection] = []
+    var directTargets: [TargetCache]
+    var reverseTargets: [TargetCache]
+    var isSweeping = false
+    var isStopping = false
+    var hasStopped = false
+
+    /// Links that one worker may serve: a pool's, and a replacement beside each suspect one.
+    static var maximumLinks: Int { 128 }
+
+    init(number: Int, driver: consuming Driver, context: WorkerContext<Engine>) {
+        self.number = number
+        self.context = context
+        self.driver = driver
+        // A flow has one descriptor at least, so the descriptors bound every table.
+        let descriptors = context.limits.descriptors
+        listeners = Slab(capacity: 1024)
+        plainFlows = Slab(capacity: max(1, descriptors))
+        tunnelFlows = Slab(capacity: max(1, descriptors * 2))
+        links = Slab(capacity: Self.maximumLinks)
+        spillPool = SpillPool(budget: context.budget)
+        directTargets = context.forwards.map { TargetCache($0.target) }
+        reverseTargets = context.reverse.map { TargetCache($0.target) }
+        self.driver.awaitReadable(context.mailboxes[number].descriptor, Self.token(.mailbox, 0, 1))
+    }
+
+    static func token(_ operation: Operation, _ slot: Int, _ generation: UInt32) -> Token {
+        Token(operation: operation.rawValue, slot: slot, generation: generation)
+    }
+
+    /// Turns until stopped.
+    mutating func run() throws(IOError) {
+        while !hasStopped { try turnOnce() }
+    }
+
+    /// Waits, handles everything that completed, then lets every link send.
+    @inline(never)
+    mutating func turnOnce() throws(IOError) {
+        try driver.turn(until: anyLinkHasWork() ? Tick(nanoseconds: 0) : timers.soonest)
+        while let completion = driver.next() { handle(completion) }
+        while let due = timers.takeDue(driver.now) { expire(due) }
+        pumpLinks()
+    }
+
+    @inline(never)
+    mutating func handle(_ completion: Completion) {
+        guard let operation = Operation(rawValue: completion.token.operation) else {
+            preconditionFailure("every token is made by this worker")
+        }
+        let slot = completion.token.slot
+        switch operation {
+        case .clientRead, .targetRead:
+            guard plainFlows.isCurrent(completion.token) else { return discard(completion) }
+            plainRead(slot, end: operation == .clientRead ? 0 : 1, completion)
+        case .clientWrite, .targetWrite:
+            guard plainFlows.isCurrent(completion.token) else { return }
+            plainWritable(slot, end: operation == .clientWrite ? 0 : 1)
+        case .flowRead:
+            guard tunnelFlows.isCurrent(completion.token) else { return }
+            flowReadable(slot)
+        case .flowWrite:
+            guard tunnelFlows.isCurrent(completion.token) else { return }
+            flowWritable(slot)
+        case .linkRead:
+            guard links.isCurrent(completion.token) else { return }
+            linkReadable(slot)
+        case .linkWrite:
+            guard links.isCurrent(completion.token) else { return }
+            links[slot].awaitsWritable = false
+            links[slot].needsPump = true
+        case .listener:
+            guard listeners.isCurrent(completion.token) else { return }
+            acceptConnections(slot)
+        case .mailbox:
+            driver.awaitReadable(context.mailboxes[number].descriptor, completion.token)
+            readMailbox()
+        case .dialExpiry, .plainDialExpiry, .acceptAgain, .waitingExpiry, .linkLiveness, .sweep:
+            preconditionFailure("timers do not complete as operations")
+        }
+    }
+
+    private mutating func discard(_ completion: Completion) {
+        if !completion.slot.isNone { driver.release(completion.slot) }
+    }
+
+    private mutating func expire(_ token: Token) {
+        switch Operation(rawValue: token.operation) {
+        case .dialExpiry: if tunnelFlows.isCurrent(token) { dialExpired(token.slot) }
+        case .plainDialExpiry: if plainFlows.isCurrent(token) { plainDialExpired(token.slot) }
+        case .acceptAgain: if listeners.isCurrent(token) { resumeAccepting(token.slot) }
+        case .waitingExpiry: expireWaiting()
+        case .linkLiveness: if links.isCurrent(token) { checkLink(token.slot) }
+        case .sweep: sweep()
+        default: preconditionFailure("only timers expire")
+        }
+    }
+
+    private mutating func readMailbox() {
+        for message in context.mailboxes[number].takeAll() {
+            switch message {
+            case .listen(let descriptor, let forward): listen(descriptor, forward: forward)
+            case .carry(let descriptor, let forward, let peer, let link):
+                carry(descriptor, forward: forward, peer: peer, link: link)
+            case .link(let parcel, let index, let reverse): addLink(parcel.take(), index: index, reverse: reverse)
+            case .linksChanged: serveWaiting()
+            case .resolved(let forward, let addresses, let failure):
+                targetResolved(forward, addresses, failure)
+            case .probe: probeLinks()
+            case .snapshot: context.control.post(.snapshot(worker: number, snapshot()))
+            case .stop: stop()
+            }
+        }
+    }
+
+    private mutating func stop() {
+        isStopping = true
+        for slot in 0..<listeners.highWater where listeners.isUsed(slot) {
+            driver.close(listeners[slot].descriptor)
+            _ = listeners.remove(slot)
+        }
+        for connection in waiting { driver.close(connection.descriptor) }
+        waiting = []
+        for slot in 0..<links.highWater where links.isUsed(slot) { sayGoodbye(slot) }
+        for slot in 0..<plainFlows.highWater where plainFlows.isUsed(slot) { endPlainFlow(slot, reset: true) }
+        hasStopped = true
+    }
+
+    /// Something is stalled: look at it twice a second until nothing is.
+    mutating func startSweeping() {
+        guard !isSweeping else { return }
+        isSweeping = true
+        timers.add(driver.now + .milliseconds(500), Self.token(.sweep, 0, 1))
+    }
+}

@@ -1,0 +1,73 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// The workers of one process: pinned threads, each with its driver.
+struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
+    let mailboxes: [Mailbox<WorkerMessage<Engine>>]
+    let control: Mailbox<ControlMessage<Engine>>
+    let kind: DriverKind
+
+    /// Starts `count` workers. Each tells its end by `.stopped` or `.failed`.
+    static func start(
+        count: Int, kind: DriverKind, forwards: [LocalForward], reverse: [ReverseForward], links: [LinkStatus],
+        memory: Int, limits: RelayLimits, alive: KeepAlive, journal: Journal
+    ) throws(IOError) -> WorkerGroup {
+        var mailboxes: [Mailbox<WorkerMessage<Engine>>] = []
+        for _ in 0..<count { mailboxes.append(try Mailbox()) }
+        let control = try Mailbox<ControlMessage<Engine>>()
+        let context = WorkerContext(
+            forwards: forwards, reverse: reverse, links: links, mailboxes: mailboxes,
+            loads: (0..<count).map { LinkStatus(worker: $0, isOpen: true) }, control: control,
+            budget: MemoryBudget(ceiling: memory), resolver: try Resolver(), journal: journal, limits: limits,
+            alive: alive)
+        let processors = Thread.processors(startingAt: HostProcess.identifier)
+        for number in 0..<count {
+            try Thread.start(name: "culvert-\(number)", processor: processors[number % processors.count]) {
+                do throws(IOError) {
+                    try Self.run(number, kind, context)
+                    control.post(.stopped(worker: number))
+                } catch {
+                    control.post(.failed(worker: number, error))
+                }
+            }
+        }
+        return WorkerGroup(mailboxes: mailboxes, control: control, kind: kind)
+    }
+
+    /// The one place where the kind of driver is chosen: below it everything is specialised for one kind.
+    private static func run(_ number: Int, _ kind: DriverKind, _ context: WorkerContext<Engine>) throws(IOError) {
+        let descriptors = context.limits.descriptors
+        switch kind {
+        case .uring:
+            var worker = Worker(
+                number: number, driver: try UringDriver(descriptorLimit: descriptors), context: context)
+            try worker.run()
+        case .epoll:
+            var worker = Worker(
+                number: number, driver: try EpollDriver(descriptorLimit: descriptors), context: context)
+            try worker.run()
+        }
+    }
+
+    func post(_ message: WorkerMessage<Engine>) { for mailbox in mailboxes { mailbox.post(message) } }
+}
+
+/// Which driver to use.
+public enum DriverChoice: String, Sendable, CaseIterable {
+    case auto, uring, epoll
+
+    /// io_uring where it can be had, epoll otherwise, with one line that says why. Throws when io_uring was asked for
+    /// by name and cannot be had.
+    func resolve(_ journal: Journal) throws(IOError) -> DriverKind {
+        guard self != .epoll else { return .epoll }
+        do throws(IOError) {
+            // Made and ended on this thread: what it needs is there.
+            _ = try UringDriver(descriptorLimit: 64)
+            return .uring
+        } catch {
+            guard self == .auto else { throw error }
+            journal.info("io_uring is not available (\(error)): using epoll")
+            return .epoll
+        }
+    }
+}
