@@ -1,0 +1,57 @@
+internal import Glibc
+
+/// What the configuration takes from around the process, as a value: tests give their own.
+public struct ConfigurationEnvironment: Hashable, Sendable {
+    public var variables: [String: String]
+    /// HOME, or the home directory of the password database when HOME is empty or not an absolute path.
+    public var homeDirectory: String
+    /// The local user, who is the remote one by default.
+    public var userName: String
+    public var userID: UInt32
+    public var hostName: String
+
+    public init(
+        variables: [String: String], homeDirectory: String, userName: String, userID: UInt32, hostName: String
+    ) {
+        self.variables = variables
+        self.homeDirectory = homeDirectory
+        self.userName = userName
+        self.userID = userID
+        self.hostName = hostName
+    }
+
+    /// Asks the system. For the start of the process, on its one thread (getpwuid(3) is not for several).
+    public static func current() -> ConfigurationEnvironment {
+        let variables = systemVariables()
+        let user = getuid()
+        var home = variables["HOME"] ?? ""
+        var name = variables["USER"] ?? ""
+        if let entry = unsafe getpwuid(user) {
+            unsafe name = String(cString: entry.pointee.pw_name)
+            if !home.hasPrefix("/") { unsafe home = String(cString: entry.pointee.pw_dir) }
+        }
+        return ConfigurationEnvironment(
+            variables: variables, homeDirectory: home.isEmpty ? "/" : home, userName: name, userID: user,
+            hostName: systemHostName())
+    }
+
+    private static func systemVariables() -> [String: String] {
+        var variables: [String: String] = [:]
+        var next = unsafe environ
+        while let entry = unsafe next.pointee {
+            let text = unsafe String(cString: entry)
+            if let equals = text.firstIndex(of: "=") {
+                variables[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
+            unsafe next += 1
+        }
+        return variables
+    }
+
+    private static func systemHostName() -> String {
+        // HOST_NAME_MAX is 64 on Linux (gethostname(2)); one more byte stays zero.
+        var bytes = [CChar](repeating: 0, count: 66)
+        guard unsafe gethostname(&bytes, bytes.count - 1) == 0 else { return "" }
+        return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
