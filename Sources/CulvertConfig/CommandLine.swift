@@ -76,7 +76,7 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     switch option.meaning {
     case .used: try store.apply(letter: letter, value: value)
     case .implied, .help, .version: break
-    case .meaningless(let what): store.note("-\(letter) (\(what)) means nothing for a tunnel: ignored")
+    case .meaningless(let what): store.note("-\(letter) (\(what)) has no effect here: ignored")
     case .notYet(let mend):
         // Asking for none is what culvert does anyway.
         if letter == "F", value == "none" || value == "/dev/null" { return }

@@ -20,19 +20,35 @@ public struct ConfigurationEnvironment: Hashable, Sendable {
         self.hostName = hostName
     }
 
-    /// Asks the system. For the start of the process, on its one thread (getpwuid(3) is not for several).
+    /// Asks the system. For the start of the process: nothing may set environment variables meanwhile.
     public static func current() -> ConfigurationEnvironment {
         let variables = systemVariables()
         let user = getuid()
         var home = variables["HOME"] ?? ""
         var name = variables["USER"] ?? ""
-        if let entry = unsafe getpwuid(user) {
-            unsafe name = String(cString: entry.pointee.pw_name)
-            if !home.hasPrefix("/") { unsafe home = String(cString: entry.pointee.pw_dir) }
+        if let entry = passwordEntry(of: user) {
+            name = entry.name
+            if !home.hasPrefix("/") { home = entry.home }
         }
+        if !home.hasPrefix("/") { home = "/" }
         return ConfigurationEnvironment(
-            variables: variables, homeDirectory: home.isEmpty ? "/" : home, userName: name, userID: user,
+            variables: variables, homeDirectory: home, userName: name, userID: user,
             hostName: systemHostName())
+    }
+
+    /// nil: the password database does not know the user, as often in containers.
+    private static func passwordEntry(of user: uid_t) -> (name: String, home: String)? {
+        // An entry is a line; a directory service with a longer one than this is taken for silent.
+        var text = [CChar](repeating: 0, count: 65536)
+        return unsafe text.withUnsafeMutableBufferPointer { buffer in
+            var entry = unsafe passwd()
+            var found: UnsafeMutablePointer<passwd>?
+            guard let base = buffer.baseAddress,
+                unsafe getpwuid_r(user, &entry, base, buffer.count, &found) == 0, unsafe found != nil,
+                let name = unsafe entry.pw_name, let home = unsafe entry.pw_dir
+            else { return nil }
+            return unsafe (String(cString: name), String(cString: home))
+        }
     }
 
     private static func systemVariables() -> [String: String] {

@@ -76,8 +76,8 @@ enum OtherKey {
 
     static func fate(of name: String) -> (name: String, fate: Fate)? { byName[name.lowercased()] }
 
-    /// As ssh_config(5) writes them.
-    static var names: [String] { byName.values.map(\.name) }
+    /// As ssh_config(5) writes them, without those that only a file can hold.
+    static var names: [String] { ignored + notYet.map(\.0) }
 
     private static let byName: [String: (name: String, fate: Fate)] = {
         var table: [String: (name: String, fate: Fate)] = [:]
@@ -91,9 +91,9 @@ enum OtherKey {
 
     private static let notYet: [(String, [String])] = [
         ("BindInterface", []), ("CanonicalizeHostname", ["no", "false", "none"]), ("CertificateFile", ["none"]),
-        ("DynamicForward", []), ("KnownHostsCommand", ["none"]), ("PKCS11Provider", ["none"]),
+        ("DynamicForward", []), ("KnownHostsCommand", ["none"]),
         ("ProxyCommand", ["none"]), ("ProxyJump", ["none"]), ("RemoteCommand", ["none"]), ("RequiredRSASize", []),
-        ("RevokedHostKeys", ["none"]), ("Tunnel", ["no", "false"]),
+        ("RevokedHostKeys", ["none"]),
     ]
 
     private static let ignored = """
@@ -105,9 +105,9 @@ enum OtherKey {
         GSSAPIRenewalForcesRekey GSSAPIServerIdentity GSSAPITrustDns HostbasedAcceptedAlgorithms
         HostbasedAuthentication HostbasedKeyTypes IPQoS KbdInteractiveDevices KerberosAuthentication
         KerberosTGTPassing LocalCommand LogVerbose NoHostAuthenticationForLocalhost ObscureKeystrokeTiming
-        PermitLocalCommand PermitRemoteOpen Protocol ProxyUseFdpass RefuseConnection RekeyLimit RequestTTY
+        PermitLocalCommand PermitRemoteOpen PKCS11Provider Protocol ProxyUseFdpass RefuseConnection RekeyLimit RequestTTY
         RhostsAuthentication RhostsRSAAuthentication RSAAuthentication SecurityKeyProvider SendEnv SessionType SetEnv
-        SmartcardDevice StdinNull SyslogFacility Tag TunnelDevice UpdateHostKeys UsePrivilegedPort UseRoaming UseRsh
+        SmartcardDevice StdinNull SyslogFacility Tag Tunnel TunnelDevice UpdateHostKeys UsePrivilegedPort UseRoaming UseRsh
         UserKnownHostsFile2 VerifyHostKeyDNS VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation
         """.split(whereSeparator: \.isWhitespace).map(String.init)
 }

@@ -112,7 +112,8 @@ struct SettingStore {
         if ignoreUnknown?.contains(where: { Wildcard.matches(name.lowercased(), pattern: $0.lowercased()) }) == true {
             return note("-o \(name): unknown, ignored as IgnoreUnknown asks")
         }
-        let known = (SettingKey.allCases.map(\.rawValue) + OtherKey.names).sorted()
+        // Keys that do something come first, so that they win a tie.
+        let known = SettingKey.allCases.map(\.rawValue) + OtherKey.names
         let nearest = NearestName.of(name, among: known) ?? SettingKey.port.rawValue
         throw ConfigurationError("-o \(name): unknown key: did you mean \(nearest)?")
     }
@@ -120,7 +121,7 @@ struct SettingStore {
     private mutating func apply(other name: String, _ fate: OtherKey.Fate, _ words: [String]) throws(ConfigurationError)
     {
         switch fate {
-        case .ignored: note("-o \(name) means nothing for a tunnel: ignored")
+        case .ignored: note("-o \(name) has no effect here: ignored")
         case .fileOnly:
             throw ConfigurationError("-o \(name): it belongs in a configuration file, which is not read yet")
         case .notYet(let harmless):

@@ -11,9 +11,16 @@ enum PortNumber {
         return service(text)
     }
 
-    /// /etc/services. Not for use on several threads at once (getservbyname(3)); the command line is read on one.
+    /// /etc/services, or what nsswitch.conf(5) names in its place.
     static func systemService(_ name: String) -> UInt16? {
-        guard let entry = unsafe getservbyname(name, "tcp") else { return nil }
-        return UInt16(bigEndian: UInt16(truncatingIfNeeded: unsafe entry.pointee.s_port))
+        var text = [CChar](repeating: 0, count: 8192)
+        return unsafe text.withUnsafeMutableBufferPointer { buffer in
+            var entry = unsafe servent()
+            var found: UnsafeMutablePointer<servent>?
+            guard let base = buffer.baseAddress,
+                unsafe getservbyname_r(name, "tcp", &entry, base, buffer.count, &found) == 0, unsafe found != nil
+            else { return nil }
+            return unsafe UInt16(bigEndian: UInt16(truncatingIfNeeded: entry.s_port))
+        }
     }
 }
