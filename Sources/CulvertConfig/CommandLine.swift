@@ -43,7 +43,7 @@ private func parseTunnel(_ words: [CommandWord], _ environment: ConfigurationEnv
     -> Invocation
 {
     if let text = shown(words, help: HelpText.tunnel) { return .show(text) }
-    let long = try LongOptions.parse(words, command: "culvert")
+    let long = try LongOptions(words, command: "culvert")
     var store = SettingStore()
     var typedHost: String?
     for word in words {
@@ -102,16 +102,16 @@ private func tunnel(
     return TunnelConfiguration(
         destination: destination, forwards: try store.expandedForwards(expansion), forwarding: store.forwarding,
         connection: store.connection, login: try store.login(expansion), hostKeys: try store.hostKeys(expansion),
-        algorithms: store.algorithms, output: store.output, runtime: long.runtime, links: long.links.first ?? 1,
-        engine: long.engine.first ?? .libssh2, hold: long.hold.first ?? TunnelConfiguration.defaultHold,
-        persist: long.persist > 0, background: store.background ?? false, notes: store.notes)
+        algorithms: store.algorithms, output: store.output, runtime: long.runtime, links: long.links ?? 1,
+        engine: long.engine ?? .libssh2, hold: long.hold ?? TunnelConfiguration.defaultHold,
+        persist: long.persist, background: store.background ?? false, notes: store.notes)
 }
 
 // MARK: The relay
 
 private func parseRelay(_ words: [CommandWord]) throws(ConfigurationError) -> Invocation {
     if let text = shown(words, help: HelpText.relay) { return .show(text) }
-    let long = try LongOptions.parse(words, command: "culvert relay")
+    let long = try LongOptions(words, command: "culvert relay")
     var store = SettingStore()
     for word in words {
         switch word {
@@ -144,6 +144,6 @@ private func parseRelay(_ words: [CommandWord]) throws(ConfigurationError) -> In
 extension LongOptions {
     var runtime: RuntimeOptions {
         RuntimeOptions(
-            io: io.first ?? .auto, threads: threads.first, memory: memory.first ?? RuntimeOptions.defaultMemory)
+            io: io ?? .auto, threads: threads, memory: memory ?? RuntimeOptions.defaultMemory)
     }
 }
