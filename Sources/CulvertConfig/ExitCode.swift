@@ -1,0 +1,29 @@
+/// What culvert's exit status says. 255 is ssh's; the rest are sysexits.h's numbers, so that they mean the same
+/// elsewhere.
+public enum ExitCode: Int32, Sendable, CaseIterable {
+    /// Ended as asked: Ctrl-C, SIGTERM, `--help`, `--version`.
+    case success = 0
+    /// EX_USAGE: the command line is wrong.
+    case usage = 64
+    /// EX_SOFTWARE: a fault of culvert's own.
+    case internalFault = 70
+    /// EX_OSERR: the system refuses what culvert cannot do without (threads, memory, io_uring asked for by `--io`).
+    case system = 71
+    /// EX_CANTCREAT: the file of `-E` cannot be written.
+    case logFile = 73
+    /// As ssh: no connection, host key refused, login refused, or forwards failed with `ExitOnForwardFailure` or none
+    /// standing.
+    case connection = 255
+
+    /// For `--help`.
+    var meaning: String {
+        switch self {
+        case .success: "ended as asked (Ctrl-C, SIGTERM)"
+        case .usage: "the command line is wrong"
+        case .internalFault: "a fault of culvert's own: please report it"
+        case .system: "the system refused threads, memory, or the io_uring asked for with --io"
+        case .logFile: "the file of -E cannot be written"
+        case .connection: "no connection, host key or login refused, or no forward stands (as ssh)"
+        }
+    }
+}

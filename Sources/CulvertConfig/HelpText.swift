@@ -1,0 +1,85 @@
+/// `--help`, written by hand: the tunnel first, as ArgumentParser cannot put it.
+enum HelpText {
+    static let relayOptions: Set<String> = ["--io", "--threads", "--memory", "--version", "--help"]
+
+    static let tunnel = """
+        culvert: carries TCP connections through SSH, and comes back by itself
+
+        Usage: culvert [options] -L … | -R … [user@]host
+               culvert relay -L …            (see culvert relay --help)
+
+        Examples:
+          culvert -L 5432:db.internal:5432 user@server
+              connect here to port 5432, and the server dials db.internal:5432
+          culvert -R 8822:localhost:22 user@server
+              connect at the server to port 8822, and this machine dials its own port 22
+
+        Forwards (any number of each; an IPv6 address stands in brackets):
+          -L [bind_address:]port:host:hostport    listen here, dial from the server
+          -R [bind_address:]port:host:hostport    listen at the server, dial from here; port 0: the server chooses
+                                                  -L and -R also take /path in place of a port or host:hostport
+          -g                    a -L without bind address listens on every address, not on loopback only
+
+        Connection:
+          -p PORT               the server's port (22)
+          -l USER               log in as USER (also user@host, ssh://user@host:port)
+          -i FILE               log in with this key; may be repeated
+          -b ADDRESS            connect from this address
+          -4, -6                IPv4 only, IPv6 only
+          -c LIST, -m LIST      ciphers, MACs
+          -o KEY=VALUE          a setting of ssh_config(5); may be repeated, the first value wins
+                                ServerAliveInterval is 15 here, where ssh has 0
+          --links N             SSH connections to the server, as one tunnel (1)
+          --hold TIME           how long a new connection waits while the link is down (30s)
+          --persist             keep trying when the first connection fails
+          --engine libssh2      what speaks SSH (libssh2)
+
+        Running:
+          -f                    to the background once the forwards stand
+          -v, -vv, -vvv         say more; -q say nothing
+          -E FILE, -y           log to FILE, to the system's log
+          --io auto|uring|epoll the kernel's interface (auto)
+          --threads N           at most N worker threads
+          --memory SIZE         ceiling of buffers (256M)
+          -V, --version         print the version
+          -h, --help            print this
+          ssh's other options are accepted where they mean nothing for a tunnel (-N -n -T, and with a note at -v
+          -A -C -M -t -X …) and refused where leaving them out would change what you get (-D -F -J -W …).
+
+        Subcommands:
+          relay                 forward plain TCP connections, without SSH
+                                (a host of that name is written user@relay or ssh://relay)
+
+        Exit codes:
+        \(exitCodes)
+        """
+
+    static let relay = """
+        culvert relay: forwards plain TCP connections, without SSH
+
+        Usage: culvert relay [options] -L [bind_address:]port:host:hostport …
+
+        Example:
+          culvert relay -L 5432:db.internal:5432 -L '[::1]:8080:web:80'
+
+        Options:
+          -L [bind_address:]port:host:hostport    listen here, dial host:hostport; may be repeated
+                                                  also /path in place of a port or host:hostport
+          -g                    a -L without bind address listens on every address, not on loopback only
+          -v, -vv, -vvv         say more; -q say nothing
+          -E FILE, -y           log to FILE, to the system's log
+          --io auto|uring|epoll the kernel's interface (auto)
+          --threads N           at most N worker threads
+          --memory SIZE         ceiling of buffers (256M)
+          -V, --version         print the version
+          -h, --help            print this
+
+        Exit codes:
+        \(exitCodes)
+        """
+
+    private static let exitCodes = ExitCode.allCases.map { code in
+        let number = String(code.rawValue)
+        return "  " + String(repeating: " ", count: 3 - number.count) + number + "  " + code.meaning
+    }.joined(separator: "\n")
+}

@@ -1,0 +1,111 @@
+/// One setting as it was given, before its value is understood.
+struct Setting: Hashable, Sendable {
+    let key: SettingKey
+    /// Words of the value: one where a flag gave it, as many as there are where `-o` did.
+    let words: [String]
+    /// What was typed, for errors: "-p", or "-o Port".
+    let origin: String
+
+    /// The only word.
+    func word() throws(ConfigurationError) -> String {
+        guard words.count == 1, let word = words.first else {
+            throw fault("takes one value: put quotes around one that holds a blank")
+        }
+        return word
+    }
+
+    func fault(_ cause: String) -> ConfigurationError {
+        // A flag and its value are two words, a setting's key and value are joined as they are documented.
+        let joint = origin.contains(" ") ? "=" : " "
+        return ConfigurationError("\(origin)\(joint)\(words.joined(separator: " ")): \(cause)")
+    }
+
+    // MARK: Values
+
+    /// ssh takes exactly these four.
+    func flag() throws(ConfigurationError) -> Bool {
+        switch try word() {
+        case "yes", "true": true
+        case "no", "false": false
+        default: throw fault("give yes or no")
+        }
+    }
+
+    func port() throws(ConfigurationError) -> UInt16 {
+        guard let port = PortNumber.parse(try word()), port > 0 else { throw fault(PortNumber.cause) }
+        return port
+    }
+
+    /// Seconds; 0 for "none" and for 0.
+    func seconds() throws(ConfigurationError) -> Int {
+        let text = try word()
+        if text == "none" { return 0 }
+        guard let seconds = TimeValue.seconds(text) else { throw fault(TimeValue.cause) }
+        return seconds
+    }
+
+    func count(from least: Int) throws(ConfigurationError) -> Int {
+        guard let count = Int32(try word()), count >= least else { throw fault("give a whole number from \(least)") }
+        return Int(count)
+    }
+
+    func octal() throws(ConfigurationError) -> UInt16 {
+        guard let mask = UInt16(try word(), radix: 8), mask <= 0o777 else {
+            throw fault("give an octal mask from 0 to 0777")
+        }
+        return mask
+    }
+
+    func host() throws(ConfigurationError) -> String {
+        let host = try word()
+        guard HostName.isWellFormed(host) else { throw fault("not a name or an address") }
+        return host
+    }
+
+    func user() throws(ConfigurationError) -> String {
+        let user = try word()
+        try UserName.check(user, origin: origin)
+        return user
+    }
+
+    func text() throws(ConfigurationError) -> String {
+        let text = try word()
+        if text.isEmpty { throw fault("the value is empty") }
+        return text
+    }
+
+    func algorithms() throws(ConfigurationError) -> AlgorithmList {
+        guard let list = AlgorithmList(try word()) else {
+            throw fault("give names with commas between them, after '+', '-' or '^' to change the default list")
+        }
+        return list
+    }
+
+    /// File names; empty for "none".
+    func files() throws(ConfigurationError) -> [String] {
+        if words.count == 1, words[0].lowercased() == "none" { return [] }
+        if words.contains(where: \.isEmpty) { throw fault("a file's name is empty") }
+        return words
+    }
+
+    /// One of several words, case-insensitive as in ssh.
+    func choice<Value>(_ values: [(String, Value)]) throws(ConfigurationError) -> Value {
+        let text = try word().lowercased()
+        if let found = values.first(where: { $0.0 == text }) { return found.1 }
+        throw fault("give " + values.map(\.0).listed)
+    }
+
+    func forward(_ kind: ForwardSpecification.Kind) throws(ConfigurationError) -> ForwardSpecification {
+        // In a file listening end and target are two words.
+        guard words.count == 1 || words.count == 2 else { throw fault("give [bind_address:]port host:hostport") }
+        return try ForwardParser.parse(words.joined(separator: ":"), kind: kind)
+    }
+}
+
+extension [String] {
+    /// "a, b or c".
+    var listed: String {
+        guard let last, count > 1 else { return first ?? "" }
+        return dropLast().joined(separator: ", ") + " or " + last
+    }
+}

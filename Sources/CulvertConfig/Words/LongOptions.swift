@@ -1,0 +1,139 @@
+internal import ArgumentParser
+
+/// culvert's own options, which ssh has not.
+enum LongOptionName: String, CaseIterable, Sendable {
+    case io, links, threads, engine, hold, memory, persist, version, help
+
+    var takesValue: Bool {
+        switch self {
+        case .io, .links, .threads, .engine, .hold, .memory: true
+        case .persist, .version, .help: false
+        }
+    }
+
+    /// Typed with one dash it can only be a mistake; `-io` may be an identity file.
+    var isMistakenForCluster: Bool { self != .io }
+}
+
+/// The long options as ArgumentParser reads them from normalised words. Arrays, because the first value wins; texts,
+/// because what is said about a wrong value is said here.
+private struct LongOptionTexts: ParsableArguments {
+    @Option(parsing: .unconditionalSingleValue) var io: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var links: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var threads: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var engine: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var hold: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var memory: [String] = []
+    @Flag var persist: Int
+}
+
+/// What culvert's own options say; nil where nothing was said.
+struct LongOptions {
+    let io: IOChoice?
+    let links: Int?
+    let threads: Int?
+    let engine: EngineChoice?
+    let hold: Duration?
+    /// Bytes.
+    let memory: Int?
+    let persist: Bool
+
+    /// Throws one clear line: an unknown option with the nearest known one, or a value with what is accepted.
+    init(_ words: [CommandWord], command: String) throws(ConfigurationError) {
+        let spelled = try Self.spelled(words, command: command)
+        let texts: LongOptionTexts
+        do {
+            texts = try LongOptionTexts.parse(spelled)
+        } catch {
+            throw ConfigurationError(LongOptionTexts.message(for: error), command: command)
+        }
+        io = try Self.first(.io, texts.io, Self.io)
+        links = try Self.first(.links, texts.links, Self.links)
+        threads = try Self.first(.threads, texts.threads, Self.threads)
+        engine = try Self.first(.engine, texts.engine, Self.engine)
+        hold = try Self.first(.hold, texts.hold, Self.hold)
+        memory = try Self.first(.memory, texts.memory, Self.memory)
+        persist = texts.persist > 0
+    }
+
+    /// The long ones among the words, known and with a value exactly when they take one.
+    private static func spelled(_ words: [CommandWord], command: String) throws(ConfigurationError) -> [String] {
+        var spelled: [String] = []
+        for case .long(let name, let value) in words {
+            guard let known = LongOptionName(rawValue: String(name.dropFirst(2))) else {
+                let nearest =
+                    NearestName.of(name, among: LongOptionName.allCases.map { "--" + $0.rawValue }) ?? "--help"
+                throw ConfigurationError("\(name): unknown option: did you mean \(nearest)?", command: command)
+            }
+            if value != nil, !known.takesValue {
+                throw ConfigurationError("\(name) takes no value", command: command)
+            }
+            spelled.append(name)
+            if let value { spelled.append(value) }
+        }
+        return spelled
+    }
+
+    // MARK: Values
+
+    /// Why a value is none.
+    private struct Cause: Error {
+        let text: String
+        init(_ text: String) { self.text = text }
+    }
+
+    /// The first value; every one is checked.
+    private static func first<Value>(
+        _ option: LongOptionName, _ texts: [String], _ read: (String) throws(Cause) -> Value
+    ) throws(ConfigurationError) -> Value? {
+        var first: Value?
+        for text in texts {
+            do throws(Cause) {
+                let value = try read(text)
+                if first == nil { first = value }
+            } catch {
+                throw ConfigurationError("--\(option.rawValue) \(text): \(error.text)")
+            }
+        }
+        return first
+    }
+
+    private static func io(_ text: String) throws(Cause) -> IOChoice {
+        guard let choice = IOChoice(rawValue: text) else { throw Cause("give auto, uring or epoll") }
+        return choice
+    }
+
+    private static func engine(_ text: String) throws(Cause) -> EngineChoice {
+        switch text {
+        case "libssh2": return .libssh2
+        case "native": throw Cause("not built yet: use libssh2")
+        default: throw Cause("give libssh2 or native")
+        }
+    }
+
+    private static func links(_ text: String) throws(Cause) -> Int {
+        try count(text, upTo: TunnelConfiguration.maximumLinks)
+    }
+
+    private static func threads(_ text: String) throws(Cause) -> Int {
+        try count(text, upTo: RuntimeOptions.maximumThreads)
+    }
+
+    private static func count(_ text: String, upTo most: Int) throws(Cause) -> Int {
+        guard let count = Int(text), (1...most).contains(count) else { throw Cause("give a number from 1 to \(most)") }
+        return count
+    }
+
+    private static func hold(_ text: String) throws(Cause) -> Duration {
+        guard let seconds = TimeValue.seconds(text) else { throw Cause(TimeValue.cause) }
+        return .seconds(seconds)
+    }
+
+    private static func memory(_ text: String) throws(Cause) -> Int {
+        guard let bytes = SizeValue.bytes(text) else { throw Cause(SizeValue.cause) }
+        guard bytes >= RuntimeOptions.minimumMemory else {
+            throw Cause("too little: give at least \(RuntimeOptions.minimumMemory >> 20)M")
+        }
+        return bytes
+    }
+}

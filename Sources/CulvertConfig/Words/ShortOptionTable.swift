@@ -1,0 +1,83 @@
+/// One short option of ssh(1), or culvert's own `-h`.
+struct ShortOption: Sendable {
+    /// What culvert does with it.
+    enum Meaning: Sendable {
+        /// Handled by `SettingStore.apply(letter:)`.
+        case used
+        /// Asked for and implied, or without effect by its nature: no note needed.
+        case implied
+        /// Means nothing for a tunnel: accepted, with a note that says what it is.
+        case meaningless(String)
+        /// Would change what the user gets: an error, with the mend.
+        case notYet(String)
+        case help
+        case version
+    }
+
+    let takesValue: Bool
+    let meaning: Meaning
+}
+
+/// ssh's short options: the one place that knows which letter takes a value.
+enum ShortOptionTable {
+    static let options: [Character: ShortOption] = {
+        var table: [Character: ShortOption] = [:]
+        for letter in "46CELNRTVbcfghilmnopqvy" {
+            let takesValue = "ELRbcilmop".contains(letter)
+            let meaning: ShortOption.Meaning =
+                switch letter {
+                case "N", "n", "T": .implied
+                case "V": .version
+                case "h": .help
+                default: .used
+                }
+            table[letter] = ShortOption(takesValue: takesValue, meaning: meaning)
+        }
+        for (letter, what) in withoutValueMeaningless {
+            table[letter] = ShortOption(takesValue: false, meaning: .meaningless(what))
+        }
+        for (letter, what) in withValueMeaningless {
+            table[letter] = ShortOption(takesValue: true, meaning: .meaningless(what))
+        }
+        for (letter, takesValue, mend) in notYet {
+            table[letter] = ShortOption(takesValue: takesValue, meaning: .notYet(mend))
+        }
+        return table
+    }()
+
+    private static let withoutValueMeaningless: [(Character, String)] = [
+        ("2", "protocol 2 is the only one"), ("A", "agent forwarding"), ("K", "GSSAPI credentials"),
+        ("M", "connection sharing"), ("X", "X11 forwarding"), ("Y", "X11 forwarding"), ("a", "no agent forwarding"),
+        ("k", "no GSSAPI credentials"), ("s", "a subsystem"), ("t", "a terminal"), ("x", "no X11 forwarding"),
+    ]
+
+    private static let withValueMeaningless: [(Character, String)] = [
+        ("I", "a PKCS#11 library"), ("Q", "a query for algorithms"), ("S", "connection sharing"),
+        ("e", "the escape character"), ("w", "a tunnel device"),
+    ]
+
+    private static let notYet: [(Character, Bool, String)] = [
+        ("1", false, "SSH protocol 1 is broken: leave it out"),
+        ("B", true, "name the interface's address with -b"),
+        ("D", true, "name each target with -L"),
+        ("F", true, "ssh_config is not read: give its settings with -o, or -F none"),
+        ("G", false, "it prints ssh's own configuration"),
+        ("J", true, "open a tunnel to the jump host first, with -L"),
+        ("O", true, "there is no shared connection to control: start a culvert of its own"),
+        ("P", true, "it is ssh's configuration tag: the port is -p"),
+        ("W", true, "listen with -L and connect there"),
+    ]
+
+    /// The option that a mistyped letter was probably meant to be: the other case, or what other programs call it.
+    static func nearest(to letter: Character) -> Character {
+        let other = letter.isLowercase ? letter.uppercased() : letter.lowercased()
+        if let other = other.first, other != letter, options[other] != nil { return other }
+        switch letter {
+        case "u", "U": return "l"
+        case "z", "Z": return "C"
+        case "5", "7", "8", "9": return "6"
+        case "0", "3": return "4"
+        default: return "h"
+        }
+    }
+}

@@ -1,0 +1,154 @@
+import Testing
+
+@testable import CulvertConfig
+
+@Suite struct FlagTests {
+    static let verbosity: [([String], Verbosity)] = [
+        ([], .info), (["-v"], .debug1), (["-vv"], .debug2), (["-vvv"], .debug3), (["-vvvvv"], .debug3),
+        (["-q"], .quiet),
+        (["-v", "-q"], .quiet), (["-q", "-v"], .debug1), (["-qq"], .quiet), (["-q", "-oLogLevel=debug"], .quiet),
+        (["-oLogLevel=error", "-vv"], .debug2), (["-oLogLevel=error", "-oLogLevel=debug"], .error),
+    ]
+
+    @Test(arguments: verbosity) func loudness(_ arguments: [String], _ expected: Verbosity) throws {
+        #expect(try tunnel(arguments + ["-L1:a:2", "h"]).output.verbosity == expected)
+    }
+
+    @Test func flagsShow() throws {
+        #expect(try settings("-f").background)
+        #expect(try settings("-g").forwarding.gatewayPorts)
+        #expect(try settings("-y").output.syslog)
+        #expect(try settings("-E", "/log", "-E", "/log2").output.logFile == "/log2")
+        #expect(try settings("-C").notes == ["compression is not supported: the connection goes uncompressed"])
+        #expect(try settings("-NnT").notes.isEmpty)
+        #expect(try settings("-F", "none", "-F/dev/null", "-J", "none").notes.isEmpty)
+    }
+
+    /// OpenSSH 9.2 lets these outrank -o, and the last of themselves win.
+    @Test func someFlagsOutrankSettings() throws {
+        #expect(try settings("-4", "-6").connection.addressFamily == .inet6)
+        #expect(try settings("-6", "-4", "-oAddressFamily=inet6").connection.addressFamily == .inet)
+        #expect(try settings("-oAddressFamily=inet6", "-4").connection.addressFamily == .inet)
+        #expect(try settings("-b", "1.1.1.1", "-b2.2.2.2", "-oBindAddress=3.3.3.3").connection.bindAddress == "2.2.2.2")
+        #expect(try settings("-oCiphers=a", "-c", "b").algorithms.ciphers?.names == ["b"])
+        #expect(try settings("-m", "a", "-mb", "-oMACs=c").algorithms.macs?.names == ["b"])
+        #expect(try settings("-oGatewayPorts=no", "-g").forwarding.gatewayPorts)
+    }
+
+    static let meaningless: [([String], [String])] = [
+        (["-A"], ["-A (agent forwarding) has no effect here: ignored"]),
+        (
+            ["-aakKMstxXY2"],
+            [
+                "-a (no agent forwarding) has no effect here: ignored",
+                "-k (no GSSAPI credentials) has no effect here: ignored",
+                "-K (GSSAPI credentials) has no effect here: ignored",
+                "-M (connection sharing) has no effect here: ignored",
+                "-s (a subsystem) has no effect here: ignored",
+                "-t (a terminal) has no effect here: ignored",
+                "-x (no X11 forwarding) has no effect here: ignored",
+                "-X (X11 forwarding) has no effect here: ignored",
+                "-Y (X11 forwarding) has no effect here: ignored",
+                "-2 (protocol 2 is the only one) has no effect here: ignored",
+            ]
+        ),
+        (
+            ["-S", "none", "-e~", "-I", "/lib", "-w0", "-Qkey"],
+            [
+                "-S (connection sharing) has no effect here: ignored",
+                "-e (the escape character) has no effect here: ignored",
+                "-I (a PKCS#11 library) has no effect here: ignored",
+                "-w (a tunnel device) has no effect here: ignored",
+                "-Q (a query for algorithms) has no effect here: ignored",
+            ]
+        ),
+    ]
+
+    @Test(arguments: meaningless) func meaninglessFlagsLeaveANote(_ arguments: [String], _ notes: [String]) throws {
+        #expect(try tunnel(arguments + ["-L1:a:2", "h"]).notes == notes)
+    }
+
+    static let refused: [(String, String)] = [
+        ("-D 1080 h", "-D 1080: not supported yet: name each target with -L"),
+        ("-J gate h", "-J gate: not supported yet: open a tunnel to the jump host first, with -L"),
+        ("-W a:1 h", "-W a:1: not supported yet: listen with -L and connect there"),
+        ("-F f h", "-F f: not supported yet: ssh_config is not read: give its settings with -o, or -F none"),
+        ("-B eth0 h", "-B eth0: not supported yet: name the interface's address with -b"),
+        ("-P tag h", "-P tag: not supported yet: it is ssh's configuration tag: the port is -p"),
+        (
+            "-O exit h",
+            "-O exit: not supported yet: there is no shared connection to control: start a culvert of its own"
+        ),
+        ("-G h", "-G: not supported yet: it prints ssh's own configuration"),
+        ("-1 h", "-1: not supported yet: SSH protocol 1 is broken: leave it out"),
+        ("-p http! h", "-p http!: not a port: give a number from 1 to 65535"),
+        ("-b a;b h", "-b a;b: not a name or an address"),
+        ("-c a,,b h", "-c a,,b: give names with commas between them, after '+', '-' or '^' to change the default list"),
+        ("-l -x h", "-l: '-x' is not a user's name"),
+        ("-L1:a:2 h ls -l", "'ls' after h: a tunnel runs no command there: leave it out, or use ssh for it"),
+        ("-L1:a:2 h -- ls", "'ls' after h: a tunnel runs no command there: leave it out, or use ssh for it"),
+        ("-L1:a:2", "no destination: give one, for example culvert -L 5432:db:5432 user@server"),
+        ("", "no destination: give one, for example culvert -L 5432:db:5432 user@server"),
+        ("-N h", "nothing to forward: give -L or -R, for example -L 5432:db:5432"),
+        ("-L1:a:2 --lnks 4 h", "--lnks: unknown option: did you mean --links?"),
+        ("-L1:a:2 --hlod=4 h", "--hlod: unknown option: did you mean --hold?"),
+        ("-L1:a:2 --persist=yes h", "--persist takes no value"),
+        ("-L1:a:2 --io aio h", "--io aio: give auto, uring or epoll"),
+        ("-L1:a:2 --engine=native h", "--engine native: not built yet: use libssh2"),
+        ("-L1:a:2 --engine x h", "--engine x: give libssh2 or native"),
+        ("-L1:a:2 --links 0 h", "--links 0: give a number from 1 to 64"),
+        ("-L1:a:2 --links 65 h", "--links 65: give a number from 1 to 64"),
+        ("-L1:a:2 --threads x h", "--threads x: give a number from 1 to 1024"),
+        ("-L1:a:2 --hold 5x h", "--hold 5x: not a time: give seconds or ssh's form, for example 90 or 1m30s"),
+        ("-L1:a:2 --memory 5x h", "--memory 5x: not a size: give for example 64M, 256M or 1G"),
+        ("-L1:a:2 --memory 1M h", "--memory 1M: too little: give at least 16M"),
+        (
+            "-L1:a:2 --memory 99999999999999G h",
+            "--memory 99999999999999G: not a size: give for example 64M, 256M or 1G"
+        ),
+    ]
+
+    @Test(arguments: refused) func refusesWithOneLine(_ line: String, _ message: String) {
+        #expect(fault(line.split(separator: " ").map(String.init)) == message)
+    }
+
+    @Test func longOptions() throws {
+        let tunnel = try settings(
+            "--io", "epoll", "--links=4", "--threads", "2", "--engine", "libssh2", "--hold", "1m", "--memory=1G",
+            "--persist")
+        #expect(tunnel.runtime == RuntimeOptions(io: .epoll, threads: 2, memory: 1 << 30))
+        #expect(tunnel.links == 4 && tunnel.hold == .seconds(60) && tunnel.persist)
+        #expect(try settings("--io=uring", "--io=epoll", "--hold", "5").runtime.io == .uring)
+        #expect(try settings("--hold=0").hold == .zero)
+    }
+
+    @Test func forwardsKeepTheirOrder() throws {
+        let texts = try tunnel(["-R", "9:a:1", "-NL1:a:2", "-oLocalForward=2 b:3", "h", "-fL/s:/t"]).forwards.map {
+            $0.flag + $0.text
+        }
+        #expect(texts == ["-R9:a:1", "-L1:a:2", "-L2:b:3", "-L/s:/t"])
+    }
+
+    /// Property: the spellings of one line that getopt takes are one value.
+    @Test func everySpellingOfALineIsTheSame() throws {
+        let lines = [
+            ["-N", "-f", "-v", "-v", "-p", "2222", "-l", "bob", "-L", "1:a:2", "-R", "3:b:4", "-o", "Port=1", "h"],
+            ["-NfvvL1:a:2", "-R3:b:4", "-p2222", "-lbob", "h"], ["-NfvvL", "1:a:2", "-R", "3:b:4", "-p2222", "bob@h"],
+            ["-fvvp2222", "bob@h", "-NL1:a:2", "-R3:b:4"], ["-fvvNL1:a:2", "-R3:b:4", "ssh://bob@h:2222"],
+            ["-nTNfvvL1:a:2", "-R3:b:4", "--", "ssh://bob@h:2222/"],
+            ["h", "-vfvL1:a:2", "-oPort=2222", "-oUser=bob", "-R3:b:4", "-p1"],
+            ["-vvoport 2222", "-fouser=bob", "-L1:a:2", "h", "-R3:b:4", "-lann"],
+            ["-fvv", "-o", "LocalForward=1:a:2", "-oRemoteForward=3:b:4", "-p2222", "[h]", "-l", "bob"],
+            ["-ovisualhostkey=no", "-vvfL1:a:2", "-R", "3:b:4", "bob@h", "-p2222"],
+        ]
+        let expected = try tunnel(lines[0])
+        for line in lines.dropFirst() {
+            var read = try tunnel(line)
+            if line[0] == "-ovisualhostkey=no" {
+                #expect(read.notes == ["-o VisualHostKey has no effect here: ignored"])
+                read.notes = []
+            }
+            #expect(read == expected, "\(line)")
+        }
+    }
+}
