@@ -32,6 +32,7 @@ public final class IdentityMemory: Sendable {
         var logins: [String: Login] = [:]
         var passphrases: [String: Secret] = [:]
         var hostKeys: [String: PublicKey] = [:]
+        var told: Set<String> = []
     }
 
     enum Acceptance: Equatable {
@@ -74,6 +75,11 @@ public final class IdentityMemory: Sendable {
 
     func set(passphrase: Secret?, of path: String) {
         state.withLock { $0.passphrases[path] = passphrase }
+    }
+
+    /// False for a line that was shown before: every reconnect would say it again.
+    func isNews(_ line: String) -> Bool {
+        state.withLock { $0.told.insert(line).inserted }
     }
 
     func hostKey(of name: String) -> PublicKey? {
