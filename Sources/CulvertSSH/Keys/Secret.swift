@@ -1,4 +1,4 @@
-public import Glibc
+internal import Glibc
 
 /// A password, a passphrase or a private key in memory of its own.
 ///
@@ -29,8 +29,7 @@ public import Glibc
 
     /// Takes the bytes over: the array is overwritten with zeros.
     public convenience init(wiping bytes: inout [UInt8]) {
-        unsafe bytes.withUnsafeMutableBytes { _ = $0 }
-        self.init(copying: unsafe bytes.withUnsafeBytes { unsafe UnsafeRawBufferPointer($0) })
+        unsafe self.init(copying: bytes.withUnsafeBytes { UnsafeRawBufferPointer($0) })
         unsafe bytes.withUnsafeMutableBytes { buffer in
             if let start = buffer.baseAddress { unsafe explicit_bzero(start, buffer.count) }
         }

@@ -14,7 +14,7 @@ public protocol LoginAuthority: AnyObject {
     func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential?
 
     /// The server refused the credential that was handed out last; `reason` says why when the engine knows more than
-    /// the server said (for example that it cannot sign as the server asks).
+    /// the server said (for example that it cannot sign as the server asks, or `Credential.wrongPassphrase`).
     func refused(reason: String?)
 
     /// Answers one round of keyboard-interactive (RFC 4256 §3.2). nil: the user gave up.
@@ -25,7 +25,7 @@ public protocol LoginAuthority: AnyObject {
 }
 
 /// One thing to log in with.
-public enum Credential {
+@safe public enum Credential {
     /// A private key in its file format (OpenSSH or PEM), with the passphrase if it is encrypted. `name` is for messages.
     case keyFile(name: String, contents: Secret, passphrase: Secret?)
     /// A key that somebody else holds and signs with (an agent).
@@ -33,6 +33,10 @@ public enum Credential {
     case password(Secret)
     /// RFC 4256; the questions come back through `answer`.
     case keyboardInteractive
+
+    /// The reason to give `refused` when a key file does not open with the passphrase: it is asked for again. Nothing
+    /// was sent to the server.
+    public static let wrongPassphrase = "wrong passphrase"
 }
 
 /// One SSH_MSG_USERAUTH_INFO_REQUEST (RFC 4256 §3.2). The texts are the server's.

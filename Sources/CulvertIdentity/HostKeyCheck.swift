@@ -1,0 +1,139 @@
+internal import CulvertSSH
+
+/// The check of one host key against the files, the memory and the user. The files are read anew for each check.
+struct HostKeyCheck {
+    let settings: IdentitySettings
+    let memory: IdentityMemory
+    /// nil: nobody may be asked.
+    let prompter: (any Prompter)?
+    let notice: @Sendable (String) -> Void
+
+    private var name: String { settings.knownHostName }
+
+    func verify(_ blob: [UInt8]) throws(SSHError) {
+        guard let key = PublicKey(blob: blob) else {
+            throw SSHError(.protocolViolation, "the server's host key is malformed (RFC 4253 section 6.6)")
+        }
+        let known = try read()
+        let decision = HostKeyPolicy.decide(
+            key, verdict: verdict(key, known), accepted: memory.hostKey(of: name),
+            checking: settings.strictHostKeyChecking, mayAsk: prompter != nil)
+        switch decision {
+        case .trust:
+            memory.set(hostKey: key, of: name)
+        case .ask:
+            tellMalformed(known)
+            guard try userTrusts(key, known) else {
+                throw SSHError(.hostKey, "Host key verification failed: the key of \(shownHost) was not accepted.")
+            }
+            try accept(key)
+        case .add:
+            tellMalformed(known)
+            try accept(key)
+        case .refuse(let refusal):
+            if case .unknown = refusal { tellMalformed(known) }
+            throw HostKeyRefusal(key: key, settings: settings).error(refusal, notice: notice)
+        }
+    }
+
+    /// Algorithms of keys that would be accepted, in our order of preference.
+    func algorithms() -> [String] {
+        // A file that cannot be read is reported by `verify`, which always follows.
+        guard let known = try? read() else { return [] }
+        var types = known.keys(for: name).map(\.type)
+        if types.isEmpty, let fallback = portlessName { types = known.keys(for: fallback).map(\.type) }
+        if types.isEmpty, let accepted = memory.hostKey(of: name) { types = [accepted.type] }
+        let preferred = [
+            "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+            "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "ssh-rsa",
+        ]
+        return preferred.filter(types.contains).flatMap { PublicKey.algorithms(ofType: $0) }
+    }
+
+    private var shownHost: String { PeerText(name).description }
+
+    /// As ssh does: a key that is known for the host without a port is good for its other ports too. nil: not asked.
+    private var portlessName: String? {
+        settings.hostKeyAlias == nil && settings.port != 22 ? settings.host.lowercased() : nil
+    }
+
+    private func verdict(_ key: PublicKey, _ known: KnownHosts) -> KnownHosts.Verdict {
+        let verdict = known.judge(key, name: name)
+        guard let portlessName else { return verdict }
+        switch (verdict, known.judge(key, name: portlessName)) {
+        case (_, .revoked(let place)): return .revoked(place)
+        case (.unknown, .known(let place)): return .known(place)
+        case (.known, _), (.unknown, _), (.changed, _), (.revoked, _): return verdict
+        }
+    }
+
+    private func read() throws(SSHError) -> KnownHosts {
+        var known = KnownHosts()
+        for path in (settings.userKnownHostsFiles + settings.globalKnownHostsFiles).compactMap(settings.resolved) {
+            do {
+                known.add(try LocalFile(path: path).read(), file: path)
+            } catch .missing {
+                continue
+            } catch {
+                throw SSHError(.local, "known hosts file \(PeerText(path)): \(error.why)")
+            }
+        }
+        return known
+    }
+
+    private func tellMalformed(_ known: KnownHosts) {
+        for line in known.malformed(about: name) { notice("\(line.place): this line is not used: \(line.why)") }
+    }
+
+    private func userTrusts(_ key: PublicKey, _ known: KnownHosts) throws(SSHError) -> Bool {
+        guard let prompter else { return false }
+        var question = HostKeyQuestion.text(
+            host: shownHost, address: settings.address, key: key, others: known.otherPlaces(of: key, name: name))
+        while true {
+            guard let answer = try prompter.ask(question, echo: true, seconds: settings.promptSeconds) else {
+                return false
+            }
+            switch HostKeyQuestion.read(answer, key: key) {
+            case .yes: return true
+            case .no: return false
+            case .unclear: question = HostKeyQuestion.again
+            }
+        }
+    }
+
+    private func accept(_ key: PublicKey) throws(SSHError) {
+        switch memory.accept(key, of: name) {
+        case .same: return
+        case .other(let other):
+            throw HostKeyRefusal(key: key, settings: settings).error(.changedSinceAccepted(other), notice: notice)
+        case .new: break
+        }
+        guard let path = settings.userKnownHostsFiles.first.flatMap(settings.resolved) else { return }
+        do {
+            try LocalFile(path: path).append(line: try line(for: key))
+            notice("Warning: Permanently added '\(shownHost)' (\(key.family)) to the list of known hosts.")
+        } catch let failure as LocalFile.Failure {
+            notice("The key of \(shownHost) could not be added to \(PeerText(path)): \(failure.why).")
+        } catch {
+            notice(
+                "The key of \(shownHost) could not be added to \(PeerText(path)): its name would be a pattern there.")
+        }
+    }
+
+    private struct NotAName: Error {}
+
+    private func line(for key: PublicKey) throws -> String {
+        let written = "\(key.type) \(Base64.encode(key.blob))"
+        if settings.hashKnownHosts {
+            // sshd(8): the salt is as long as the hash.
+            let salt = (0..<20).map { _ in UInt8.random(in: .min ... .max) }
+            return "\(HostList.hashing(name, salt: salt).text) \(written)"
+        }
+        // A name that has a meaning of its own in the file would say more than this host may.
+        let special = Array(",*?!|#@".utf8)
+        guard !name.isEmpty, name.utf8.allSatisfy({ $0 > 32 && $0 != 127 && !special.contains($0) }) else {
+            throw NotAName()
+        }
+        return "\(name) \(written)"
+    }
+}

@@ -1,0 +1,281 @@
+public import CulvertSSH
+
+/// Who we are and whom we trust, for one login attempt: the order in which things are tried, and what became of each.
+///
+/// Not shared: it belongs to the login thread that made it. What later attempts need lies in the `IdentityMemory`. With
+/// `mayPrompt` false nothing is ever asked and the memory is only read, so that a password survives a server that
+/// refuses it for a while.
+public final class Identity: LoginAuthority {
+    public let userName: String
+
+    /// What was tried and came to nothing, in order, one line each, for the error that ends the attempt.
+    public private(set) var attempted: [String] = []
+
+    private let settings: IdentitySettings
+    private let memory: IdentityMemory
+    private let prompter: (any Prompter)?
+    private let isFirst: Bool
+    private let notice: @Sendable (String) -> Void
+
+    /// What was handed out and not yet judged by the server.
+    private struct HandedOut {
+        let step: IdentityMemory.Step
+        let name: String
+        var offer: KeyOffers.Offer?
+        var withPassphrase = false
+        /// Why the agent did not sign.
+        var signFailure: String?
+    }
+    private var handedOut: HandedOut?
+
+    /// Steps that the server took and wanted more after (RFC 4252 §5.1, partial success).
+    private var succeeded: [IdentityMemory.Step] = []
+    private let route: [IdentityMemory.Step]
+    private var triesRoute = true
+
+    private var sources: (agentKeys: [AgentKey], files: [IdentityFile])?
+    private var offers: KeyOffers?
+    private var agent: AgentConnection?
+    private var passphrases: PassphraseQuestions
+    private var passwords: PasswordQuestions
+    private var interactive: InteractiveAnswers
+
+    /// - Parameter mayPrompt: true for the first connection, false for second links and reconnects.
+    /// - Parameter notice: takes whole lines for the user.
+    public init(
+        settings: IdentitySettings, memory: IdentityMemory, mayPrompt: Bool, prompter: any Prompter,
+        notice: @escaping @Sendable (String) -> Void
+    ) {
+        let asks = mayPrompt && !settings.batchMode ? prompter : nil
+        self.settings = settings
+        self.memory = memory
+        self.prompter = asks
+        isFirst = mayPrompt
+        self.notice = notice
+        userName = settings.user
+        route = memory.route(to: settings.destination)
+        passphrases = PassphraseQuestions(settings: settings, memory: memory, prompter: asks)
+        passwords = PasswordQuestions(settings: settings, memory: memory, prompter: asks)
+        interactive = InteractiveAnswers(settings: settings, memory: memory, prompter: asks)
+    }
+
+    // MARK: Host key
+
+    private var hostKeyCheck: HostKeyCheck {
+        HostKeyCheck(settings: settings, memory: memory, prompter: prompter, notice: notice)
+    }
+
+    public func knownHostKeyAlgorithms() -> [String] {
+        hostKeyCheck.algorithms()
+    }
+
+    public func verify(hostKey key: [UInt8]) throws(SSHError) {
+        try hostKeyCheck.verify(key)
+    }
+
+    // MARK: Credentials
+
+    public func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential? {
+        if partialSuccess, let last = handedOut {
+            succeeded.append(last.step)
+            beginStage()
+        }
+        handedOut = nil
+        let allowed = settings.methods.filter { methods.contains($0.rawValue) }
+        if triesRoute {
+            triesRoute = false
+            if let credential = try routeCredential(allowed) { return credential }
+        }
+        for method in allowed {
+            let credential: Credential? =
+                switch method {
+                case .publicKey: try keyCredential()
+                case .password: try passwordCredential()
+                case .keyboardInteractive: interactiveCredential()
+                }
+            if let credential { return credential }
+        }
+        attempted += passwords.takeRemark(allowed) + interactive.takeRemark(allowed)
+        return nil
+    }
+
+    /// Another round of everything but what has been taken already.
+    private func beginStage() {
+        triesRoute = true
+        offers = nil
+    }
+
+    /// What led in last time at this step.
+    private func routeCredential(_ allowed: [IdentitySettings.Method]) throws(SSHError) -> Credential? {
+        guard succeeded.count < route.count else { return nil }
+        let step = route[succeeded.count]
+        guard allowed.contains(step.method) else { return nil }
+        switch step {
+        case .password: return try passwordCredential()
+        case .keyboardInteractive: return interactiveCredential()
+        case .agentKey, .file:
+            gatherOffers()
+            guard let offer = offers?.take(step) else { return nil }
+            return try credential(for: offer)
+        }
+    }
+
+    private func keyCredential() throws(SSHError) -> Credential? {
+        gatherOffers()
+        while let offer = offers?.next() {
+            if let credential = try credential(for: offer) { return credential }
+        }
+        return nil
+    }
+
+    private func passwordCredential() throws(SSHError) -> Credential? {
+        guard !succeeded.contains(.password), let password = try passwords.next(notice) else { return nil }
+        record(HandedOut(step: .password, name: "password"))
+        return .password(password)
+    }
+
+    private func interactiveCredential() -> Credential? {
+        guard !succeeded.contains(.keyboardInteractive), interactive.begin() else { return nil }
+        record(HandedOut(step: .keyboardInteractive, name: "keyboard-interactive"))
+        return .keyboardInteractive
+    }
+
+    private func credential(for offer: KeyOffers.Offer) throws(SSHError) -> Credential? {
+        switch offer {
+        case .file(let file): return try credential(for: file, offer)
+        case .agent(let agentKey, _):
+            let name = "agent key \(PeerText(agentKey.comment)) (\(agentKey.key.described))"
+            record(HandedOut(step: offer.step, name: name, offer: offer))
+            let key = agentKey.key
+            return unsafe .signer(name: name, publicKey: key.blob) { data throws(SSHError) in
+                try self.sign(unsafe Array(data), with: key)
+            }
+        }
+    }
+
+    private func credential(for file: IdentityFile, _ offer: KeyOffers.Offer) throws(SSHError) -> Credential? {
+        let name = "key \(file.described)"
+        let contents: Secret
+        do throws(LocalFile.Failure) {
+            var bytes = try LocalFile(path: file.path).read(secret: true)
+            contents = Secret(wiping: &bytes)
+        } catch {
+            attempted.append("\(name) not used: \(error.why)")
+            return nil
+        }
+        var passphrase: Secret?
+        if file.privatePart?.isEncrypted == true {
+            passphrase = try passphrases.next(for: file)
+            guard passphrase != nil else {
+                attempted.append("\(name) not used: \(passphrases.whyNone)")
+                return nil
+            }
+        }
+        record(HandedOut(step: offer.step, name: name, offer: offer, withPassphrase: passphrase != nil))
+        return .keyFile(name: name, contents: contents, passphrase: passphrase)
+    }
+
+    /// In the first login the memory follows each step, so that no word of success is needed: what was handed out last
+    /// and not refused is what led in.
+    private func record(_ handed: HandedOut) {
+        handedOut = handed
+        if isFirst { memory.set(route: succeeded + [handed.step], to: settings.destination) }
+    }
+
+    public func refused(reason: String?) {
+        guard let last = handedOut else { return }
+        handedOut = nil
+        if isFirst { memory.set(route: succeeded, to: settings.destination) }
+        let why = (last.signFailure ?? reason).map { ": \(PeerText($0))" } ?? ""
+        switch last.step {
+        case .file(let path):
+            let isPassphrase = reason?.lowercased().contains("passphrase") ?? false
+            if last.withPassphrase, isPassphrase, let offer = last.offer, passphrases.wasWrong(path) {
+                offers?.putFirst(offer)
+                return
+            }
+        case .agentKey:
+            if last.signFailure != nil, case .agent(_, let file?) = last.offer, file.privatePart != nil {
+                offers?.putFirst(.file(file))
+            }
+        case .password: passwords.wasRefused()
+        case .keyboardInteractive: interactive.wasRefused()
+        }
+        attempted.append(last.name + why)
+    }
+
+    // MARK: Offers
+
+    private func gatherOffers() {
+        guard offers == nil else { return }
+        if sources == nil { sources = (agentKeys(), files()) }
+        guard let sources else { return }
+        var gathered = KeyOffers(
+            agentKeys: sources.agentKeys, files: sources.files, identitiesOnly: settings.identitiesOnly,
+            needsQuestion: { $0.privatePart?.isEncrypted == true && memory.passphrase(of: $0.path) == nil })
+        gathered.remove(succeeded)
+        if succeeded.isEmpty {
+            attempted += gathered.withoutPrivatePart.map {
+                "key \($0.described) not used: only its public part is here, and no agent has the private one"
+            }
+        }
+        offers = gathered
+    }
+
+    private func files() -> [IdentityFile] {
+        let found = IdentityFiles(settings)
+        attempted += found.unusable
+        for warning in found.warnings where memory.isNews(warning) { notice(warning) }
+        return found.files
+    }
+
+    private func agentKeys() -> [AgentKey] {
+        do throws(SSHError) {
+            guard let agent = try openAgent() else { return [] }
+            return try agent.identities()
+        } catch {
+            agent = nil
+            attempted.append(error.description)
+            return []
+        }
+    }
+
+    // MARK: Agent
+
+    private func openAgent() throws(SSHError) -> AgentConnection? {
+        if agent == nil, let path = settings.agentSocket, path.lowercased() != "none" {
+            agent = try AgentConnection(path: settings.resolved(path) ?? path)
+        }
+        return agent
+    }
+
+    private func sign(_ data: [UInt8], with key: PublicKey) throws(SSHError) -> [UInt8] {
+        do throws(SSHError) {
+            guard let agent = try openAgent() else { throw SSHError(.local, "there is no agent any more") }
+            return try agent.sign(data, with: key)
+        } catch {
+            agent = nil
+            handedOut?.signFailure = error.description
+            throw error
+        }
+    }
+
+    /// Tells the agent which connection the signatures to come are for (session-bind@openssh.com), so that keys with
+    /// destination constraints work. To be called before the first signature. False: there is no agent, or it does not
+    /// know the extension.
+    /// - Parameter signature: the server's, over the session id, of the key exchange (RFC 4253 §8).
+    public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) throws(SSHError) -> Bool {
+        guard let agent = try openAgent() else { return false }
+        return try agent.bind(hostKey: hostKey, sessionID: sessionID, signature: signature, forwarding: false)
+    }
+
+    // MARK: The server's words
+
+    public func answer(_ challenge: Challenge) throws(SSHError) -> [Secret]? {
+        try interactive.answer(challenge, notice)
+    }
+
+    public func show(banner: PeerText) {
+        notice(banner.description)
+    }
+}

@@ -1,0 +1,114 @@
+internal import CulvertSSH
+
+/// An identity file that may be of use: its private part in the file, or only its public part (the private one is then
+/// in the agent). At least one of the two is there.
+struct IdentityFile: Hashable, Sendable {
+    let path: String
+    /// As the user named it.
+    let shown: String
+    /// nil: no private key that may be used.
+    let privatePart: KeyFile?
+    let publicKey: PublicKey?
+    /// There is no private key at all, where another file has one that may not be used.
+    let isPublicOnly: Bool
+
+    /// For messages: `~/.ssh/id_ed25519 (ED25519 key SHA256:…)`.
+    var described: String {
+        let name = PeerText(shown).description
+        return publicKey.map { "\(name) (\($0.described))" } ?? name
+    }
+}
+
+/// The identity files of the settings, looked at once for a login. What is wrong with one is told, not thrown: another
+/// one may do.
+struct IdentityFiles {
+    private(set) var files: [IdentityFile] = []
+    /// Lines for `attempted`: files that are there and cannot be used, with the reason.
+    private(set) var unusable: [String] = []
+    /// Lines for the user.
+    private(set) var warnings: [String] = []
+
+    init(_ settings: IdentitySettings) {
+        let explicit = settings.identityFiles != nil
+        var seen: Set<String> = []
+        for shown in settings.identityFiles ?? IdentitySettings.defaultIdentityFiles {
+            guard let path = settings.resolved(shown), seen.insert(path).inserted else { continue }
+            look(path, shown: shown, explicit: explicit)
+        }
+    }
+
+    private mutating func look(_ path: String, shown: String, explicit: Bool) {
+        let name = PeerText(shown).description
+        var publicKey = Self.publicKey(beside: path)
+        var privatePart: KeyFile?
+        var isPublicOnly = false
+        do {
+            let key = try Self.keyFile(path)
+            // The file's own word counts more than that of the file beside it.
+            publicKey = key.publicKey ?? publicKey
+            isPublicOnly = key.format == .publicOnly
+            if !isPublicOnly { privatePart = key }
+        } catch .file(.missing) {
+            isPublicOnly = publicKey != nil
+            if publicKey == nil, explicit {
+                warnings.append("Warning: Identity file \(name) not accessible: \(LocalFile.Failure.missing.why).")
+                unusable.append("key \(name) not used: \(LocalFile.Failure.missing.why)")
+            }
+        } catch .file(.openToOthers(let mode)) {
+            let why = LocalFile.Failure.openToOthers(mode: mode).why
+            warnings.append(
+                "WARNING: UNPROTECTED PRIVATE KEY FILE! \(name): \(why), so this key is ignored. "
+                    + "`chmod 600 \(name)` mends it.")
+            unusable.append("key \(name) not used: \(why)")
+        } catch {
+            warnings.append("Identity file \(name) is not used: \(error.why).")
+            unusable.append("key \(name) not used: \(error.why)")
+        }
+        guard publicKey != nil || privatePart != nil else { return }
+        files.append(
+            IdentityFile(
+                path: path, shown: shown, privatePart: privatePart, publicKey: publicKey, isPublicOnly: isPublicOnly))
+    }
+
+    enum Failure: Error {
+        case file(LocalFile.Failure)
+        case contents(KeyFile.Unusable)
+
+        var why: String {
+            switch self {
+            case .file(let failure): failure.why
+            case .contents(let unusable): unusable.why
+            }
+        }
+    }
+
+    /// What the file is; its contents are wiped again.
+    private static func keyFile(_ path: String) throws(Failure) -> KeyFile {
+        var contents: [UInt8]
+        do throws(LocalFile.Failure) {
+            contents = try LocalFile(path: path).read(secret: true)
+        } catch {
+            // A public key may be read by everybody, also when `-i` names it.
+            if case .openToOthers = error, let key = publicKeyFile(path) { return key }
+            throw .file(error)
+        }
+        defer { contents.wipe() }
+        do throws(KeyFile.Unusable) {
+            return try KeyFile(contents)
+        } catch {
+            throw .contents(error)
+        }
+    }
+
+    private static func publicKeyFile(_ path: String) -> KeyFile? {
+        guard var contents = try? LocalFile(path: path).read() else { return nil }
+        defer { contents.wipe() }
+        guard let key = try? KeyFile(contents), key.format == .publicOnly else { return nil }
+        return key
+    }
+
+    private static func publicKey(beside path: String) -> PublicKey? {
+        guard let contents = try? LocalFile(path: path + ".pub").read() else { return nil }
+        return KeyFile.publicLine(contents)
+    }
+}

@@ -1,0 +1,102 @@
+internal import CulvertSSH
+internal import Synchronization
+
+/// What outlives one login: the way that led in, what was typed for it, and the host keys that were accepted. Shared
+/// by all links of a process, so that second links and reconnects log in without questions. Nothing of it is written
+/// to a disk.
+public final class IdentityMemory: Sendable {
+    /// What one step of a login was made with.
+    enum Step: Hashable, Sendable {
+        case agentKey(PublicKey)
+        case file(String)
+        case password
+        case keyboardInteractive
+
+        var method: IdentitySettings.Method {
+            switch self {
+            case .agentKey, .file: .publicKey
+            case .password: .password
+            case .keyboardInteractive: .keyboardInteractive
+            }
+        }
+    }
+
+    private struct Login {
+        var route: [Step] = []
+        var password: Secret?
+        /// By the text of the question.
+        var answers: [String: Secret] = [:]
+    }
+
+    private struct State {
+        var logins: [String: Login] = [:]
+        var passphrases: [String: Secret] = [:]
+        var hostKeys: [String: PublicKey] = [:]
+        var told: Set<String> = []
+    }
+
+    enum Acceptance: Equatable {
+        case new, same
+        case other(PublicKey)
+    }
+
+    private let state = Mutex(State())
+
+    public init() {}
+
+    /// The steps that led in last (or were under way when the connection broke), one for each partial success.
+    func route(to destination: String) -> [Step] {
+        state.withLock { $0.logins[destination]?.route ?? [] }
+    }
+
+    func set(route: [Step], to destination: String) {
+        state.withLock { $0.logins[destination, default: Login()].route = route }
+    }
+
+    func password(for destination: String) -> Secret? {
+        state.withLock { $0.logins[destination]?.password }
+    }
+
+    func set(password: Secret?, for destination: String) {
+        state.withLock { $0.logins[destination, default: Login()].password = password }
+    }
+
+    func answers(for destination: String) -> [String: Secret] {
+        state.withLock { $0.logins[destination]?.answers ?? [:] }
+    }
+
+    func set(answers: [String: Secret], for destination: String) {
+        state.withLock { $0.logins[destination, default: Login()].answers = answers }
+    }
+
+    func passphrase(of path: String) -> Secret? {
+        state.withLock { $0.passphrases[path] }
+    }
+
+    func set(passphrase: Secret?, of path: String) {
+        state.withLock { $0.passphrases[path] = passphrase }
+    }
+
+    /// False for a line that was shown before: every reconnect would say it again.
+    func isNews(_ line: String) -> Bool {
+        state.withLock { $0.told.insert(line).inserted }
+    }
+
+    func hostKey(of name: String) -> PublicKey? {
+        state.withLock { $0.hostKeys[name] }
+    }
+
+    /// A key that a known_hosts file names counts more than what was accepted before.
+    func set(hostKey: PublicKey, of name: String) {
+        state.withLock { $0.hostKeys[name] = hostKey }
+    }
+
+    /// Two logins may meet an unknown host at once: the first key stands.
+    func accept(_ key: PublicKey, of name: String) -> Acceptance {
+        state.withLock { state in
+            if let present = state.hostKeys[name] { return present == key ? .same : .other(present) }
+            state.hostKeys[name] = key
+            return .new
+        }
+    }
+}

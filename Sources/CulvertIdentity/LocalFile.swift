@@ -1,0 +1,103 @@
+internal import CulvertSSH
+internal import Glibc
+
+/// One file of the user, read whole or appended to.
+struct LocalFile {
+    enum Failure: Error, Equatable {
+        case missing
+        /// The key rule of ssh: ours, and open to others.
+        case openToOthers(mode: UInt32)
+        case notRegular
+        case tooLarge
+        case system(CInt)
+
+        var why: String {
+            switch self {
+            case .missing: words(for: ENOENT)
+            case .openToOthers(let mode): "its permissions 0\(String(mode, radix: 8)) are too open"
+            case .notRegular: "not a regular file"
+            case .tooLarge: "larger than any such file can be"
+            case .system(let code): words(for: code)
+            }
+        }
+    }
+
+    /// Keys and lists of hosts are far smaller; it keeps a mistaken path from filling the memory.
+    static let maximumSize = 64 << 20
+
+    let path: String
+
+    /// The contents of a regular file; a device such as /dev/null that is at its end at once reads as empty. The
+    /// caller wipes the bytes if they are secret.
+    /// - Parameter secret: refuse a file of ours that others may read or write.
+    func read(secret: Bool = false) throws(Failure) -> [UInt8] {
+        // Not waiting: a FIFO that nobody writes to must not hold the login.
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard descriptor >= 0 else { throw errno == ENOENT || errno == ENOTDIR ? .missing : .system(errno) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw .system(errno) }
+        if status.st_mode & S_IFMT == S_IFDIR { throw .system(EISDIR) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            if path == "/dev/null" { return [] }
+            throw .notRegular
+        }
+        if secret, status.st_uid == getuid(), status.st_mode & 0o077 != 0 {
+            throw .openToOthers(mode: status.st_mode & 0o7777)
+        }
+        guard status.st_size <= Self.maximumSize else { throw .tooLarge }
+        return try Self.readAll(descriptor, expecting: Int(status.st_size))
+    }
+
+    /// A file that grows meanwhile is read up to the size it had: whole lines, since lines are appended whole.
+    private static func readAll(_ descriptor: CInt, expecting size: Int) throws(Failure) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: size)
+        var filled = 0
+        while filled < size {
+            let count = unsafe bytes.withUnsafeMutableBytes { buffer in
+                unsafe Glibc.read(descriptor, buffer.baseAddress! + filled, size - filled)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .system(errno) }
+            if count == 0 { break }
+            filled += count
+        }
+        bytes.removeLast(size - filled)
+        return bytes
+    }
+
+    /// Appends one line in one write, so that lines of other processes are never cut or lost. Makes the file (0600)
+    /// and its directory (0700) when they are missing.
+    func append(line: String) throws(Failure) {
+        let directory = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
+        // Mostly it is there already; when it can neither be made nor used, the open that follows tells.
+        if !directory.isEmpty { _ = unsafe mkdir(directory, 0o700) }
+        let descriptor = unsafe open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o600)
+        guard descriptor >= 0 else { throw .system(errno) }
+        defer { close(descriptor) }
+        // An unfinished last line would swallow ours. Two writers that both see one write an empty line, no more.
+        let text = Array((Self.endsWithinLine(descriptor) ? "\n" : "").utf8) + Array((line + "\n").utf8)
+        let written = unsafe text.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
+        guard written >= 0 else { throw .system(errno) }
+        // The disk is full: what is there is an unfinished line, which the next append ends first.
+        guard written == text.count else { throw .system(ENOSPC) }
+    }
+
+    private static func endsWithinLine(_ descriptor: CInt) -> Bool {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 else {
+            return false
+        }
+        var last: UInt8 = 0
+        return unsafe pread(descriptor, &last, 1, status.st_size - 1) == 1 && last != UInt8(ascii: "\n")
+    }
+}
+
+extension [UInt8] {
+    /// Overwrites bytes that were secret. The array must not be shared, or a copy would be wiped.
+    mutating func wipe() {
+        unsafe withUnsafeMutableBytes { buffer in
+            if let start = buffer.baseAddress { unsafe explicit_bzero(start, buffer.count) }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+internal import Crypto
+
+/// A public key as RFC 4253 §6.6 frames it. Two keys are the same when their blobs are.
+struct PublicKey: Hashable, Sendable {
+    let blob: [UInt8]
+    /// The name in the blob, for example `ssh-ed25519`.
+    let type: String
+
+    /// nil: not a key. For the types known here every field must be there and nothing may follow; of other types (a
+    /// certificate, something newer) only the name is read.
+    init?(blob: [UInt8]) {
+        var reader = WireReader(blob)
+        guard let type = reader.name() else { return nil }
+        if let fields = Self.fieldCounts[type] {
+            for _ in 0..<fields {
+                guard let field = reader.string(), !field.isEmpty else { return nil }
+            }
+            guard reader.remaining == 0 else { return nil }
+        }
+        self.blob = blob
+        self.type = type
+    }
+
+    /// A line as in `id_ed25519.pub` and in known_hosts: type, base64, comment, parted by spaces or tabs. nil: the type
+    /// that is declared is not the one in the blob, or it is not a key at all.
+    init?(words: [ArraySlice<UInt8>]) {
+        guard words.count >= 2, let blob = Base64.decode(words[1]) else { return nil }
+        self.init(blob: blob)
+        guard Array(type.utf8) == Array(words[0]) else { return nil }
+    }
+
+    private static let fieldCounts = [
+        "ssh-ed25519": 1, "ssh-rsa": 2, "ssh-dss": 4, "ecdsa-sha2-nistp256": 2, "ecdsa-sha2-nistp384": 2,
+        "ecdsa-sha2-nistp521": 2, "sk-ssh-ed25519@openssh.com": 2, "sk-ecdsa-sha2-nistp256@openssh.com": 3,
+    ]
+
+    /// As `ssh-keygen -l` prints it: SHA-256 of the blob, base64 without padding.
+    var fingerprint: String {
+        "SHA256:" + Base64.encode(SHA256.hash(data: blob), padded: false)
+    }
+
+    /// The word for people: `ED25519`, `RSA`, `ECDSA`, …
+    var family: String {
+        let base =
+            switch plainType {
+            case "ssh-ed25519": "ED25519"
+            case "ssh-rsa": "RSA"
+            case "ssh-dss": "DSA"
+            case "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521": "ECDSA"
+            case "sk-ssh-ed25519@openssh.com": "ED25519-SK"
+            case "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA-SK"
+            default: type
+            }
+        return isCertificate ? base + "-CERT" : base
+    }
+
+    var isCertificate: Bool { type.hasSuffix(Self.certificateSuffix) }
+    private static let certificateSuffix = "-cert-v01@openssh.com"
+
+    /// The type of the key inside a certificate (PROTOCOL.certkeys); of a plain key its own.
+    var plainType: String { Self.plainName(of: type) }
+
+    /// The same for the name of a signature algorithm.
+    static func plainName(of name: String) -> String {
+        guard name.hasSuffix(certificateSuffix) else { return name }
+        let base = String(name.dropLast(certificateSuffix.count))
+        return base.hasPrefix("sk-") ? base + "@openssh.com" : base
+    }
+
+    /// Host key algorithms that prove possession of a key of this type, best first (RFC 8332 §3 for RSA).
+    static func algorithms(ofType type: String) -> [String] {
+        type == "ssh-rsa" ? ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"] : [type]
+    }
+
+    /// `ED25519 key SHA256:…`
+    var described: String { "\(family) key \(fingerprint)" }
+}
+
+extension Collection where Element == UInt8 {
+    /// Cut at spaces and tabs alone: what Unicode calls white space is none in OpenSSH's files.
+    func words() -> [SubSequence] {
+        split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+    }
+}

@@ -1,0 +1,173 @@
+internal import CulvertSSH
+
+/// The passphrases of key files: the one in the memory first, then the user's, as often as the settings allow.
+struct PassphraseQuestions {
+    let settings: IdentitySettings
+    let memory: IdentityMemory
+    /// nil: nobody may be asked.
+    let prompter: (any Prompter)?
+
+    private var asked: [String: Int] = [:]
+    private var triedMemory: Set<String> = []
+    private(set) var whyNone = ""
+
+    init(settings: IdentitySettings, memory: IdentityMemory, prompter: (any Prompter)?) {
+        self.settings = settings
+        self.memory = memory
+        self.prompter = prompter
+    }
+
+    /// nil, with the reason in `whyNone`: the key is passed over. An empty answer means that too, as with ssh.
+    mutating func next(for file: IdentityFile) throws(SSHError) -> Secret? {
+        if triedMemory.insert(file.path).inserted, let known = memory.passphrase(of: file.path) { return known }
+        whyNone = "it is encrypted, and nobody can be asked for its passphrase"
+        guard let prompter else { return nil }
+        whyNone = "wrong passphrase"
+        guard asked[file.path, default: 0] < settings.passwordPrompts else { return nil }
+        asked[file.path, default: 0] += 1
+        let question = "Enter passphrase for key '\(PeerText(file.shown))': "
+        whyNone = "no passphrase was given"
+        guard let answer = try prompter.ask(question, echo: false, seconds: settings.promptSeconds),
+            answer.count > 0
+        else { return nil }
+        memory.set(passphrase: answer, of: file.path)
+        return answer
+    }
+
+    /// Whether the key is worth another question.
+    mutating func wasWrong(_ path: String) -> Bool {
+        guard prompter != nil else { return false }
+        memory.set(passphrase: nil, of: path)
+        return asked[path, default: 0] < settings.passwordPrompts
+    }
+}
+
+/// The password: the one in the memory first, then the user's, as often as the settings allow.
+struct PasswordQuestions {
+    let settings: IdentitySettings
+    let memory: IdentityMemory
+    let prompter: (any Prompter)?
+
+    private var asked = 0
+    private var triedMemory = false
+    private var gaveUp = false
+    private var wasTold = false
+
+    init(settings: IdentitySettings, memory: IdentityMemory, prompter: (any Prompter)?) {
+        self.settings = settings
+        self.memory = memory
+        self.prompter = prompter
+    }
+
+    mutating func next(_ notice: (String) -> Void) throws(SSHError) -> Secret? {
+        if !triedMemory {
+            triedMemory = true
+            if let known = memory.password(for: settings.destination) { return known }
+        }
+        guard let prompter, !gaveUp, asked < settings.passwordPrompts else { return nil }
+        if asked > 0 { notice("Permission denied, please try again.") }
+        asked += 1
+        let question = "\(PeerText(settings.user))@\(PeerText(settings.host))'s password: "
+        guard let answer = try prompter.ask(question, echo: false, seconds: settings.promptSeconds) else {
+            gaveUp = true
+            return nil
+        }
+        memory.set(password: answer, for: settings.destination)
+        return answer
+    }
+
+    func wasRefused() {
+        if prompter != nil { memory.set(password: nil, for: settings.destination) }
+    }
+
+    /// Why the method was not used although the server would take it; once.
+    mutating func takeRemark(_ allowed: [IdentitySettings.Method]) -> [String] {
+        let unused = asked == 0 && memory.password(for: settings.destination) == nil
+        guard allowed.contains(.password), !wasTold, gaveUp || (unused && prompter == nil) else { return [] }
+        wasTold = true
+        return [gaveUp ? "password: none was given" : "password: not asked for (\(reasonNotToAsk(settings)))"]
+    }
+}
+
+/// Keyboard-interactive (RFC 4256): the user's answers, or those that were typed before to the same questions.
+struct InteractiveAnswers {
+    let settings: IdentitySettings
+    let memory: IdentityMemory
+    let prompter: (any Prompter)?
+
+    /// A server may ask in several rounds; more than this and it only keeps us busy.
+    private static let maximumRounds = 20
+
+    private var begun = 0
+    private var rounds = 0
+    private var questions = 0
+    private var gaveUp = false
+    private var typed: [String: Secret] = [:]
+    private var wasTold = false
+
+    init(settings: IdentitySettings, memory: IdentityMemory, prompter: (any Prompter)?) {
+        self.settings = settings
+        self.memory = memory
+        self.prompter = prompter
+    }
+
+    /// Whether to try the method (again): not after a try in which the server asked nothing.
+    mutating func begin() -> Bool {
+        let limit = prompter != nil ? settings.passwordPrompts : 1
+        guard !gaveUp, begun < limit, begun == 0 || questions > 0 else { return false }
+        guard prompter != nil || !memory.answers(for: settings.destination).isEmpty else { return false }
+        begun += 1
+        (rounds, questions, typed) = (0, 0, [:])
+        return true
+    }
+
+    mutating func answer(_ challenge: Challenge, _ notice: (String) -> Void) throws(SSHError) -> [Secret]? {
+        rounds += 1
+        guard rounds <= Self.maximumRounds else {
+            throw SSHError(.authentication, "the server asked more than \(Self.maximumRounds) rounds of questions")
+        }
+        questions += challenge.prompts.count
+        let remembered = prompter == nil ? memory.answers(for: settings.destination) : [:]
+        if prompter != nil {
+            for text in [challenge.name, challenge.instruction] where !text.description.isEmpty {
+                notice(text.description)
+            }
+        }
+        var answers: [Secret] = []
+        for prompt in challenge.prompts {
+            if let known = remembered[prompt.text.description] {
+                answers.append(known)
+            } else if let answer = try ask(prompt) {
+                answers.append(answer)
+            } else {
+                gaveUp = true
+                return nil
+            }
+        }
+        return answers
+    }
+
+    private mutating func ask(_ prompt: Challenge.Prompt) throws(SSHError) -> Secret? {
+        // Who asks is said first: a server cannot pose as another one, nor as culvert's own questions.
+        let question = "(\(PeerText(settings.user))@\(PeerText(settings.host))) \(prompt.text)"
+        let answer = try prompter?.ask(question, echo: prompt.echo, seconds: settings.promptSeconds)
+        guard let answer else { return nil }
+        typed[prompt.text.description] = answer
+        memory.set(answers: typed, for: settings.destination)
+        return answer
+    }
+
+    func wasRefused() {
+        if prompter != nil { memory.set(answers: [:], for: settings.destination) }
+    }
+
+    mutating func takeRemark(_ allowed: [IdentitySettings.Method]) -> [String] {
+        guard allowed.contains(.keyboardInteractive), !wasTold, begun == 0 else { return [] }
+        wasTold = true
+        return ["keyboard-interactive: not asked for (\(reasonNotToAsk(settings)))"]
+    }
+}
+
+private func reasonNotToAsk(_ settings: IdentitySettings) -> String {
+    settings.batchMode ? "BatchMode" : "a later login asks nothing"
+}
