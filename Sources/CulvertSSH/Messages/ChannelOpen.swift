@@ -29,7 +29,9 @@ struct ChannelOpen {
         if unsafe ProtocolName.matches(type, ProtocolName.directTCPIP) {
             body = try Self.tcpip(&reader) { .directTCPIP(host: $0, port: $1, originator: $2, originatorPort: $3) }
         } else if unsafe ProtocolName.matches(type, ProtocolName.forwardedTCPIP) {
-            body = try Self.tcpip(&reader) { .forwardedTCPIP(address: $0, port: $1, originator: $2, originatorPort: $3) }
+            body = try Self.tcpip(&reader) {
+                .forwardedTCPIP(address: $0, port: $1, originator: $2, originatorPort: $3)
+            }
         } else if unsafe ProtocolName.matches(type, ProtocolName.directStreamLocal) {
             body = try Self.streamLocal(&reader, reservedCount: 2) { .directStreamLocal(path: $0) }
         } else if unsafe ProtocolName.matches(type, ProtocolName.forwardedStreamLocal) {

@@ -5,6 +5,8 @@ struct DeferredMessages {
     private var head = 0
 
     var isEmpty: Bool { head == bytes.count }
+    /// Bytes of memory in use, gone messages included.
+    var storedBytes: Int { bytes.count }
     /// Bytes that wait, lengths included.
     var byteCount: Int { bytes.count - head }
 
