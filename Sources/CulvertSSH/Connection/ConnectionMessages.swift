@@ -1,0 +1,303 @@
+/// What the peer's messages do to the connection. One function a message; `handle` chooses.
+///
+/// Rules for channel numbers: WINDOW_ADJUST for a channel that is over, or for a number that is not in use, is dropped;
+/// everything else for such a number ends the connection, as OpenSSH has it. After our CLOSE and before the peer's,
+/// all that comes for the channel is normal and has no effect. After the peer's CLOSE nothing but that may come.
+extension ConnectionLayer {
+    /// Returns what its owner must know, nil when that is nothing.
+    mutating func handle(
+        _ packet: OpenedPacket, _ output: inout PacketOutput
+    ) throws(SSHError) -> EngineEvent? {
+        switch packet.number {
+        case MessageNumber.channelData: return try data(packet)
+        case MessageNumber.channelWindowAdjust: return try windowAdjust(packet)
+        case MessageNumber.channelOpen: return try open(packet, &output)
+        case MessageNumber.channelOpenConfirmation: return try confirmation(packet, &output)
+        case MessageNumber.channelOpenFailure: return try failure(packet)
+        case MessageNumber.channelExtendedData: return try extendedData(packet, &output)
+        case MessageNumber.channelEOF: return try eof(packet)
+        case MessageNumber.channelClose: return try close(packet)
+        case MessageNumber.channelRequest: return try channelRequest(packet, &output)
+        case MessageNumber.channelSuccess, MessageNumber.channelFailure:
+            // We ask nothing on a channel, so nobody waits for this answer.
+            _ = try ChannelSignal(packet.reader("SSH_MSG_CHANNEL_SUCCESS"))
+            return nil
+        case MessageNumber.globalRequest: return try globalRequest(packet, &output)
+        case MessageNumber.requestSuccess: return try requestSuccess(packet, &output)
+        case MessageNumber.requestFailure: return try requestFailure(packet)
+        case MessageNumber.disconnect:
+            throw DisconnectMessage.error(packet.reader("SSH_MSG_DISCONNECT"))
+        case MessageNumber.ignore, MessageNumber.unimplemented, MessageNumber.debug:
+            return nil
+        case MessageNumber.userAuthRequest where role == .server:
+            // RFC 4252 §5.1: silently ignored once the user is known.
+            return nil
+        case 5...79:
+            // The rest of transport and user authentication: what of it may come now, the transport has kept back.
+            throw .violation("message \(packet.number) has no place in the connection protocol")
+        default:
+            var message = output.message()
+            UnimplementedMessage.write(sequenceNumber: packet.sequenceNumber, to: &message)
+            try output.reply(message)
+            return nil
+        }
+    }
+
+    /// The open channel that a message names. nil: we have closed it, the message crossed ours and has no effect.
+    private func channel(_ recipient: UInt32, _ message: StaticString) throws(SSHError) -> ChannelNumber {
+        guard let number = channels.number(recipient) else {
+            throw .violation("\(message) names channel \(recipient), which is not in use")
+        }
+        guard channels[number].phase == .open else {
+            throw .violation("\(message) names channel \(recipient), which is not open yet")
+        }
+        guard !channels[number].receivedClose else {
+            throw .violation("\(message) follows CLOSE on channel \(recipient)")
+        }
+        return number
+    }
+
+    // MARK: Payload
+
+    private mutating func data(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
+        let data = try ChannelData(packet.reader("SSH_MSG_CHANNEL_DATA"))
+        let number = try channel(data.recipient, "SSH_MSG_CHANNEL_DATA")
+        try receive(data.payload.count, number)
+        guard data.payload.count > 0, !channels[number].sentClose else { return nil }
+        return .payload(number, data.payload)
+    }
+
+    private mutating func extendedData(
+        _ packet: OpenedPacket, _ output: inout PacketOutput
+    ) throws(SSHError) -> EngineEvent? {
+        let data = try ChannelExtendedData(packet.reader("SSH_MSG_CHANNEL_EXTENDED_DATA"))
+        let number = try channel(data.recipient, "SSH_MSG_CHANNEL_EXTENDED_DATA")
+        try receive(data.count, number)
+        // Nobody reads it, so it is granted again at once: dropped without credit it would close the window for good.
+        credit(number, count: data.count, &output)
+        return nil
+    }
+
+    private mutating func receive(_ count: Int, _ number: ChannelNumber) throws(SSHError) {
+        guard !channels[number].receivedEOF else {
+            throw .violation("data follows EOF on channel \(number.value)")
+        }
+        guard count <= Int(settings.maximumPacket) else {
+            throw .violation("a packet has \(count) bytes of data, \(settings.maximumPacket) were allowed")
+        }
+        try channels[number].receiveWindow.receive(count)
+    }
+
+    private mutating func windowAdjust(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
+        let adjust = try ChannelWindowAdjust(packet.reader("SSH_MSG_CHANNEL_WINDOW_ADJUST"))
+        guard let named = channels.number(adjust.recipient), !channels[named].receivedClose else { return nil }
+        let number = try channel(adjust.recipient, "SSH_MSG_CHANNEL_WINDOW_ADJUST")
+        let wasUsedUp = try channels[number].sendWindow.add(adjust.count)
+        return wasUsedUp && channels[number].takesPayload ? .sendable(number) : nil
+    }
+
+    // MARK: Opening
+
+    private mutating func open(
+        _ packet: OpenedPacket, _ output: inout PacketOutput
+    ) throws(SSHError) -> EngineEvent? {
+        let open = try ChannelOpen(packet.reader("SSH_MSG_CHANNEL_OPEN"))
+        let answer = judge(open)
+        switch answer {
+        case .request(let request):
+            let number = channels.insert(.requested)
+            refusals[number] = nil
+            openRequests[number] = request
+            channels[number].peerNumber = open.sender
+            channels[number].sendWindow = SendWindow(available: open.window, maximumPacket: open.maximumPacket)
+            return .openRequested(number)
+        case .refuse(let reason, let words):
+            var message = output.message()
+            ChannelOpenFailure.write(recipient: open.sender, reason: reason, words: words, to: &message)
+            try output.reply(message)
+            return nil
+        }
+    }
+
+    private enum Judgement {
+        case request(ChannelOpenRequest)
+        case refuse(OpenFailure, StaticString)
+    }
+
+    private func judge(_ open: ChannelOpen) -> Judgement {
+        let request: ChannelOpenRequest
+        switch open.body {
+        case .unknownType: return .refuse(.unknownChannelType, "unknown channel type")
+        case .session: return .refuse(.administrativelyProhibited, "only forwarding is served")
+        case .impossible: return .refuse(.connectFailed, "no such endpoint")
+        case .request(let asked): request = asked
+        }
+        guard open.maximumPacket >= SendWindow.minimumPacket else {
+            return .refuse(.resourceShortage, "the greatest packet is too small")
+        }
+        guard channels.count < settings.maximumChannels else {
+            return .refuse(.resourceShortage, "too many channels")
+        }
+        switch (request, role) {
+        case (.directTCPIP, .server), (.directStreamLocal, .server):
+            return .request(request)
+        case (.forwardedTCPIP, .client), (.forwardedStreamLocal, .client):
+            guard let matched = forwards.match(request) else {
+                return .refuse(.administrativelyProhibited, "no such forward was asked for")
+            }
+            return .request(matched)
+        case (.directTCPIP, .client), (.directStreamLocal, .client):
+            return .refuse(.administrativelyProhibited, "a client dials nothing for its server")
+        case (.forwardedTCPIP, .server), (.forwardedStreamLocal, .server):
+            return .refuse(.administrativelyProhibited, "a server asks for no forward")
+        }
+    }
+
+    /// The channel of ours that an answer to CHANNEL_OPEN names.
+    private func opening(_ recipient: UInt32, _ message: StaticString) throws(SSHError) -> ChannelNumber {
+        guard let number = channels.number(recipient), channels[number].phase == .opening else {
+            throw .violation("\(message) names channel \(recipient), which is not being opened")
+        }
+        return number
+    }
+
+    private mutating func confirmation(
+        _ packet: OpenedPacket, _ output: inout PacketOutput
+    ) throws(SSHError) -> EngineEvent? {
+        let message = try ChannelOpenConfirmation(packet.reader("SSH_MSG_CHANNEL_OPEN_CONFIRMATION"))
+        let number = try opening(message.recipient, "SSH_MSG_CHANNEL_OPEN_CONFIRMATION")
+        guard message.maximumPacket >= SendWindow.minimumPacket else {
+            throw .violation("it takes packets of at most \(message.maximumPacket) bytes")
+        }
+        channels[number].phase = .open
+        channels[number].peerNumber = message.sender
+        channels[number].sendWindow = SendWindow(available: message.window, maximumPacket: message.maximumPacket)
+        if channels[number].closesWhenOpened {
+            sendClose(number, &output)
+            return nil
+        }
+        return .opened(number)
+    }
+
+    private mutating func failure(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
+        let message = try ChannelOpenFailure(packet.reader("SSH_MSG_CHANNEL_OPEN_FAILURE"))
+        let number = try opening(message.recipient, "SSH_MSG_CHANNEL_OPEN_FAILURE")
+        let isAwaited = !channels[number].closesWhenOpened
+        channels.remove(number)
+        guard isAwaited else { return nil }
+        refusals[number] = message.words
+        return .openRefused(number, message.reason)
+    }
+
+    // MARK: Ending
+
+    private mutating func eof(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
+        let message = try ChannelSignal(packet.reader("SSH_MSG_CHANNEL_EOF"))
+        let number = try channel(message.recipient, "SSH_MSG_CHANNEL_EOF")
+        // A second EOF says nothing new.
+        guard !channels[number].receivedEOF else { return nil }
+        channels[number].receivedEOF = true
+        return channels[number].sentClose ? nil : .ended(number)
+    }
+
+    private mutating func close(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
+        let message = try ChannelSignal(packet.reader("SSH_MSG_CHANNEL_CLOSE"))
+        let number = try channel(message.recipient, "SSH_MSG_CHANNEL_CLOSE")
+        if channels[number].sentClose {
+            channels.remove(number)
+            return nil
+        }
+        channels[number].receivedClose = true
+        return .closed(number, afterEnd: channels[number].receivedEOF)
+    }
+
+    // MARK: Requests
+
+    private mutating func channelRequest(
+        _ packet: OpenedPacket, _ output: inout PacketOutput
+    ) throws(SSHError) -> EngineEvent? {
+        let request = try ChannelRequest(packet.reader("SSH_MSG_CHANNEL_REQUEST"))
+        let number = try channel(request.recipient, "SSH_MSG_CHANNEL_REQUEST")
+        guard request.wantsReply, channels[number].takesMessages else { return nil }
+        var message = output.message()
+        ChannelSignal.write(MessageNumber.channelFailure, recipient: channels[number].peerNumber, to: &message)
+        try output.reply(message)
+        return nil
+    }
+
+    private mutating func globalRequest(
+        _ packet: OpenedPacket, _ output: inout PacketOutput
+    ) throws(SSHError) -> EngineEvent? {
+        let request = try GlobalRequest(packet.reader("SSH_MSG_GLOBAL_REQUEST"))
+        switch (request.body, role) {
+        case (.listen(let forward), .server):
+            let asked = PeerForwardRequest(action: .listen, request: forward)
+            try peerRequests.append(.waiting(asked), wantsReply: request.wantsReply)
+        case (.cancel(let forward), .server):
+            let asked = PeerForwardRequest(action: .cancel, request: forward)
+            try peerRequests.append(.waiting(asked), wantsReply: request.wantsReply)
+        case (.listen, .client), (.cancel, .client), (.impossible, _), (.unknown, _):
+            // A keepalive is one of these: any answer serves it.
+            guard request.wantsReply else { return nil }
+            if peerRequests.isEmpty {
+                try output.reply(write(.failure, output.message()))
+            } else {
+                try peerRequests.append(.refused, wantsReply: true)
+            }
+        }
+        return nil
+    }
+
+    private mutating func requestSuccess(
+        _ packet: OpenedPacket, _ output: inout PacketOutput
+    ) throws(SSHError) -> EngineEvent? {
+        switch ownRequests.removeFirst() {
+        case .none, .cancel, .probe:
+            return nil
+        case .forward(let number):
+            return announce(forwards.accepted(number, port: try portOfSuccess(packet, number)), number, &output)
+        }
+    }
+
+    /// RFC 4254 §7.1: the port stands in the answer where 0 was asked for, and only there.
+    private func portOfSuccess(_ packet: OpenedPacket, _ number: ForwardNumber) throws(SSHError) -> UInt16 {
+        switch forwards.request(number) {
+        case .tcp(_, 0):
+            var reader = packet.reader("SSH_MSG_REQUEST_SUCCESS")
+            let said = try reader.uint32()
+            guard let port = UInt16(exactly: said), port > 0 else {
+                throw .violation("it says that it listens on port \(said)")
+            }
+            return port
+        case .tcp(_, let port): return port
+        case .streamLocal, .none: return 0
+        }
+    }
+
+    private mutating func requestFailure(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
+        switch ownRequests.removeFirst() {
+        case .none, .cancel, .probe:
+            return nil
+        case .forward(let number):
+            switch forwards.refused(number) {
+            case .answered(let accepted, let port):
+                return .forwardAnswered(number, accepted: accepted, port: port)
+            case .mustCancel, .forgotten: return nil
+            }
+        }
+    }
+
+    private mutating func announce(
+        _ outcome: ForwardTable.Outcome, _ number: ForwardNumber, _ output: inout PacketOutput
+    ) -> EngineEvent? {
+        switch outcome {
+        case .answered(let accepted, let port):
+            return .forwardAnswered(number, accepted: accepted, port: port)
+        case .mustCancel(let request, let port):
+            sendCancel(request, port: port, &output)
+            return nil
+        case .forgotten:
+            return nil
+        }
+    }
+}

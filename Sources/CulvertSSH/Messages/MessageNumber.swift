@@ -1,0 +1,43 @@
+/// The first byte of a message (RFC 4250 §4.1.2): those which this layer sends or understands.
+enum MessageNumber {
+    static let disconnect: UInt8 = 1
+    static let ignore: UInt8 = 2
+    static let unimplemented: UInt8 = 3
+    static let debug: UInt8 = 4
+    static let userAuthRequest: UInt8 = 50
+    static let globalRequest: UInt8 = 80
+    static let requestSuccess: UInt8 = 81
+    static let requestFailure: UInt8 = 82
+    static let channelOpen: UInt8 = 90
+    static let channelOpenConfirmation: UInt8 = 91
+    static let channelOpenFailure: UInt8 = 92
+    static let channelWindowAdjust: UInt8 = 93
+    static let channelData: UInt8 = 94
+    static let channelExtendedData: UInt8 = 95
+    static let channelEOF: UInt8 = 96
+    static let channelClose: UInt8 = 97
+    static let channelRequest: UInt8 = 98
+    static let channelSuccess: UInt8 = 99
+    static let channelFailure: UInt8 = 100
+}
+
+/// The names by which OpenSSH and the RFCs call channel types and global requests.
+enum ProtocolName {
+    static let directTCPIP: StaticString = "direct-tcpip"
+    static let forwardedTCPIP: StaticString = "forwarded-tcpip"
+    static let directStreamLocal: StaticString = "direct-streamlocal@openssh.com"
+    static let forwardedStreamLocal: StaticString = "forwarded-streamlocal@openssh.com"
+    static let session: StaticString = "session"
+    static let tcpipForward: StaticString = "tcpip-forward"
+    static let cancelTCPIPForward: StaticString = "cancel-tcpip-forward"
+    static let streamLocalForward: StaticString = "streamlocal-forward@openssh.com"
+    static let cancelStreamLocalForward: StaticString = "cancel-streamlocal-forward@openssh.com"
+    static let keepalive: StaticString = "keepalive@openssh.com"
+
+    /// Whether a name on the wire is this one. Names are US-ASCII and compared byte by byte (RFC 4251 §6).
+    static func matches(_ bytes: UnsafeRawBufferPointer, _ name: StaticString) -> Bool {
+        name.withUTF8Buffer { buffer in
+            unsafe buffer.count == bytes.count && buffer.elementsEqual(bytes)
+        }
+    }
+}

@@ -1,0 +1,78 @@
+/// The memory in which packets are made and wait to be sent: one linear block, filled from the front.
+///
+/// Full packets are as long on the wire as their slots' stride, so packets lie back to back and what waits is one range.
+/// Room at the end is kept from payload, so that control packets fit while payload has to wait, and the very last of
+/// it from everything but the last word.
+///
+/// Invariant: 0 ≤ `sent` ≤ `filled` ≤ `capacity`. Whoever holds a range of it holds it until the next mutating call.
+@safe struct OutputBlock: ~Copyable {
+    /// Payload of a full packet, bytes. Peers need not take more (RFC 4253 §6.1), and some do not.
+    static let maximumPayload = 32 * 1024
+    /// A slot for the longest packet of any cipher, bytes.
+    static let maximumStride =
+        PacketCipher.headroom + ChannelData.headerLength + maximumPayload + PacketCipher.maximumTailroom
+    /// Kept from payload: at 24 to 56 bytes each, some 300 control packets fit before one has to be deferred.
+    static let controlRoom = 8 * 1024
+    /// Control packets that may stand before a full batch of payload without shortening it.
+    static let slack = 4 * 1024
+    /// Kept for SSH_MSG_DISCONNECT.
+    static let lastWordRoom = 192
+    /// What is left unsent is moved to the front when it is at most this, one packet: it costs about a microsecond.
+    static let smallRest = 33 * 1024
+
+    static let capacity = PayloadSlots.maximumCount * maximumStride + slack + controlRoom + lastWordRoom
+
+    private let base: UnsafeMutableRawPointer
+    private(set) var sent = 0
+    private(set) var filled = 0
+
+    init() {
+        unsafe base = UnsafeMutableRawPointer.allocate(byteCount: Self.capacity, alignment: 64)
+    }
+
+    deinit {
+        unsafe base.deallocate()
+    }
+
+    var unsent: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: base + sent, count: filled - sent)
+    }
+
+    /// Where the next packet begins.
+    var end: UnsafeMutableRawPointer { unsafe base + filled }
+
+    /// Bytes for packets with payload.
+    var payloadRoom: Int { max(0, Self.capacity - Self.lastWordRoom - Self.controlRoom - filled) }
+
+    /// Bytes for control packets.
+    var messageRoom: Int { max(0, Self.capacity - Self.lastWordRoom - filled) }
+
+    /// Bytes for the last word.
+    var finalRoom: Int { Self.capacity - filled }
+
+    /// The next `count` bytes from `end` on hold sealed packets.
+    mutating func append(_ count: Int) {
+        precondition(count >= 0 && count <= finalRoom, "packets are made where there is room for them")
+        filled += count
+    }
+
+    /// The first `count` unsent bytes are sent.
+    mutating func didSend(_ count: Int) {
+        precondition(count >= 0 && count <= filled - sent, "no more is sent than was there")
+        sent += count
+        if sent == filled {
+            sent = 0
+            filled = 0
+        } else if filled - sent <= Self.smallRest && sent >= Self.capacity / 2 {
+            // Before half of the block is behind us there is room after it; a long rest is sent first, not moved.
+            unsafe base.copyMemory(from: base + sent, byteCount: filled - sent)
+            filled -= sent
+            sent = 0
+        }
+        invariants()
+    }
+
+    func invariants() {
+        precondition(0 <= sent && sent <= filled && filled <= Self.capacity, "sent ≤ filled ≤ capacity")
+    }
+}

@@ -1,0 +1,37 @@
+/// What has been received and lent to the engine, and how far it has been opened.
+///
+/// Invariant: 0 ≤ `position` ≤ `count`; without a loan both are 0.
+@safe struct PacketInput: BitwiseCopyable {
+    private var start: UnsafeMutableRawPointer?
+    private var count = 0
+    private var position = 0
+    private var opener: PacketOpener
+
+    init(cipher: PacketCipher) {
+        unsafe start = nil
+        opener = PacketOpener(cipher: cipher)
+    }
+
+    mutating func lend(_ bytes: UnsafeMutableRawBufferPointer) {
+        precondition(unsafe start == nil, "a loan ends with takeConsumed before the next one begins")
+        unsafe start = bytes.baseAddress
+        count = bytes.count
+        position = 0
+    }
+
+    /// The next packet, nil when it is not there in full.
+    mutating func next() throws(SSHError) -> OpenedPacket? {
+        guard let start = unsafe start else { return nil }
+        guard let opened = unsafe try opener.open(start + position, available: count - position) else { return nil }
+        position += opened.wireLength
+        return opened.packet
+    }
+
+    mutating func takeConsumed() -> Int {
+        let consumed = position
+        unsafe start = nil
+        count = 0
+        position = 0
+        return consumed
+    }
+}

@@ -1,0 +1,193 @@
+/// Everything that goes out: messages become packets here, in one order.
+///
+/// Control messages are written with `message`, then given to `send` (our own doing) or `reply` (the peer's).
+/// Payload is reserved and committed. While a control message waits, no payload is taken, so nothing overtakes it.
+@safe struct PacketOutput: ~Copyable {
+    /// What may pass.
+    private enum Gate: BitwiseCopyable {
+        case open
+        /// Keys are exchanged: messages of the connection wait (RFC 4253 §7.1).
+        case held
+        /// The last word is said.
+        case shut
+    }
+
+    /// A payload that is being filled.
+    private struct Reservation: BitwiseCopyable {
+        var count = 0
+        var slotLength = 0
+        var stride = 0
+    }
+
+    /// The longest message that is made here: CHANNEL_OPEN with two texts of `ChannelOpen.maximumText`.
+    static let maximumMessage = 4 * 1024
+    /// Answers that may wait for a peer that does not read, bytes. 64 KiB are some 7000 answers; a peer that asks on
+    /// without reading any is cut off, not queued for.
+    static let maximumDeferredReplies = 64 * 1024
+
+    private var block = OutputBlock()
+    private var sealer: PacketSealer
+    private var deferred = DeferredMessages()
+    private var gate = Gate.open
+    private var reservation = Reservation()
+    private let scratch: UnsafeMutableRawPointer
+
+    init(cipher: PacketCipher) {
+        sealer = PacketSealer(cipher: cipher)
+        unsafe scratch = UnsafeMutableRawPointer.allocate(byteCount: Self.maximumMessage, alignment: 8)
+    }
+
+    deinit {
+        unsafe scratch.deallocate()
+    }
+
+    // MARK: Sent
+
+    var unsent: UnsafeRawBufferPointer { unsafe block.unsent }
+    var deferredBytes: Int { deferred.byteCount }
+
+    mutating func didSend(_ count: Int) {
+        block.didSend(count)
+        flush()
+    }
+
+    // MARK: Control messages
+
+    /// A message to be written, valid until the next one is asked for.
+    func message() -> WireWriter {
+        unsafe WireWriter(start: scratch, capacity: Self.maximumMessage)
+    }
+
+    /// True when a message would go out at once.
+    var passesMessages: Bool {
+        switch gate {
+        case .open: deferred.isEmpty && block.messageRoom >= sealer.wireLength(messageLength: Self.maximumMessage)
+        case .held, .shut: false
+        }
+    }
+
+    /// A message of our own doing: as many as we have channels and requests, so it may always wait.
+    mutating func send(_ message: WireWriter) {
+        precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
+        switch gate {
+        case .open:
+            if deferred.isEmpty && fits(message.count) {
+                let place = unsafe block.end + PacketCipher.headroom
+                unsafe place.copyMemory(from: message.start, byteCount: message.count)
+                block.append(unsafe sealer.seal(at: block.end, messageLength: message.count))
+            } else {
+                unsafe deferred.append(message.bytes)
+            }
+        case .held: unsafe deferred.append(message.bytes)
+        case .shut: break
+        }
+    }
+
+    /// An answer that the peer's message calls for: bounded, since the peer decides how many there are.
+    mutating func reply(_ message: WireWriter) throws(SSHError) {
+        guard deferred.byteCount + message.count <= Self.maximumDeferredReplies else {
+            throw .violation("it asks on without reading the answers")
+        }
+        send(message)
+    }
+
+    /// SSH_MSG_DISCONNECT, for which there is always room. Nothing passes after it, and what waited is dropped.
+    mutating func sendLastWord(_ reason: DisconnectReason) {
+        reservation = Reservation()
+        switch gate {
+        case .shut: return
+        case .open, .held: break
+        }
+        var word = message()
+        DisconnectMessage.write(reason, to: &word)
+        deferred.removeAll()
+        precondition(
+            sealer.wireLength(messageLength: word.count) <= block.finalRoom, "the last word's room is kept for it")
+        let place = unsafe block.end + PacketCipher.headroom
+        unsafe place.copyMemory(from: word.start, byteCount: word.count)
+        block.append(unsafe sealer.seal(at: block.end, messageLength: word.count))
+        gate = .shut
+    }
+
+    /// Keys are exchanged from here on: messages of the connection wait and no payload is taken.
+    mutating func hold() {
+        switch gate {
+        case .open: gate = .held
+        case .held, .shut: break
+        }
+    }
+
+    /// The new keys are in use: what waited goes out, in order.
+    mutating func resume() {
+        switch gate {
+        case .held: gate = .open
+        case .open, .shut: break
+        }
+        flush()
+    }
+
+    private func fits(_ messageLength: Int) -> Bool {
+        sealer.wireLength(messageLength: messageLength) <= block.messageRoom
+    }
+
+    private mutating func flush() {
+        switch gate {
+        case .open: break
+        case .held, .shut: return
+        }
+        while !deferred.isEmpty {
+            let length = deferred.firstLength
+            guard fits(length) else { return }
+            unsafe deferred.removeFirst(to: block.end + PacketCipher.headroom)
+            block.append(unsafe sealer.seal(at: block.end, messageLength: length))
+        }
+    }
+
+    // MARK: Payload
+
+    /// Bytes of payload that fit now, in full packets of `slotLength` bytes.
+    func payloadRoom(slotLength: Int) -> Int {
+        switch gate {
+        case .open: break
+        case .held, .shut: return 0
+        }
+        guard deferred.isEmpty else { return 0 }
+        let stride = sealer.wireLength(messageLength: ChannelData.headerLength + slotLength)
+        return min(PayloadSlots.maximumCount, block.payloadRoom / stride) * slotLength
+    }
+
+    /// Slots for `count` bytes, at most `payloadRoom(slotLength:)`.
+    mutating func reserve(count: Int, slotLength: Int) -> PayloadSlots {
+        precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
+        precondition(count > 0 && count <= payloadRoom(slotLength: slotLength), "no more is reserved than has room")
+        let stride = sealer.wireLength(messageLength: ChannelData.headerLength + slotLength)
+        reservation = Reservation(count: count, slotLength: slotLength, stride: stride)
+        let slots = (count + slotLength - 1) / slotLength
+        return unsafe PayloadSlots(
+            first: block.end + PacketCipher.headroom + ChannelData.headerLength, stride: stride,
+            slotLength: slotLength, lastLength: count - (slots - 1) * slotLength, count: slots)
+    }
+
+    /// Frames and seals the first `count` reserved bytes where they lie and ends the reservation.
+    mutating func commit(recipient: UInt32, count: Int) {
+        precondition(count >= 0 && count <= reservation.count, "no more is committed than was reserved")
+        let slotLength = reservation.slotLength
+        let stride = reservation.stride
+        reservation.count = 0
+        var left = count
+        while left > 0 {
+            let length = min(left, slotLength)
+            let packet = unsafe block.end
+            unsafe ChannelData.writeHeader(recipient: recipient, count: length, at: packet + PacketCipher.headroom)
+            let wire = unsafe sealer.seal(at: packet, messageLength: ChannelData.headerLength + length)
+            left -= length
+            precondition(left == 0 || wire == stride, "a full packet is as long as its slot's stride")
+            block.append(wire)
+        }
+    }
+
+    func invariants() {
+        block.invariants()
+        precondition(reservation.count <= block.payloadRoom, "what is reserved has room")
+    }
+}

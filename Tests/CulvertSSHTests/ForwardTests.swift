@@ -1,0 +1,170 @@
+import Testing
+
+@testable import CulvertSSH
+
+/// Reverse forwards and the requests of the connection, whose answers carry no number.
+@Suite struct ForwardTests {
+    @Test(arguments: Link.Cut.allCases)
+    func aForwardIsAskedForUsedAndCancelled(_ cut: Link.Cut) throws {
+        let link = Link(cut)
+        let first = try link.client.engine.requestForward(.tcp(address: "localhost", port: 0))
+        let second = try link.client.engine.requestForward(.streamLocal(path: "/run/back"))
+        let third = try link.client.engine.requestForward(.tcp(address: "", port: 8822))
+        link.client.engine.probe()
+        try link.settle()
+        #expect(
+            link.server.engine.takeForwardRequest()
+                == PeerForwardRequest(action: .listen, request: .tcp(address: "localhost", port: 0)))
+        #expect(link.server.engine.takeForwardRequest()?.request == .streamLocal(path: "/run/back"))
+        #expect(link.server.engine.takeForwardRequest()?.request == .tcp(address: "", port: 8822))
+        #expect(link.server.engine.takeForwardRequest() == nil)
+        // The keepalive's answer waits behind them.
+        #expect(try link.settle().client == [])
+        link.server.engine.answerForwardRequest(accepted: true, port: 40123)
+        #expect(try link.settle().client == ["forward \(first.value) true 40123"])
+        link.server.engine.answerForwardRequest(accepted: true, port: 0)
+        link.server.engine.answerForwardRequest(accepted: false, port: 0)
+        #expect(
+            try link.settle().client == ["forward \(second.value) true 0", "forward \(third.value) false 0"])
+        #expect(link.client.engine.pendingRequestCount == 0 && link.server.engine.pendingRequestCount == 0)
+
+        // Somebody connects: by the address that was asked for, by the one connected to, and to the socket.
+        for (address, port, request) in [
+            ("localhost", 40123, true), ("127.0.0.1", 40123, true), ("::1", 40123, true), ("10.1.1.1", 40123, false),
+            ("localhost", 40124, false), ("", 8822, false),
+        ] as [(String, UInt16, Bool)] {
+            let theirs = try link.server.engine.open(
+                .forwardedTCPIP(address: address, port: port, originator: "10.0.0.9", originatorPort: 1))
+            let events = try link.settle()
+            if request {
+                #expect(events.client == ["requested 0"])
+                #expect(
+                    link.client.engine.openRequest(ChannelNumber(0))
+                        == .forwardedTCPIP(address: "localhost", port: 40123, originator: "10.0.0.9", originatorPort: 1)
+                )
+                link.client.engine.refuse(ChannelNumber(0), .connectFailed, "no")
+                #expect(try link.settle().server == ["refused \(theirs.value) 2"])
+            } else {
+                #expect(events.client == [] && events.server == ["refused \(theirs.value) 1"])
+            }
+        }
+        let socket = try link.server.engine.open(.forwardedStreamLocal(path: "/run/back"))
+        #expect(try link.settle().client == ["requested 0"])
+        link.client.engine.accept(ChannelNumber(0))
+        #expect(try link.settle().server == ["opened \(socket.value)"])
+        try link.server.send(socket, [1, 2, 3])
+        #expect(try link.settle().client == ["payload 0 3"])
+
+        link.client.engine.cancelForward(first)
+        link.client.engine.cancelForward(first)
+        try link.settle()
+        #expect(
+            link.server.engine.takeForwardRequest()
+                == PeerForwardRequest(action: .cancel, request: .tcp(address: "localhost", port: 40123)))
+        link.server.engine.answerForwardRequest(accepted: true, port: 0)
+        _ = try link.server.engine.open(
+            .forwardedTCPIP(address: "localhost", port: 40123, originator: "", originatorPort: 1))
+        let late = try link.settle()
+        #expect(late.client == [] && late.server == ["refused 1 1"])
+        #expect(link.client.engine.pendingRequestCount == 0)
+    }
+
+    @Test func aForwardThatIsCancelledBeforeItsAnswerIsCancelledAfterIt() throws {
+        let node = Node(.client)
+        let forward = try node.engine.requestForward(.tcp(address: "", port: 0))
+        node.engine.cancelForward(forward)
+        #expect(node.said() == [Script.global("tcpip-forward", wantsReply: true, Script.string("") + Script.u32(0))])
+        #expect(try node.hear([81] + Script.u32(40001)) == [])
+        #expect(
+            node.said() == [
+                Script.global("cancel-tcpip-forward", wantsReply: true, Script.string("") + Script.u32(40001))
+            ])
+        #expect(try node.hear([81]) == [])
+        #expect(node.engine.pendingRequestCount == 0)
+        let refused = try node.engine.requestForward(.tcp(address: "", port: 1))
+        node.engine.cancelForward(refused)
+        #expect(try node.hear([82]) == [])
+        #expect(node.engine.pendingRequestCount == 0)
+    }
+
+    @Test func answersBelongToRequestsInTheirOrder() throws {
+        let node = Node(.client)
+        node.engine.probe()
+        let first = try node.engine.requestForward(.tcp(address: "", port: 81))
+        node.engine.probe()
+        let second = try node.engine.requestForward(.tcp(address: "", port: 82))
+        let names = node.said().map { message in
+            String(decoding: message.dropFirst(5).prefix(Script.number(message, 1)), as: UTF8.self)
+        }
+        #expect(names == ["keepalive@openssh.com", "tcpip-forward", "keepalive@openssh.com", "tcpip-forward"])
+        #expect(
+            try node.hear([82], [81], [81], [82]) == [
+                "forward \(first.value) true 81", "forward \(second.value) false 0",
+            ])
+        #expect(try node.hear([81], [82]) == [])
+    }
+
+    @Test(arguments: [0, 65536, 0xffff_ffff])
+    func aPortThatIsNoneIsRefused(_ port: Int) throws {
+        let node = Node(.client)
+        _ = try node.engine.requestForward(.tcp(address: "", port: 0))
+        _ = node.takeAllOutput()
+        node.refuses([81] + Script.u32(port))
+    }
+
+    @Test func answersLeaveInTheOrderOfTheRequests() throws {
+        let node = Node(.server)
+        let listen = Script.string("localhost") + Script.u32(0)
+        try node.hear(
+            Script.global("tcpip-forward", wantsReply: true, listen), Script.global("x@y", wantsReply: true),
+            Script.global("tcpip-forward", wantsReply: false, listen),
+            Script.global("tcpip-forward", wantsReply: true, Script.string("") + Script.u32(99)),
+            Script.global("tcpip-forward", wantsReply: true, Script.string("") + Script.u32(70000)))
+        #expect(node.said().isEmpty)
+        for _ in 0..<3 { #expect(node.engine.takeForwardRequest() != nil) }
+        node.engine.answerForwardRequest(accepted: true, port: 5000)
+        #expect(node.said() == [[81] + Script.u32(5000), [82]])
+        node.engine.answerForwardRequest(accepted: true, port: 5001)
+        #expect(node.said().isEmpty)
+        node.engine.answerForwardRequest(accepted: true, port: 99)
+        #expect(node.said() == [[81], [82]])
+    }
+
+    @Test func requestsThatNobodyTakesAreBounded() throws {
+        let node = Node(.server)
+        var count = 0
+        while count < 5000,
+            (try? node.hear(Script.global("tcpip-forward", wantsReply: true, Script.string("") + Script.u32(1)))) != nil
+        {
+            count += 1
+        }
+        #expect(count == 1024 && node.said().last?.first == 1)
+    }
+
+    @Test func aSecondForwardOnTheSamePortIsFoundByItsAddress() throws {
+        let node = Node(.client)
+        for address in ["", "10.0.0.1"] {
+            _ = try node.engine.requestForward(.tcp(address: address, port: 80))
+            try node.hear([81])
+        }
+        for (said, asked) in [("10.0.0.1", "10.0.0.1"), ("10.0.0.2", ""), ("0.0.0.0", "")] {
+            guard
+                case .openRequested(let channel) = try node.feed(
+                    Script.packet(Script.openForwarded(sender: 1, address: said, port: 80))
+                ).first
+            else {
+                Issue.record("\(said) matched nothing")
+                continue
+            }
+            guard case .forwardedTCPIP(asked, 80, "10.0.0.9", 40000) = node.engine.openRequest(channel) else {
+                Issue.record("\(said) did not match \(asked)")
+                continue
+            }
+        }
+        // Before its answer, a forward matches nothing.
+        _ = try node.engine.requestForward(.tcp(address: "", port: 81))
+        _ = node.takeAllOutput()
+        #expect(try node.hear(Script.openForwarded(sender: 1, address: "", port: 81)) == [])
+        #expect(node.said().map(\.first) == [92])
+    }
+}

@@ -1,0 +1,387 @@
+import Testing
+
+@testable import CulvertSSH
+
+/// A peer that says what no peer should: each fault ends the connection with code 2 or has no effect, in bounded
+/// memory, whether it comes whole or byte by byte.
+@Suite struct ScriptedPeerTests {
+    // MARK: Malformed
+
+    /// Each message of the peer that our end reads, well formed, after channel 0 is open and port 0 was asked for.
+    static let wellFormed: [[UInt8]] = [
+        Script.global("keepalive@openssh.com", wantsReply: true),
+        Script.global("tcpip-forward", wantsReply: true, Script.string("localhost") + Script.u32(80)),
+        Script.global("streamlocal-forward@openssh.com", wantsReply: true, Script.string("/run/x")),
+        [81] + Script.u32(8080),
+        Script.openForwarded(sender: 3, address: "", port: 80),
+        Script.openDirect(sender: 3),
+        [90] + Script.string("direct-streamlocal@openssh.com") + Script.u32(1) + Script.u32(1) + Script.u32(1)
+            + Script.string("/x") + Script.string("") + Script.u32(0),
+        [90] + Script.string("forwarded-streamlocal@openssh.com") + Script.u32(1) + Script.u32(1) + Script.u32(1)
+            + Script.string("/x") + Script.string(""),
+        Script.adjust(0, 100), Script.data(0, 100), Script.extended(0, 100), Script.eof(0), Script.close(0),
+        Script.request(0, wantsReply: true), [99] + Script.u32(0), [100] + Script.u32(0),
+    ]
+
+    private func node() throws -> Node {
+        let node = try Node.clientWithChannel()
+        _ = try node.engine.requestForward(.tcp(address: "", port: 0))
+        _ = node.takeAllOutput()
+        return node
+    }
+
+    @Test(arguments: wellFormed.indices)
+    func everyCutMessageIsRefused(_ index: Int) throws {
+        let message = Self.wellFormed[index]
+        try node().hear(message)
+        for length in 1..<message.count {
+            try node().refuses(Array(message.prefix(length)), drip: length.isMultiple(of: 7))
+        }
+    }
+
+    /// Messages whose fields end somewhere say no more than that. (The others may: a type may add what we do not read.)
+    @Test(arguments: wellFormed.indices.filter { ![0, 3].contains($0) && wellFormed[$0][0] != 98 })
+    func bytesTooManyAreRefused(_ index: Int) throws {
+        try node().refuses(Self.wellFormed[index] + [0])
+    }
+
+    /// Every length field of every message, with values that do not fit.
+    @Test(arguments: wellFormed.indices)
+    func everyFalseLengthIsRefusedOrHarmless(_ index: Int) throws {
+        let message = Self.wellFormed[index]
+        for offset in stride(from: 1, through: max(1, message.count - 4), by: 1) {
+            for value in [0xffff_ffff, 0x8000_0000, 0x7fff_ffff, 35000] {
+                var altered = message
+                guard altered.count >= offset + 4 else { continue }
+                altered.replaceSubrange(offset..<offset + 4, with: Script.u32(value))
+                let node = try node()
+                do {
+                    try node.hear(altered)
+                } catch let error as SSHError {
+                    #expect(error.kind == .protocolViolation)
+                }
+                #expect(node.engine.channelCount <= 2)
+            }
+        }
+    }
+
+    @Test func noiseIsRefusedOrHarmless() throws {
+        var random = SplitMix(77)
+        for _ in 0..<3000 {
+            let node = try node()
+            for _ in 0..<8 {
+                var message = Self.wellFormed.randomElement(using: &random)!
+                for _ in 0..<Int.random(in: 0...3, using: &random) {
+                    message[Int.random(in: 0..<message.count, using: &random)] = UInt8.random(
+                        in: 0...255, using: &random)
+                }
+                guard (try? node.hear(message)) != nil else { break }
+            }
+        }
+    }
+
+    // MARK: Windows
+
+    @Test(arguments: [false, true])
+    func oneByteOverTheWindowIsRefused(_ drip: Bool) throws {
+        var settings = ConnectionSettings()
+        settings.initialWindow = 5000
+        for extra in [0, 1, 500] {
+            let node = try Node.clientWithChannel(settings)
+            node.creditsAtOnce = false
+            try node.hear(Script.data(0, 3000), drip: drip)
+            if extra == 0 {
+                #expect(try node.hear(Script.data(0, 2000), drip: drip) == ["payload 0 2000"])
+            } else {
+                node.refuses(Script.data(0, 2000 + extra), drip: drip)
+            }
+            #expect(node.received[ChannelNumber(0)]?.count == (extra == 0 ? 5000 : 3000))
+        }
+    }
+
+    @Test func oneByteOverTheGreatestPacketIsRefused() throws {
+        let node = try Node.clientWithChannel()
+        try node.hear(Script.data(0, 32768))
+        node.refuses(Script.data(0, 32769))
+        let other = try Node.clientWithChannel()
+        other.refuses(Script.extended(0, 32769))
+    }
+
+    @Test func aWindowBeyondItsLastValueIsRefused() throws {
+        let node = try Node.clientWithChannel(window: 0xffff_ffff)
+        try node.hear(Script.adjust(0, 0))
+        node.refuses(Script.adjust(0, 1))
+        let other = try Node.clientWithChannel(window: 5)
+        try other.hear(Script.adjust(0, 0xffff_fffa))
+        other.refuses(Script.adjust(0, 1))
+    }
+
+    @Test func aWindowOfNothingForEverSendsNothing() throws {
+        let node = try Node.clientWithChannel(window: 0)
+        #expect(node.engine.sendable(ChannelNumber(0)) == 0)
+        #expect(try node.send(ChannelNumber(0), [1, 2, 3]) == 0)
+        #expect(try node.hear(Script.adjust(0, 2)) == ["sendable 0"])
+        #expect(try node.hear(Script.adjust(0, 1)) == [])
+        #expect(try node.send(ChannelNumber(0), [1, 2, 3]) == 3)
+        #expect(node.said() == [[94] + Script.u32(7) + Script.string([1, 2, 3])])
+    }
+
+    @Test func packetsAreNoGreaterThanThePeerTakes() throws {
+        let node = try Node.clientWithChannel(maximumPacket: 1000)
+        #expect(try node.send(ChannelNumber(0), [UInt8](repeating: 1, count: 4500)[...]) == 4500)
+        #expect(node.said().map { $0.count - 9 } == [1000, 1000, 1000, 1000, 500])
+        let great = try Node.clientWithChannel(maximumPacket: 0xffff_ffff)
+        #expect(try great.send(ChannelNumber(0), [UInt8](repeating: 1, count: 40000)[...]) == 40000)
+        #expect(great.said().map { $0.count - 9 } == [32768, 7232])
+    }
+
+    @Test(arguments: [0, 1, 255])
+    func packetsOfNextToNothingAreRefused(_ maximumPacket: Int) throws {
+        let node = Node(.client)
+        _ = try node.engine.open(.directTCPIP(host: "a", port: 1, originator: "", originatorPort: 0))
+        _ = node.takeAllOutput()
+        node.refuses(Script.confirm(0, sender: 1, maximumPacket: maximumPacket))
+        let server = Node(.server)
+        #expect(try server.hear(Script.openDirect(sender: 5, maximumPacket: maximumPacket)) == [])
+        #expect(server.said().map { Array($0.prefix(9)) } == [[92] + Script.u32(5) + Script.u32(4)])
+        #expect(server.engine.channelCount == 0)
+    }
+
+    /// Extended data is dropped, and granted again: a flood of it neither arrives nor closes the window.
+    @Test func extendedDataIsDroppedWithCredit() throws {
+        let node = try Node.clientWithChannel()
+        var granted = 256 * 1024
+        for _ in 0..<100 {
+            #expect(try node.hear(Script.extended(0, 20_000, type: 99)) == [])
+            granted -= 20_000
+            for message in node.said() {
+                #expect(message[0] == 93 && Script.number(message, 1) == 7)
+                granted += Script.number(message, 5)
+            }
+            #expect(granted >= 32768)
+        }
+        #expect(node.received.isEmpty)
+    }
+
+    // MARK: Channels that are not there
+
+    /// Every message about a channel, for one that is free, never was, is being opened or awaits our answer.
+    @Test(arguments: [0, 1, 0xffff_ffff], [false, true])
+    func messagesForNoChannelAreRefused(_ number: Int, _ drip: Bool) throws {
+        let messages = [
+            Script.data(number, 1), Script.extended(number, 1), Script.eof(number), Script.close(number),
+            Script.request(number, wantsReply: true), Script.request(number, wantsReply: false),
+            Script.confirm(number, sender: 1), Script.fail(number),
+        ]
+        for message in messages {
+            // Nothing was ever opened.
+            Node(.client).refuses(message, drip: drip)
+            // Closed by both.
+            let closed = try Node.clientWithChannel()
+            closed.engine.close(ChannelNumber(0))
+            try closed.hear(Script.close(0))
+            closed.refuses(message, drip: drip)
+        }
+        #expect(try Node(.client).hear(Script.adjust(number, 1)) == [])
+        for messageNumber in [99, 100] as [UInt8] {
+            #expect(try Node(.client).hear([messageNumber] + Script.u32(number)) == [])
+        }
+    }
+
+    @Test func messagesForAChannelThatIsNotOpenYetAreRefused() throws {
+        let messages = [
+            Script.data(0, 1), Script.extended(0, 1), Script.eof(0), Script.close(0), Script.adjust(0, 1),
+            Script.request(0, wantsReply: true),
+        ]
+        for message in messages {
+            let opening = Node(.client)
+            _ = try opening.engine.open(.directTCPIP(host: "a", port: 1, originator: "", originatorPort: 0))
+            _ = opening.takeAllOutput()
+            opening.refuses(message)
+            let requested = Node(.server)
+            #expect(try requested.hear(Script.openDirect(sender: 3)) == ["requested 0"])
+            requested.refuses(message)
+        }
+        // Nor is a channel that the peer asked for its own to confirm.
+        for message in [Script.confirm(0, sender: 1), Script.fail(0)] {
+            let requested = Node(.server)
+            try requested.hear(Script.openDirect(sender: 3))
+            requested.refuses(message)
+        }
+    }
+
+    @Test func aChannelIsConfirmedOrRefusedOnce() throws {
+        try Node.clientWithChannel().refuses(Script.confirm(0, sender: 7))
+        try Node.clientWithChannel().refuses(Script.fail(0))
+    }
+
+    @Test func nothingFollowsEOFOrCLOSE() throws {
+        for message in [Script.data(0, 1), Script.extended(0, 1)] {
+            let node = try Node.clientWithChannel()
+            #expect(try node.hear(Script.eof(0)) == ["ended 0"])
+            #expect(try node.hear(Script.eof(0), Script.adjust(0, 1)) == [])
+            node.refuses(message)
+        }
+        let messages = [
+            Script.data(0, 1), Script.extended(0, 1), Script.eof(0), Script.close(0),
+            Script.request(0, wantsReply: true),
+        ]
+        for message in messages {
+            let node = try Node.clientWithChannel()
+            #expect(try node.hear(Script.close(0), Script.adjust(0, 1)) == ["closed 0 cut"])
+            node.refuses(message)
+        }
+    }
+
+    /// What crosses our CLOSE on the way has no effect and gets no answer, until the peer's CLOSE frees the number.
+    @Test func whatCrossesOurCLOSEHasNoEffect() throws {
+        let node = try Node.clientWithChannel()
+        node.engine.close(ChannelNumber(0))
+        node.engine.close(ChannelNumber(0))
+        node.engine.finish(ChannelNumber(0))
+        #expect(node.said() == [Script.close(7)])
+        let events = try node.hear(
+            Script.data(0, 32768), Script.extended(0, 5), Script.adjust(0, 5), Script.request(0, wantsReply: true),
+            Script.eof(0))
+        #expect(events == [] && node.said().isEmpty)
+        #expect(try node.engine.open(.directTCPIP(host: "a", port: 1, originator: "", originatorPort: 0)).value == 1)
+        _ = node.takeAllOutput()
+        #expect(try node.hear(Script.close(0)) == [])
+        #expect(node.said().isEmpty)
+        #expect(try node.engine.open(.directTCPIP(host: "a", port: 1, originator: "", originatorPort: 0)).value == 0)
+        // Credit that comes late, for a channel that is over, is nobody's.
+        node.engine.credit(ChannelNumber(0), count: 10)
+    }
+
+    // MARK: Floods
+
+    /// Unsolicited answers change nothing and take no memory.
+    @Test(arguments: [81, 82, 99, 100] as [UInt8])
+    func unsolicitedAnswersAreDropped(_ number: UInt8) throws {
+        let node = try Node.clientWithChannel()
+        let message = number >= 99 ? [number] + Script.u32(0) : [number]
+        let batch = [[UInt8]](repeating: Script.packet(message), count: 1000).flatMap { $0 }
+        for _ in 0..<100 { #expect(try node.feed(batch).isEmpty) }
+        #expect(node.said().isEmpty && node.engine.deferredBytes == 0 && node.engine.pendingRequestCount == 0)
+        #expect(node.engine.channelCount == 1)
+    }
+
+    /// A peer that asks for ever and reads its answers is answered for ever; one that does not read them is cut off.
+    @Test(arguments: [
+        Script.global("x@y", wantsReply: true), Script.request(0, wantsReply: true),
+        Script.openDirect(sender: 1), [200],
+    ])
+    func aFloodOfQuestionsIsBounded(_ question: [UInt8]) throws {
+        let reads = try Node.clientWithChannel()
+        for _ in 0..<20_000 {
+            try reads.hear(question)
+            #expect(reads.said().count == 1)
+        }
+        #expect(reads.engine.deferredBytes == 0 && reads.engine.channelCount == 1)
+        let deaf = try Node.clientWithChannel()
+        var asked = 0
+        while asked < 200_000, (try? deaf.hear(question)) != nil {
+            asked += 1
+            #expect(deaf.engine.deferredBytes <= 66_000)
+        }
+        #expect(asked > 5_000 && asked < 200_000)
+        #expect(deaf.said().last?.first == 1)
+    }
+
+    @Test func opensBeyondTheLimitAreRefused() throws {
+        var settings = ConnectionSettings()
+        settings.maximumChannels = 3
+        let node = Node(.server, settings)
+        for sender in 0..<3 { #expect(try node.hear(Script.openDirect(sender: sender)).count == 1) }
+        #expect(try node.hear(Script.openDirect(sender: 3)) == [])
+        #expect(node.said().map { Array($0.prefix(9)) } == [[92] + Script.u32(3) + Script.u32(4)])
+        node.engine.refuse(ChannelNumber(1), .connectFailed, "")
+        #expect(try node.hear(Script.openDirect(sender: 3)) == ["requested 1"])
+        let client = Node(.client, settings)
+        for _ in 0..<3 {
+            _ = try client.engine.open(.directStreamLocal(path: "/x"))
+        }
+        #expect(throws: SSHError.self) { try client.engine.open(.directStreamLocal(path: "/x")) }
+    }
+
+    // MARK: Requests and opens
+
+    @Test func requestsAreAnsweredOnlyWhenAsked() throws {
+        let node = try Node.clientWithChannel()
+        try node.hear(
+            Script.request(0, wantsReply: true), Script.request(0, wantsReply: false),
+            Script.global("hostkeys-00@openssh.com", wantsReply: false, [1, 2, 3]),
+            Script.global("keepalive@openssh.com", wantsReply: true))
+        #expect(node.said() == [[100] + Script.u32(7), [82]])
+    }
+
+    @Test(arguments: [
+        ("session", 1, 1), ("x11", 3, 3), ("", 3, 3), ("direct-tcpi", 3, 3), ("direct-tcpipp", 3, 3),
+    ])
+    func whatIsNoTunnelIsRefused(_ type: String, _ client: Int, _ server: Int) throws {
+        let message = [90] + Script.string(type) + Script.u32(9) + Script.u32(1) + Script.u32(32768)
+        for (role, reason) in [(ConnectionRole.client, client), (.server, server)] {
+            let node = Node(role)
+            #expect(try node.hear(message) == [])
+            #expect(node.said().map { Array($0.prefix(9)) } == [[92] + Script.u32(9) + Script.u32(reason)])
+        }
+    }
+
+    @Test func endpointsThatCannotBeAreRefused() throws {
+        let messages = [
+            Script.openDirect(sender: 9, port: 65536), Script.openDirect(sender: 9, port: 0xffff_ffff),
+            Script.openDirect(sender: 9, host: "a\0b"),
+            Script.openDirect(sender: 9, host: String(repeating: "a", count: 1025)),
+            [90] + Script.string("direct-tcpip") + Script.u32(9) + Script.u32(1) + Script.u32(32768)
+                + Script.string([0xff, 0xfe]) + Script.u32(1) + Script.string("") + Script.u32(1),
+        ]
+        for message in messages {
+            let node = Node(.server)
+            #expect(try node.hear(message) == [])
+            #expect(node.said().map { Array($0.prefix(9)) } == [[92] + Script.u32(9) + Script.u32(2)])
+        }
+    }
+
+    @Test func namesThatAreTooLongAreNotSent() throws {
+        let long = String(repeating: "a", count: 1025)
+        let node = Node(.client)
+        #expect(throws: SSHError.self) {
+            try node.engine.open(.directTCPIP(host: long, port: 1, originator: "", originatorPort: 0))
+        }
+        #expect(throws: SSHError.self) { try node.engine.requestForward(.streamLocal(path: long)) }
+        #expect(throws: SSHError.self) {
+            try node.engine.open(.forwardedTCPIP(address: "", port: 1, originator: "", originatorPort: 0))
+        }
+        #expect(throws: SSHError.self) { try Node(.server).engine.open(.directStreamLocal(path: "/x")) }
+        #expect(throws: SSHError.self) { try Node(.server).engine.requestForward(.streamLocal(path: "/x")) }
+        #expect(node.said().isEmpty && node.engine.channelCount == 0)
+        let most = String(repeating: "b", count: 1024)
+        _ = try node.engine.open(.directTCPIP(host: most, port: 1, originator: most, originatorPort: 0))
+        #expect(node.said().count == 1)
+    }
+
+    // MARK: Words
+
+    @Test func thePeersWordsAreEscapedAndCut() throws {
+        let words = "\u{1b}]0;evil\u{7}\r\nbye" + String(repeating: "z", count: 30_000)
+        let node = try Node.clientWithChannel()
+        let error = #expect(throws: SSHError.self) {
+            try node.hear([1] + Script.u32(2) + Script.string(words) + Script.string(""))
+        }
+        #expect(error?.kind == .disconnected)
+        let text = error?.description ?? ""
+        #expect(text.contains("(reason 2): \\u{1b}]0;evil\\u{7}\\u{d}\\u{a}byez") && text.count < 600)
+        #expect(node.said().isEmpty)
+        let refused = Node(.client)
+        let channel = try refused.engine.open(.directStreamLocal(path: "/x"))
+        #expect(try refused.hear(Script.fail(0, reason: 77, words: words)) == ["refused 0 1"])
+        let refusal = refused.engine.takeRefusal(channel).description
+        #expect(refusal.unicodeScalars.allSatisfy { $0.value >= 0x20 } && refusal.count < 500)
+    }
+
+    @Test(arguments: [[1], [1, 0], [1, 0, 0, 0, 11], [1, 0, 0, 0, 11, 0xff, 0xff, 0xff, 0xff, 1]] as [[UInt8]])
+    func aDisconnectThatIsCutShortIsOneAllTheSame(_ message: [UInt8]) throws {
+        let error = #expect(throws: SSHError.self) { try Node.clientWithChannel().hear(message) }
+        #expect(error?.kind == .disconnected)
+    }
+}
