@@ -125,7 +125,6 @@ extension LibSSH2Engine {
         precondition(channels[channel.index].phase == .requested, "no open request waits on this channel")
         // libssh2 has confirmed it to the peer already; its payload was left unread until now.
         channels[channel.index].phase = .open
-        asked = true
     }
 
     /// libssh2 confirms every open of a forward by itself, so the refusal is a CLOSE and the words are lost.
@@ -138,12 +137,13 @@ extension LibSSH2Engine {
         refusals.removeValue(forKey: channel.value) ?? PeerText("")
     }
 
+    /// libssh2 grants window only inside a read: the next `nextEvent` does it, so one must follow even when nothing
+    /// has come from the peer.
     public mutating func credit(_ channel: ChannelNumber, count: Int) {
+        guard channels[channel.index].phase == .open else { return }
         let before = channels[channel.index].uncredited
         precondition(count >= 0 && count <= before, "more payload credited than was handed out")
         channels[channel.index].uncredited = before - count
-        // libssh2 grants window only inside a read, so one must follow even if nothing comes from the peer.
-        if before >= Self.uncreditedLimit, before - count < Self.uncreditedLimit { asked = true }
     }
 
     public mutating func finish(_ channel: ChannelNumber) {
