@@ -91,15 +91,17 @@ struct ConnectionLayer: ~Copyable {
 
     // MARK: Payload
 
-    func sendable(_ channel: ChannelNumber, _ output: borrowing PacketOutput) -> Int {
+    // Mutating, though they change nothing here: a borrowed layer would be copied to the stack at each call.
+
+    mutating func sendable(_ channel: ChannelNumber, _ output: inout PacketOutput) -> Int {
         guard channels[channel].takesPayload else { return 0 }
         let window = channels[channel].sendWindow
         guard window.available > 0 else { return 0 }
         return min(Int(window.available), output.payloadRoom(slotLength: window.packet))
     }
 
-    func reserve(_ channel: ChannelNumber, maximum: Int, _ output: inout PacketOutput) -> PayloadSlots {
-        let count = min(maximum, sendable(channel, output))
+    mutating func reserve(_ channel: ChannelNumber, maximum: Int, _ output: inout PacketOutput) -> PayloadSlots {
+        let count = min(maximum, sendable(channel, &output))
         guard count > 0 else { return .none }
         return output.reserve(count: count, slotLength: channels[channel].sendWindow.packet)
     }

@@ -1,4 +1,4 @@
-/// What the peer's messages do to the connection. One function a message; `handle` chooses.
+/// What the peer's messages do to the connection. One function a message; `handle` and `other` choose.
 ///
 /// Rules for channel numbers: WINDOW_ADJUST for a channel that is over, or for a number that is not in use, is dropped;
 /// everything else for such a number ends the connection, as OpenSSH has it. After our CLOSE and before the peer's,
@@ -8,8 +8,15 @@ extension ConnectionLayer {
     mutating func handle(
         _ packet: OpenedPacket, _ output: inout PacketOutput
     ) throws(SSHError) -> EngineEvent? {
+        // Nearly every packet is this one; the rest would only make its way longer.
+        packet.number == MessageNumber.channelData ? try data(packet) : try other(packet, &output)
+    }
+
+    @inline(never)
+    private mutating func other(
+        _ packet: OpenedPacket, _ output: inout PacketOutput
+    ) throws(SSHError) -> EngineEvent? {
         switch packet.number {
-        case MessageNumber.channelData: return try data(packet)
         case MessageNumber.channelWindowAdjust: return try windowAdjust(packet)
         case MessageNumber.channelOpen: return try open(packet, &output)
         case MessageNumber.channelOpenConfirmation: return try confirmation(packet, &output)
@@ -43,8 +50,9 @@ extension ConnectionLayer {
         }
     }
 
-    /// The open channel that a message names. nil: we have closed it, the message crossed ours and has no effect.
-    private func channel(_ recipient: UInt32, _ message: StaticString) throws(SSHError) -> ChannelNumber {
+    /// The open channel that a message names. Mutating, though it changes nothing: a borrowed layer would be copied to
+    /// the stack at each packet.
+    private mutating func channel(_ recipient: UInt32, _ message: StaticString) throws(SSHError) -> ChannelNumber {
         guard let number = channels.number(recipient) else {
             throw .violation("\(message) names channel \(recipient), which is not in use")
         }
@@ -98,6 +106,7 @@ extension ConnectionLayer {
 
     // MARK: Opening
 
+    @inline(never)
     private mutating func open(
         _ packet: OpenedPacket, _ output: inout PacketOutput
     ) throws(SSHError) -> EngineEvent? {
@@ -225,6 +234,7 @@ extension ConnectionLayer {
         return nil
     }
 
+    @inline(never)
     private mutating func globalRequest(
         _ packet: OpenedPacket, _ output: inout PacketOutput
     ) throws(SSHError) -> EngineEvent? {

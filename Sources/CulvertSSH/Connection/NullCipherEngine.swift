@@ -61,7 +61,7 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     public mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText { connection.takeRefusal(channel) }
 
-    public mutating func sendable(_ channel: ChannelNumber) -> Int { connection.sendable(channel, packets) }
+    public mutating func sendable(_ channel: ChannelNumber) -> Int { connection.sendable(channel, &packets) }
 
     public mutating func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots {
         connection.reserve(channel, maximum: maximum, &packets)
