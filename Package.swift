@@ -36,7 +36,8 @@ let package = Package(
         .executableTarget(
             name: "culvert",
             dependencies: [
-                "CulvertConfig", "CulvertIdentity", "CulvertRelay", .product(name: "Logging", package: "swift-log"),
+                "CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertLibSSH2", "CulvertRelay", "CulvertSSH",
+                .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: rules),
 
         .target(

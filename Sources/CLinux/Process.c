@@ -149,6 +149,11 @@ int culvert_forbid_core_dumps(void) {
     return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
 }
 
+int culvert_fork(void) {
+    pid_t child = fork();
+    return child < 0 ? -errno : (int)child;
+}
+
 int culvert_signals_open(const int *signals, int count) {
     sigset_t set;
     sigemptyset(&set);

@@ -55,7 +55,9 @@ public struct BlockingSocket: ~Copyable {
                 begun += 1
                 nextBegin = now + (begun < addresses.count ? .milliseconds(250) : .seconds(1))
                 if made >= 0, !pending { return BlockingSocket(adopting: Descriptor(made)) }
-                if made >= 0 { attempts.append(Descriptor(made)) } else {
+                if made >= 0 {
+                    attempts.append(Descriptor(made))
+                } else {
                     failure = IOError(Int32(-made), "connect")
                     failures += 1
                 }

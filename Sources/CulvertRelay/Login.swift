@@ -47,7 +47,9 @@ enum Login {
         } catch {
             // The last word (SSH_MSG_DISCONNECT), as far as it goes.
             try? send(&engine, socket, Tick.current() + .seconds(1))
-            throw error
+            let tried = authority.attempted
+            guard error.kind == .authentication, !tried.isEmpty else { throw error }
+            throw SSHError(error.kind, "\(error); tried \(tried.joined(separator: "; "))")
         }
         let summary = engine.summary
         return LoggedInLink(descriptor: socket.release(), engine: engine, ring: ring, summary: summary)

@@ -1,6 +1,6 @@
+internal import CulvertIO
 public import CulvertLibSSH2
 public import CulvertSSH
-internal import CulvertIO
 internal import Glibc
 
 /// The relay, as the executable sees it. Each call takes the calling thread as its control thread and returns the exit
@@ -26,7 +26,7 @@ public enum Relay {
                 memory: settings.memory, limits: settings.limits, alive: settings.alive, journal: journal)
             var supervisor = Supervisor<LibSSH2Engine>(
                 settings, group: group, statuses: statuses, signals: signals,
-                makeEngine: { () throws(SSHError) in try LibSSH2Engine(engine) }, makeAuthority: authority,
+                makeEngine: { () throws(SSHError) in try LibSSH2Engine(settings: engine) }, makeAuthority: authority,
                 journal: journal, becameReady: becameReady)
             return supervisor.run().rawValue
         } catch {

@@ -73,7 +73,9 @@ struct Spill: BitwiseCopyable {
         precondition(spill.count >= 0 && spill.headOffset <= end, "only what was spilled is consumed")
         if spill.headOffset == end {
             let freed = spill.head
-            if spill.head == spill.tail { spill = Spill() } else {
+            if spill.head == spill.tail {
+                spill = Spill()
+            } else {
                 unsafe spill.head = next[Int(freed)]
                 spill.headOffset = 0
             }

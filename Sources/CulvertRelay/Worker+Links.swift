@@ -113,7 +113,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case .ended(let channel):
             if let flow = links[link].flow(of: channel) { channelEnded(flow) }
         case .closed(let channel, let afterEnd):
-            if let flow = links[link].flow(of: channel) { channelClosed(flow, afterEnd: afterEnd) } else {
+            if let flow = links[link].flow(of: channel) {
+                channelClosed(flow, afterEnd: afterEnd)
+            } else {
                 links[link].engine.close(channel)
             }
         case .forwardAnswered(let number, let accepted, let port): reverseAnswered(link, number, accepted, port)

@@ -92,7 +92,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         let slot = insertFlow(
             TunnelFlow(
-                phase: .dialing, link: link, channel: channel, socket: -1, forward: forward, isReverse: true, peer: peer,
+                phase: .dialing, link: link, channel: channel, socket: -1, forward: forward, isReverse: true,
+                peer: peer,
                 started: driver.now))
         timers.add(driver.now + context.limits.dial, Self.token(.dialExpiry, slot, tunnelFlows.generation(slot)))
         guard let addresses = reverseTargets[forward].addresses(now: driver.now) else {
@@ -359,7 +360,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             tokens = directTargets[number].waiting
             directTargets[number].waiting = []
             for token in tokens where plainFlows.isCurrent(token) {
-                if addresses.isEmpty { plainTargetUnresolved(token.slot, failure) } else {
+                if addresses.isEmpty {
+                    plainTargetUnresolved(token.slot, failure)
+                } else {
                     dialPlain(token.slot, addresses)
                 }
             }

@@ -158,6 +158,8 @@ int64_t culvert_raise_descriptor_limit(void); // returns the limit
 int culvert_forbid_core_dumps(void);
 // Sends one datagram to a Unix socket; a path that begins with '@' is abstract (sd_notify(3)).
 int culvert_send_datagram(const char *path, const void *bytes, size_t count);
+// fork(2); only while the process has one thread. 0 in the child.
+int culvert_fork(void);
 // Blocks the signals for every thread to come and returns a descriptor that reports them.
 int culvert_signals_open(const int *signals, int count);
 int culvert_signals_read(int descriptor);

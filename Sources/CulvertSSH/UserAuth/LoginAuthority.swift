@@ -3,6 +3,9 @@
 public protocol LoginAuthority: AnyObject {
     var userName: String { get }
 
+    /// What was tried and came to nothing, one line each, for the error that ends the attempt.
+    var attempted: [String] { get }
+
     /// Host key algorithms to prefer because a key of theirs is known for this host, best first (RFC 4253 §7.1 lets the
     /// client's order decide). Empty: no preference.
     func knownHostKeyAlgorithms() -> [String]
@@ -22,6 +25,10 @@ public protocol LoginAuthority: AnyObject {
 
     /// SSH_MSG_USERAUTH_BANNER (RFC 4252 §5.4), to be shown before the login.
     func show(banner: PeerText)
+}
+
+extension LoginAuthority {
+    public var attempted: [String] { [] }
 }
 
 /// One thing to log in with.

@@ -1,0 +1,27 @@
+internal import CulvertConfig
+internal import CulvertIO
+internal import CulvertRelay
+internal import Glibc
+
+/// The executable: reads the command line, and hands plain values to the relay.
+@main
+struct Culvert {
+    static func main() {
+        do throws(ConfigurationError) {
+            switch try parseCommandLine(Array(CommandLine.arguments.dropFirst())) {
+            case .show(let text): print(text)
+            case .tunnel(let configuration): leave(TunnelCommand(configuration).run())
+            case .relay(let configuration): leave(RelayCommand(configuration).run())
+            }
+        } catch {
+            LogOutput.writeLine(error.report, to: STDERR_FILENO)
+            leave(error.exitCode)
+        }
+    }
+
+    /// Without destructors: other threads may still run, and have nothing to save.
+    private static func leave(_ status: Int32) -> Never {
+        _ = fflush(nil)
+        _exit(status)
+    }
+}

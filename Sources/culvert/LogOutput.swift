@@ -1,0 +1,96 @@
+internal import CulvertConfig
+internal import CulvertRelay
+internal import Glibc
+internal import Logging
+internal import Synchronization
+
+/// Where culvert's lines go: standard error, a file (`-E`), or the system's log (`-y`).
+struct LogOutput {
+    struct Failure: Error {
+        let description: String
+    }
+
+    let journal: Journal
+    /// The same place for lines that a person must see whatever the level: questions' answers, warnings of host keys.
+    let notice: @Sendable (String) -> Void
+
+    init(_ options: OutputOptions) throws(Failure) {
+        var descriptor = STDERR_FILENO
+        if let path = options.logFile {
+            descriptor = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+            guard descriptor >= 0 else {
+                throw Failure(description: "-E \(path): \(unsafe String(cString: strerror(errno)))")
+            }
+        }
+        let usesSyslog = options.syslog
+        if usesSyslog { openlog(nil, LOG_PID, LOG_USER) }
+        let level = options.verbosity
+        let handler = LineLogHandler(descriptor: descriptor, usesSyslog: usesSyslog, logLevel: .trace)
+        let logger = Logger(label: "culvert") { _ in handler }
+        journal = Journal(level: Self.journalLevel(level)) { journalLevel, text in
+            if level > .quiet || journalLevel < .error { logger.log(level: Self.logLevel(journalLevel), "\(text)") }
+        }
+        notice = { text in if level > .quiet { logger.notice("\(text)") } }
+    }
+
+    private static func journalLevel(_ verbosity: Verbosity) -> Journal.Level {
+        switch verbosity {
+        case .quiet, .fatal, .error: .error
+        case .info: .info
+        case .verbose, .debug1: .verbose
+        case .debug2, .debug3: .debug
+        }
+    }
+
+    private static func logLevel(_ level: Journal.Level) -> Logger.Level {
+        switch level {
+        case .error: .error
+        case .info: .info
+        case .verbose: .debug
+        case .debug: .trace
+        }
+    }
+
+    /// One write for a whole line, so that lines of several threads do not mix.
+    static func writeLine(_ text: String, to descriptor: Int32) {
+        var bytes = Array(text.utf8)
+        bytes.append(UInt8(ascii: "\n"))
+        var written = 0
+        while written < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe write(descriptor, $0.baseAddress! + written, bytes.count - written)
+            }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { return }
+            written += count
+        }
+    }
+}
+
+/// Lines as a person reads them: the program's name and the text, no time and no level. Journald and `-y` add their
+/// own times.
+private struct LineLogHandler: LogHandler {
+    let descriptor: Int32
+    let usesSyslog: Bool
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let text = "\(event.message)"
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+            if usesSyslog {
+                let priority = event.level >= .error ? LOG_ERR : event.level >= .info ? LOG_INFO : LOG_DEBUG
+                unsafe String(line).withCString { pointer in
+                    unsafe withVaList([pointer]) { unsafe vsyslog(priority, "%s", $0) }
+                }
+            } else {
+                LogOutput.writeLine("culvert: " + line, to: descriptor)
+            }
+        }
+    }
+}
