@@ -18,6 +18,9 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var awaitsWritable = false
     /// Something was asked of the engine or queued since the last pump.
     var needsPump = true
+    /// The engine may have something to say although nothing was received: a channel was accepted, or a slow reader's
+    /// payload was credited.
+    var needsEvents = false
 
     // Liveness.
     var lastReceived: Tick

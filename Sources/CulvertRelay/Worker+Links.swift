@@ -81,6 +81,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// Shows the engine everything received, and handles what it says.
     private mutating func processReceived(_ slot: Int) {
+        links[slot].needsEvents = false
         unsafe links[slot].engine.receive(links[slot].ring.readable)
         do throws(SSHError) {
             while let event = try links[slot].engine.nextEvent() { handle(event, slot) }
@@ -161,7 +162,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func pumpLinks() {
-        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].needsPump { pump(slot) }
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].needsPump {
+            if links[slot].needsEvents { processReceived(slot) }
+            if links.isUsed(slot) { pump(slot) }
+        }
     }
 
     /// Sends what is sealed, then pulls and seals payload, flow by flow, until the socket is full, nothing is left, or

@@ -147,6 +147,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         tunnelFlows[slot].phase = .open
         links[link].engine.accept(tunnelFlows[slot].channel)
         links[link].needsPump = true
+        links[link].needsEvents = true
         driver.awaitReadable(tunnelFlows[slot].socket, readToken(slot))
     }
 
@@ -229,6 +230,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 spillPool.consume(sent, of: &tunnelFlows[slot].spill)
                 links[link].engine.credit(tunnelFlows[slot].channel, count: sent)
                 links[link].needsPump = true
+                links[link].needsEvents = true
             }
             if sent < first.count {
                 tunnelFlows[slot].awaitsWritable = true
