@@ -48,6 +48,7 @@ public struct NetworkChanges: Sendable {
 public enum Wait {
     /// The descriptors that are readable; empty at the deadline.
     public static func forReadable(_ descriptors: [Descriptor], until deadline: Tick?) -> [Descriptor] {
+        precondition(descriptors.count <= 16, "the control thread waits for a handful")
         var interests = descriptors.map { culvert_interest(descriptor: $0, events: CULVERT_IN, ready: 0) }
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
