@@ -40,11 +40,15 @@ final class Bench {
     }
 
     /// Turns until `done`, at most for half a minute.
-    func turns(_ what: String, until done: () -> Bool, _ handle: (Completion) throws -> Void = { _ in }) throws {
+    func turns(
+        _ what: String, until done: () -> Bool, _ handle: (Completion) throws -> Void = { _ in },
+        idle: () throws -> Void = {}
+    ) throws {
         let limit = Tick.current() + .seconds(30)
         while !done() {
             guard Tick.current() < limit else { throw Missed("\(kind): never came: \(what)") }
             try turn(handle)
+            try idle()
         }
     }
 
@@ -77,6 +81,23 @@ final class Bench {
                 descriptor, into: $0.baseAddress!, stride: limit, slotLength: limit, lastLength: limit, count: 1)
         }
         return (result, Array(buffer[..<max(0, result)]))
+    }
+
+    /// Sends everything, waiting for room in between.
+    func sendAll(_ descriptor: Descriptor, _ bytes: [UInt8]) throws {
+        var sent = 0
+        while sent < bytes.count {
+            let result = bytes.withUnsafeBytes {
+                driver.send(descriptor, UnsafeRawBufferPointer(rebasing: $0[sent...]))
+            }
+            if result > 0 {
+                sent += result
+                continue
+            }
+            guard result == -Int(EAGAIN) else { throw Missed("send: \(result)") }
+            driver.awaitWritable(descriptor, token(6))
+            _ = try one("room")
+        }
     }
 
     /// Receives again and again until `count` bytes or the end or an error came.
