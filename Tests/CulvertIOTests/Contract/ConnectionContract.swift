@@ -91,7 +91,7 @@ import Testing
     }
 
     @Test func tenThousandConnectionsLeaveNothingBehind() async {
-        await #expect(processExitsWith: .success) {
+        let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
             for kind in Kind.allCases {
                 let bench = try Bench(kind)
                 let (listener, address) = try bench.world.listen()
@@ -108,6 +108,10 @@ import Testing
                 precondition(openDescriptorCount() == before, "\(kind): as many descriptors as before")
                 precondition((bench.world as? SimulatedWorld)?.network.openDescriptors ?? 1 == 1)
             }
+        }
+        // What the process said, if it failed.
+        if let result, result.exitStatus != .exitCode(0) {
+            Issue.record("\(String(decoding: result.standardErrorContent, as: UTF8.self))")
         }
     }
 }

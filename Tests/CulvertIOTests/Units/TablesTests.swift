@@ -40,7 +40,9 @@ private struct Counted: ~Copyable {
         #expect(slab.isCurrent(token) == false)
         #expect(slab.generation(slot) == 2)
         #expect(slab.isCurrent(Token(operation: 0, slot: 1, generation: 0)) == false, "a slot that was never used")
-        #expect(slab.isCurrent(Token(operation: 0, slot: 4_000_000_000, generation: 1)) == false, "a slot that does not exist")
+        #expect(
+            slab.isCurrent(Token(operation: 0, slot: 4_000_000_000, generation: 1)) == false,
+            "a slot that does not exist")
     }
 
     @Test func generationsGoRoundWithoutZero() {
