@@ -76,6 +76,15 @@ int culvert_ring_create(culvert_ring **out, unsigned entries, unsigned completio
 }
 
 void culvert_ring_destroy(culvert_ring *ring) {
+    // What is under way holds its sockets until the kernel has got round to ending it; asked for, it is done at once.
+    // Kernels before 6.0 refuse, and end it a little later.
+    struct io_uring_sync_cancel_reg everything;
+    memset(&everything, 0, sizeof everything);
+    everything.fd = -1;
+    everything.flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY;
+    everything.timeout.tv_nsec = 100000000;
+    if (io_uring_register_sync_cancel(&ring->ring, &everything) >= 0) io_uring_get_events(&ring->ring);
+    // Before its memory goes: without the group no request can choose a buffer any more.
     if (ring->buffers) {
         io_uring_unregister_buf_ring(&ring->ring, BUFFER_GROUP);
         munmap(ring->buffers, ring->count * sizeof(struct io_uring_buf));
@@ -94,21 +103,26 @@ static struct io_uring_sqe *next_entry(culvert_ring *ring) {
     return io_uring_get_sqe(&ring->ring);
 }
 
-int culvert_ring_poll(culvert_ring *ring, int descriptor, uint32_t events, uint64_t token) {
+// The entry that was handed out last stands just before the tail.
+static uint32_t last_position(const culvert_ring *ring) { return ring->ring.sq.sqe_tail - 1; }
+
+int culvert_ring_poll(culvert_ring *ring, int descriptor, uint32_t events, uint64_t token, uint32_t *position) {
     struct io_uring_sqe *entry = next_entry(ring);
     if (!entry) return -EBUSY;
     io_uring_prep_poll_add(entry, descriptor, events);
     io_uring_sqe_set_data64(entry, token);
+    *position = last_position(ring);
     return 0;
 }
 
-int culvert_ring_receive(culvert_ring *ring, int descriptor, uint64_t token) {
+int culvert_ring_receive(culvert_ring *ring, int descriptor, uint64_t token, uint32_t *position) {
     struct io_uring_sqe *entry = next_entry(ring);
     if (!entry) return -EBUSY;
     io_uring_prep_recv(entry, descriptor, NULL, ring->length, 0);
     entry->flags |= IOSQE_BUFFER_SELECT;
     entry->buf_group = BUFFER_GROUP;
     io_uring_sqe_set_data64(entry, token);
+    *position = last_position(ring);
     return 0;
 }
 
@@ -118,6 +132,18 @@ int culvert_ring_cancel(culvert_ring *ring, uint64_t target, uint64_t token) {
     io_uring_prep_cancel64(entry, target, 0);
     io_uring_sqe_set_data64(entry, token);
     return 0;
+}
+
+int culvert_ring_withdraw(culvert_ring *ring, uint32_t position, uint64_t token, uint64_t replacement) {
+    struct io_uring_sq *queue = &ring->ring.sq;
+    uint32_t waiting = queue->sqe_tail - *queue->khead;
+    if (position - *queue->khead >= waiting) return 0;
+    struct io_uring_sqe *entry = &queue->sqes[position & queue->ring_mask];
+    // The position alone repeats after 2^32 requests.
+    if (entry->user_data != token) return 0;
+    io_uring_prep_nop(entry);
+    io_uring_sqe_set_data64(entry, replacement);
+    return 1;
 }
 
 int culvert_ring_turn(culvert_ring *ring, int64_t nanoseconds) {

@@ -13,12 +13,22 @@ internal import CLinux
         var generation: UInt32 = 0
         /// epoll: the events that are registered. io_uring: not used.
         var mask: UInt32 = 0
+        /// io_uring: where the reading and the writing request stand in the submission queue.
+        var readPosition: UInt32 = 0
+        var writePosition: UInt32 = 0
+        /// io_uring: what a receive took that had been stopped meanwhile: bytes or -errno, 0 for nothing; the bytes lie
+        /// in the provided buffer `keptNumber`, from `keptOffset`. The next read takes it.
+        var keptResult: Int32 = 0
+        var keptNumber: UInt16 = 0
+        var keptOffset: UInt16 = 0
+        /// io_uring: how often waiting for readiness was stopped; tells a late answer from the present one.
+        var pollSequence: UInt8 = 0
         /// The reading operation is a `receive`, not an `awaitReadable`.
         var receives = false
         /// io_uring: the last receives were full, so the next one reads into a large slot.
         var isHot = false
-        /// io_uring: the reading request was sent as a receive into a provided buffer.
-        var readsProvided = false
+        /// io_uring: a receive into a provided buffer is under way, wanted or stopped.
+        var receiveInFlight = false
     }
 
     private let entries: UnsafeMutablePointer<Entry>

@@ -13,6 +13,16 @@ internal import Glibc
     private let events: UnsafeMutablePointer<culvert_event>
     private var cursor = 0
     private var eventCount = 0
+    /// Readers that found every slot lent: their interest is taken back, or the wait would spin, and given again when
+    /// slots are back. Rare.
+    private var starved: [Reader] = []
+
+    /// A descriptor in one of its lives.
+    private struct Reader {
+        let descriptor: Descriptor
+        let generation: UInt32
+    }
+
     public private(set) var now = Tick.current()
 
     /// `descriptorLimit`: one more than the highest descriptor that can occur.
@@ -83,6 +93,7 @@ internal import Glibc
 
     public mutating func turn(until deadline: Tick?) throws(IOError) {
         precondition(cursor == eventCount, "every completion of a turn is taken before the next")
+        resumeStarved()
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
         let count = unsafe culvert_epoll_wait(epoll, events, Int32(Self.batch), wait)
@@ -102,6 +113,9 @@ internal import Glibc
             }
             let failed = event.events & (CULVERT_ERROR | CULVERT_HANGUP) != 0
             if event.events & CULVERT_OUT != 0 || failed, table[descriptor].writer != 0 {
+                // The rest of the event is the reader's. Left whole, it would answer a writer that waits again at
+                // once, round and round.
+                unsafe events[cursor].events = failed ? CULVERT_IN : event.events & CULVERT_IN
                 let token = Token(raw: table[descriptor].writer)
                 table[descriptor].writer = 0
                 return Completion(token: token, result: 0)
@@ -111,15 +125,26 @@ internal import Glibc
                 if let completion = read(descriptor) { return completion }
                 continue
             }
-            dropInterest(descriptor, event.events)
+            dropInterest(descriptor)
         }
         return nil
     }
 
+    /// As many starved readers as slots are free, the longest waiting first: more would only starve again.
+    private mutating func resumeStarved() {
+        guard !starved.isEmpty && slots.freeCount > 0 else { return }
+        let count = min(starved.count, slots.freeCount)
+        for reader in starved[..<count] {
+            let isSame = table[reader.descriptor].generation == reader.generation
+            if isSame && table[reader.descriptor].reader != 0 { register(reader.descriptor, adding: CULVERT_IN) }
+        }
+        starved.removeFirst(count)
+    }
+
     /// An event that nobody waits for: without this a level-triggered wait would return at once for ever.
-    private mutating func dropInterest(_ descriptor: Descriptor, _ events: UInt32) {
+    private mutating func dropInterest(_ descriptor: Descriptor, readerStays isWanted: Bool = true) {
         var mask = table[descriptor].mask
-        if table[descriptor].reader == 0 { mask &= ~CULVERT_IN }
+        if table[descriptor].reader == 0 || !isWanted { mask &= ~CULVERT_IN }
         if table[descriptor].writer == 0 { mask &= ~CULVERT_OUT }
         if mask != table[descriptor].mask { setMask(descriptor, mask) }
     }
@@ -130,8 +155,11 @@ internal import Glibc
             table[descriptor].reader = 0
             return Completion(token: token, result: 0)
         }
-        // Every slot kept elsewhere: stay armed, the event comes again.
-        guard let slot = slots.take() else { return nil }
+        guard let slot = slots.take() else {
+            starved.append(Reader(descriptor: descriptor, generation: table[descriptor].generation))
+            dropInterest(descriptor, readerStays: false)
+            return nil
+        }
         let memory = unsafe UnsafeMutableRawPointer(mutating: slot.start!)
         let result = unsafe Int(culvert_receive(descriptor, memory, SlotPool.slotLength))
         if result > 0 {

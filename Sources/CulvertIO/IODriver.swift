@@ -28,10 +28,12 @@ public protocol IODriver: ~Copyable {
     /// Waits until a write would not wait, or until a connection is made or has failed. `result` is 0.
     mutating func awaitWritable(_ descriptor: Descriptor, _ token: Token)
 
-    /// Takes back what `receive` or `awaitReadable` asked for, if it has not completed.
+    /// Takes back what `receive` or `awaitReadable` asked for, if it has not completed. No byte is lost by it: what a
+    /// receive took meanwhile comes with the next read.
     mutating func stopReading(_ descriptor: Descriptor)
 
-    /// Ends every operation on the descriptor and closes it.
+    /// Ends every operation on the descriptor and closes it. Operations under way may hold the socket open until the
+    /// next turn: a listener's port is free only then.
     mutating func close(_ descriptor: Descriptor)
 
     // MARK: Turns

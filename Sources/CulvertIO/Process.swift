@@ -57,6 +57,7 @@ public enum Wait {
     }
 
     private static func wait(_ descriptors: [Descriptor], _ events: UInt32, until deadline: Tick?) -> [Descriptor] {
+        precondition(descriptors.count <= 16, "a handful is waited for")
         var interests = descriptors.map { culvert_interest(descriptor: $0, events: events, ready: 0) }
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }

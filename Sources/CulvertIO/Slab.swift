@@ -71,7 +71,10 @@ internal import CLinux
     }
 
     /// The generation that tokens of this slot carry.
-    public func generation(_ slot: Int) -> UInt32 { unsafe headers[slot].generation }
+    public func generation(_ slot: Int) -> UInt32 {
+        precondition(slot >= 0 && slot < highWater, "only a slot that was used has a generation")
+        return unsafe headers[slot].generation
+    }
 
     /// Whether the token's slot still holds the value that it was made for.
     public func isCurrent(_ token: Token) -> Bool {

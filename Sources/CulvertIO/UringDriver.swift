@@ -25,6 +25,12 @@ internal import Glibc
         case cancel = 4
     }
 
+    /// A descriptor in one of its lives.
+    private struct Reader {
+        let descriptor: Descriptor
+        let generation: UInt32
+    }
+
     private let ring: OpaquePointer
     private var table: DescriptorTable
     private var slots = SlotPool()
@@ -32,6 +38,10 @@ internal import Glibc
     private let completions: UnsafeMutablePointer<culvert_completion>
     private var cursor = 0
     private var completionCount = 0
+    /// Readers that found bytes kept for them: they complete before anything of the kernel's. Rare.
+    private var served: [Reader] = []
+    /// Readers that found every slot lent: they go on when slots are back. Rare.
+    private var starved: [Reader] = []
     public private(set) var now = Tick.current()
 
     /// Throws where the kernel, a container or a sysctl forbids io_uring, or knows too little of it.
@@ -79,37 +89,49 @@ internal import Glibc
 
     public mutating func receive(_ descriptor: Descriptor, _ token: Token) {
         begin(reading: descriptor, token, receives: true)
-        if table[descriptor].isHot { pollReadable(descriptor) } else { receiveProvided(descriptor) }
+        startReading(descriptor)
     }
 
     public mutating func awaitReadable(_ descriptor: Descriptor, _ token: Token) {
         begin(reading: descriptor, token, receives: false)
-        pollReadable(descriptor)
+        startReading(descriptor)
     }
 
     public mutating func awaitWritable(_ descriptor: Descriptor, _ token: Token) {
         precondition(table[descriptor].writer == 0, "one writing operation at a time on a descriptor")
         table[descriptor].writer = token.raw
-        check(unsafe culvert_ring_poll(ring, descriptor, CULVERT_OUT, userData(descriptor, .writable)))
+        let data = userData(descriptor, .writable)
+        check(unsafe culvert_ring_poll(ring, descriptor, CULVERT_OUT, data, &table[descriptor].writePosition))
     }
 
+    /// A receive may have taken its bytes already: they are kept, and the next read gets them.
     public mutating func stopReading(_ descriptor: Descriptor) {
         guard table[descriptor].reader != 0 else { return }
+        endReading(descriptor)
         table[descriptor].reader = 0
-        cancel(descriptor, table[descriptor].readsProvided ? .provided : .readable)
-        // The generation moves on: a completion that is already under way is not taken for the next operation's.
-        renew(descriptor)
+        table[descriptor].pollSequence &+= 1
     }
 
     public mutating func close(_ descriptor: Descriptor) {
-        if table[descriptor].reader != 0 {
-            cancel(descriptor, table[descriptor].readsProvided ? .provided : .readable)
-        }
-        if table[descriptor].writer != 0 { cancel(descriptor, .writable) }
+        endReading(descriptor)
+        if table[descriptor].writer != 0 { end(descriptor, .writable, table[descriptor].writePosition) }
+        if table[descriptor].keptResult > 0 { release(keptSlot(descriptor)) }
         let generation = table[descriptor].generation &+ 1
         table[descriptor] = DescriptorTable.Entry()
         table[descriptor].generation = generation
         _ = culvert_close(descriptor)
+    }
+
+    /// As for every driver, but what a stopped receive has taken, or may still take, comes first.
+    public mutating func receive(
+        _ descriptor: Descriptor, into first: UnsafeMutableRawPointer, stride: Int, slotLength: Int, lastLength: Int,
+        count: Int
+    ) -> Int {
+        if table[descriptor].receiveInFlight { return -Int(EAGAIN) }
+        if table[descriptor].keptResult != 0 {
+            return unsafe takeKept(descriptor, first, stride, slotLength, lastLength, count)
+        }
+        return unsafe Int(culvert_receive_slots(descriptor, first, stride, slotLength, lastLength, Int32(count)))
     }
 
     private mutating func begin(reading descriptor: Descriptor, _ token: Token, receives: Bool) {
@@ -118,33 +140,57 @@ internal import Glibc
         table[descriptor].receives = receives
     }
 
-    private mutating func pollReadable(_ descriptor: Descriptor) {
-        table[descriptor].readsProvided = false
-        check(unsafe culvert_ring_poll(ring, descriptor, CULVERT_IN, userData(descriptor, .readable)))
-    }
-
-    private mutating func receiveProvided(_ descriptor: Descriptor) {
-        table[descriptor].readsProvided = true
-        check(unsafe culvert_ring_receive(ring, descriptor, userData(descriptor, .provided)))
-    }
-
-    private mutating func cancel(_ descriptor: Descriptor, _ request: Request) {
-        let target = userData(descriptor, request)
-        check(unsafe culvert_ring_cancel(ring, target, Request.cancel.rawValue << 60))
-    }
-
-    /// A new generation while a writing operation may be under way: that one is asked for again under the new number.
-    private mutating func renew(_ descriptor: Descriptor) {
-        let writer = table[descriptor].writer
-        if writer != 0 { cancel(descriptor, .writable) }
-        table[descriptor].generation &+= 1
-        if writer != 0 {
-            check(unsafe culvert_ring_poll(ring, descriptor, CULVERT_OUT, userData(descriptor, .writable)))
+    /// Asks the kernel for what the reader waits for.
+    private mutating func startReading(_ descriptor: Descriptor) {
+        // A receive that was stopped and has not ended: its end serves this reader.
+        if table[descriptor].receiveInFlight { return }
+        if table[descriptor].keptResult != 0 {
+            served.append(Reader(descriptor: descriptor, generation: table[descriptor].generation))
+        } else if table[descriptor].receives && !table[descriptor].isHot {
+            receiveProvided(descriptor)
+        } else {
+            pollReadable(descriptor)
         }
     }
 
+    private mutating func pollReadable(_ descriptor: Descriptor) {
+        let data = userData(descriptor, .readable)
+        check(unsafe culvert_ring_poll(ring, descriptor, CULVERT_IN, data, &table[descriptor].readPosition))
+    }
+
+    private mutating func receiveProvided(_ descriptor: Descriptor) {
+        table[descriptor].receiveInFlight = true
+        let data = userData(descriptor, .provided)
+        check(unsafe culvert_ring_receive(ring, descriptor, data, &table[descriptor].readPosition))
+    }
+
+    /// Takes the reading request back from the kernel, if it has one.
+    private mutating func endReading(_ descriptor: Descriptor) {
+        if table[descriptor].receiveInFlight {
+            if end(descriptor, .provided, table[descriptor].readPosition) { table[descriptor].receiveInFlight = false }
+        } else if table[descriptor].reader != 0 {
+            end(descriptor, .readable, table[descriptor].readPosition)
+        }
+    }
+
+    /// Whether the kernel never saw the request; otherwise it is asked to cancel it. A request that is still queued
+    /// must not be left there: its descriptor may be closed and the number taken by another socket, whose bytes it
+    /// would eat.
+    @discardableResult
+    private mutating func end(_ descriptor: Descriptor, _ request: Request, _ position: UInt32) -> Bool {
+        let target = userData(descriptor, request)
+        let quiet = Request.cancel.rawValue << 60
+        if unsafe culvert_ring_withdraw(ring, position, target, quiet) != 0 { return true }
+        check(unsafe culvert_ring_cancel(ring, target, quiet))
+        return false
+    }
+
+    private static func generationBits(_ generation: UInt32) -> UInt64 { UInt64(generation & 0xf_ffff) }
+
+    /// Request, generation, sequence (of readiness only) and descriptor: 4, 20, 8 and 32 bits.
     private func userData(_ descriptor: Descriptor, _ request: Request) -> UInt64 {
-        request.rawValue << 60 | UInt64(table[descriptor].generation & 0xfff_ffff) << 32
+        let sequence = request == .readable ? UInt64(table[descriptor].pollSequence) : 0
+        return request.rawValue << 60 | Self.generationBits(table[descriptor].generation) << 40 | sequence << 32
             | UInt64(UInt32(bitPattern: descriptor))
     }
 
@@ -156,8 +202,10 @@ internal import Glibc
 
     public mutating func turn(until deadline: Tick?) throws(IOError) {
         precondition(cursor == completionCount, "every completion of a turn is taken before the next")
+        resumeStarved()
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
+        if !served.isEmpty { wait = 0 }
         let result = unsafe culvert_ring_turn(ring, wait)
         guard result >= 0 else { throw IOError(-result, "io_uring_enter") }
         now = Tick.current()
@@ -166,24 +214,25 @@ internal import Glibc
     }
 
     public mutating func next() -> Completion? {
+        while let reader = served.popLast() {
+            if let completion = serveKept(reader) { return completion }
+        }
         while cursor < completionCount {
             let entry = unsafe completions[cursor]
             cursor += 1
-            let descriptor = Descriptor(bitPattern: UInt32(truncatingIfNeeded: entry.token))
             guard let request = Request(rawValue: entry.token >> 60), request != .cancel else { continue }
-            let generation = UInt32(truncatingIfNeeded: entry.token >> 32) & 0xfff_ffff
-            let isStale = table[descriptor].generation & 0xfff_ffff != generation
+            let descriptor = Descriptor(bitPattern: UInt32(truncatingIfNeeded: entry.token))
             var slot = LentSlot.none
             if entry.flags & UInt32(CULVERT_COMPLETION_BUFFER) != 0 {
-                let number = Int32(entry.flags >> 16)
-                slot = unsafe LentSlot(
-                    number: Self.providedNumber + number, start: provided + Int(number) * Self.providedLength)
+                slot = providedSlot(Int(entry.flags >> 16))
             }
-            if isStale || (entry.result <= 0 && !slot.isNone) {
-                if !slot.isNone { release(slot) }
+            // Of a descriptor that was closed, or of a wait that was stopped.
+            let isStale = entry.token != userData(descriptor, request)
+            if !slot.isNone && (isStale || entry.result <= 0) {
+                release(slot)
                 slot = .none
-                if isStale { continue }
             }
+            if isStale { continue }
             if let completion = complete(descriptor, request, Int(entry.result), slot) { return completion }
         }
         return nil
@@ -200,24 +249,40 @@ internal import Glibc
         case .readable where table[descriptor].receives:
             return readLarge(descriptor)
         case .readable:
-            return finishRead(descriptor, 0, .none)
+            return finishRead(descriptor, 0)
         case .provided:
-            // No provided buffer is left, or the kernel would not wait: readiness and a large slot serve instead.
-            if result == -Int(ENOBUFS) || result == -Int(EAGAIN) {
-                pollReadable(descriptor)
-                return nil
-            }
-            if result == Self.providedLength { table[descriptor].isHot = true }
-            return finishRead(descriptor, result, slot)
+            table[descriptor].receiveInFlight = false
+            return completeProvided(descriptor, result, slot)
         case .cancel:
             return nil
         }
     }
 
+    private mutating func completeProvided(_ descriptor: Descriptor, _ result: Int, _ slot: LentSlot) -> Completion? {
+        let isWanted = table[descriptor].reader != 0
+        if result == -Int(ECANCELED) {
+            if isWanted { startReading(descriptor) }
+            return nil
+        }
+        // No provided buffer is left, or the kernel would not wait: readiness and a large slot serve instead.
+        if result == -Int(ENOBUFS) || result == -Int(EAGAIN) {
+            if isWanted { pollReadable(descriptor) }
+            return nil
+        }
+        if isWanted && table[descriptor].receives {
+            if result == Self.providedLength { table[descriptor].isHot = true }
+            return finishRead(descriptor, result, slot)
+        }
+        // Stopped too late. The end of the stream needs no keeping: it is read again.
+        table[descriptor].keptResult = Int32(result)
+        table[descriptor].keptOffset = 0
+        if !slot.isNone { table[descriptor].keptNumber = UInt16(slot.number - Self.providedNumber) }
+        return isWanted ? finishRead(descriptor, 0) : nil
+    }
+
     private mutating func readLarge(_ descriptor: Descriptor) -> Completion? {
         guard let slot = slots.take() else {
-            // Every slot is kept elsewhere for now.
-            pollReadable(descriptor)
+            starved.append(Reader(descriptor: descriptor, generation: table[descriptor].generation))
             return nil
         }
         let memory = unsafe UnsafeMutableRawPointer(mutating: slot.start!)
@@ -228,15 +293,72 @@ internal import Glibc
                 pollReadable(descriptor)
                 return nil
             }
-            return finishRead(descriptor, result, .none)
+            return finishRead(descriptor, result)
         }
         if result < Self.providedLength { table[descriptor].isHot = false }
         return finishRead(descriptor, result, slot)
     }
 
-    private mutating func finishRead(_ descriptor: Descriptor, _ result: Int, _ slot: LentSlot) -> Completion? {
+    private mutating func finishRead(
+        _ descriptor: Descriptor, _ result: Int, _ slot: LentSlot = .none
+    ) -> Completion {
         let token = Token(raw: table[descriptor].reader)
         table[descriptor].reader = 0
         return Completion(token: token, result: result, slot: slot)
+    }
+
+    /// As many starved readers as slots are free, the longest waiting first: more would only starve again.
+    private mutating func resumeStarved() {
+        guard !starved.isEmpty && slots.freeCount > 0 else { return }
+        let count = min(starved.count, slots.freeCount)
+        for reader in starved[..<count] where isWaiting(reader) { pollReadable(reader.descriptor) }
+        starved.removeFirst(count)
+    }
+
+    // MARK: What a stopped receive took
+
+    private func providedSlot(_ number: Int) -> LentSlot {
+        unsafe LentSlot(number: Self.providedNumber + Int32(number), start: provided + number * Self.providedLength)
+    }
+
+    private func keptSlot(_ descriptor: Descriptor) -> LentSlot { providedSlot(Int(table[descriptor].keptNumber)) }
+
+    private func isWaiting(_ reader: Reader) -> Bool {
+        table[reader.descriptor].generation == reader.generation && table[reader.descriptor].reader != 0
+    }
+
+    private mutating func serveKept(_ reader: Reader) -> Completion? {
+        let descriptor = reader.descriptor
+        guard isWaiting(reader), table[descriptor].keptResult != 0 else { return nil }
+        guard table[descriptor].receives else { return finishRead(descriptor, 0) }
+        let result = Int(table[descriptor].keptResult)
+        table[descriptor].keptResult = 0
+        guard result > 0 else { return finishRead(descriptor, result) }
+        let whole = keptSlot(descriptor)
+        let start = unsafe whole.start! + Int(table[descriptor].keptOffset)
+        return finishRead(descriptor, result, unsafe LentSlot(number: whole.number, start: start))
+    }
+
+    private mutating func takeKept(
+        _ descriptor: Descriptor, _ first: UnsafeMutableRawPointer, _ stride: Int, _ slotLength: Int,
+        _ lastLength: Int, _ count: Int
+    ) -> Int {
+        let kept = Int(table[descriptor].keptResult)
+        guard kept > 0 else {
+            table[descriptor].keptResult = 0
+            return kept
+        }
+        let whole = keptSlot(descriptor)
+        var taken = 0
+        for slot in 0..<count where taken < kept {
+            let length = min(slot == count - 1 ? lastLength : slotLength, kept - taken)
+            let start = unsafe whole.start! + Int(table[descriptor].keptOffset) + taken
+            unsafe (first + slot * stride).copyMemory(from: start, byteCount: length)
+            taken += length
+        }
+        table[descriptor].keptOffset += UInt16(taken)
+        table[descriptor].keptResult -= Int32(taken)
+        if taken == kept { release(whole) }
+        return taken
     }
 }

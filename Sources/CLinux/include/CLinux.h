@@ -29,10 +29,14 @@ int culvert_ring_descriptor(const culvert_ring *ring);
 // Whether the ring runs its task work only when it is entered.
 int culvert_ring_defers(const culvert_ring *ring);
 
-// One request each; submitted by the next turn, or at once when the queue is full.
-int culvert_ring_poll(culvert_ring *ring, int descriptor, uint32_t events, uint64_t token);
-int culvert_ring_receive(culvert_ring *ring, int descriptor, uint64_t token);
+// One request each; submitted by the next turn, or at once when the queue is full. *position tells
+// culvert_ring_withdraw where the request stands.
+int culvert_ring_poll(culvert_ring *ring, int descriptor, uint32_t events, uint64_t token, uint32_t *position);
+int culvert_ring_receive(culvert_ring *ring, int descriptor, uint64_t token, uint32_t *position);
 int culvert_ring_cancel(culvert_ring *ring, uint64_t target, uint64_t token);
+// Takes back a request that the kernel has not seen yet: 1 (it will complete with the token `replacement`), 0 when the
+// kernel has it. A descriptor is never closed over such a request: it would reach the number's next owner.
+int culvert_ring_withdraw(culvert_ring *ring, uint32_t position, uint64_t token, uint64_t replacement);
 
 // Submits what is queued and waits for a completion: `nanoseconds` < 0 for ever, 0 not at all.
 int culvert_ring_turn(culvert_ring *ring, int64_t nanoseconds);
