@@ -204,7 +204,10 @@ final class PseudoTerminal: Sendable {
 
     private func ask(_ script: String, seconds: Int = 10) throws -> String? {
         let workshop = try Workshop()
-        let path = try workshop.write("askpass", "#!/bin/sh\n" + script, mode: 0o700)
+        // Written by a child: a descriptor of ours could be in another test's child just when the program starts (ETXTBSY).
+        try workshop.write("draft", "#!/bin/sh\n" + script)
+        try workshop.run("install", ["-m", "700", "draft", "askpass"])
+        let path = workshop.file("askpass")
         let prompter = TerminalPrompter(
             environment: ["SSH_ASKPASS": path, "SSH_ASKPASS_REQUIRE": "force", "PATH": "/usr/bin:/bin", "MARK": "m"])
         return text(try prompter.ask("Say it: ", echo: false, seconds: seconds))
