@@ -150,6 +150,16 @@ func loginData(_ key: PublicKey, algorithm: String) -> [UInt8] {
         }
     }
 
+    @Test(arguments: [
+        ("ssh-ed25519", "ssh-ed25519"), ("ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519"),
+        ("rsa-sha2-512-cert-v01@openssh.com", "rsa-sha2-512"),
+        ("sk-ssh-ed25519-cert-v01@openssh.com", "sk-ssh-ed25519@openssh.com"),
+        ("sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519@openssh.com"),
+    ])
+    func aCertificatesSignatureIsNamedAfterTheKeyInside(name: String, plain: String) {
+        #expect(PublicKey.plainName(of: name) == plain)
+    }
+
     @Test func mutatedAnswersDoNoHarm() throws {
         let workshop = try Workshop()
         try workshop.makeKey("ed")

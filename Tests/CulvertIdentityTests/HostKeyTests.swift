@@ -186,6 +186,13 @@ import Testing
         #expect(error.description.contains("has changed since it was accepted"))
     }
 
+    @Test func theFirstOfTwoKeysAcceptedAtOnceStands() {
+        #expect(memory.accept(one, of: "h") == .new)
+        #expect(memory.accept(one, of: "h") == .same)
+        #expect(memory.accept(two, of: "h") == .other(one))
+        #expect(memory.accept(two, of: "else") == .new)
+    }
+
     @Test func theFilesAreReadAgainEachTime() throws {
         var settings = workshop.settings()
         settings.strictHostKeyChecking = .acceptNew

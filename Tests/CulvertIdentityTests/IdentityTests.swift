@@ -126,7 +126,7 @@ import Testing
         #expect(prompter.asked == Array(repeating: "Enter passphrase for key '~/locked': ", count: 3))
         #expect(prompter.echoes == [false, false, false])
         #expect(identity.attempted.count == 2)
-        #expect(identity.attempted[0].hasPrefix("key ~/plain (ED25519 key SHA256:"))
+        #expect(identity.attempted[0].hasPrefix("key ~/plain (ED25519 SHA256:"))
         #expect(identity.attempted[1].hasSuffix("): wrong passphrase"))
     }
 
@@ -280,7 +280,7 @@ import Testing
         let fingerprint = try workshop.publicKey("rsa").fingerprint
         #expect(
             identity.attempted
-                == ["key ~/rsa (RSA key \(fingerprint)): libssh2 1.10 knows no rsa-sha2\\u{7}"])
+                == ["key ~/rsa (RSA \(fingerprint)): libssh2 1.10 knows no rsa-sha2\\u{7}"])
     }
 
     @Test func aBadAgentLeavesTheFiles() throws {

@@ -108,6 +108,15 @@ import Testing
         #expect(IdentityFiles(settings).files.map(\.shown) == ["~/.ssh/id_ed25519", "~/.ssh/id_rsa"])
     }
 
+    @Test func aFileTooLargeForAKeyIsNotRead() throws {
+        let workshop = try Workshop()
+        try workshop.run("truncate", ["-s", "1048577", "large"])
+        try workshop.run("chmod", ["600", "large"])
+        let file = LocalFile(path: workshop.file("large"))
+        #expect(throws: LocalFile.Failure.tooLarge) { try file.read(secret: true) }
+        #expect(try file.read().count == 1_048_577)
+    }
+
     @Test func aFIFOIsNotWaitedFor() throws {
         let workshop = try Workshop()
         try workshop.run("mkfifo", ["-m", "600", "pipe"])
