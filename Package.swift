@@ -46,7 +46,10 @@ let package = Package(
             name: "CulvertIOTests", dependencies: ["CulvertIO", "CLinux", "Simulation"], swiftSettings: testRules),
         .testTarget(name: "CulvertSSHTests", dependencies: ["CulvertSSH"], swiftSettings: testRules),
         .testTarget(name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2"], swiftSettings: testRules),
-        .testTarget(name: "CulvertIdentityTests", dependencies: ["CulvertIdentity"], swiftSettings: testRules),
+        .testTarget(
+            name: "CulvertIdentityTests",
+            dependencies: ["CulvertIdentity", "CulvertSSH", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: testRules),
         .testTarget(name: "CulvertConfigTests", dependencies: ["CulvertConfig"], swiftSettings: testRules),
         .testTarget(
             name: "CulvertRelayTests", dependencies: ["CulvertRelay", "Simulation"], swiftSettings: testRules),

@@ -23,10 +23,12 @@ struct HostKeyCheck {
             memory.set(hostKey: key, of: name)
         case .ask:
             tellMalformed(known)
-            guard try userTrusts(key, known) else {
+            switch try userTrusts(key, known) {
+            case true?: try accept(key)
+            case false?:
                 throw SSHError(.hostKey, "Host key verification failed: the key of \(shownHost) was not accepted.")
+            case nil: throw HostKeyRefusal(key: key, settings: settings).error(.unknown, notice: notice)
             }
-            try accept(key)
         case .add:
             tellMalformed(known)
             try accept(key)
@@ -85,13 +87,14 @@ struct HostKeyCheck {
         for line in known.malformed(about: name) { notice("\(line.place): this line is not used: \(line.why)") }
     }
 
-    private func userTrusts(_ key: PublicKey, _ known: KnownHosts) throws(SSHError) -> Bool {
-        guard let prompter else { return false }
+    /// nil: nobody answered.
+    private func userTrusts(_ key: PublicKey, _ known: KnownHosts) throws(SSHError) -> Bool? {
+        guard let prompter else { return nil }
         var question = HostKeyQuestion.text(
             host: shownHost, address: settings.address, key: key, others: known.otherPlaces(of: key, name: name))
         while true {
             guard let answer = try prompter.ask(question, echo: true, seconds: settings.promptSeconds) else {
-                return false
+                return nil
             }
             switch HostKeyQuestion.read(answer, key: key) {
             case .yes: return true

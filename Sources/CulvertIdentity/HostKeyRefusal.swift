@@ -5,6 +5,10 @@ struct HostKeyRefusal {
     let key: PublicKey
     let settings: IdentitySettings
 
+    private var sent: String { Self.words(key) }
+
+    private static func words(_ key: PublicKey) -> String { "\(key.family) key \(key.fingerprint)" }
+
     private var host: String { PeerText(settings.knownHostName).description }
 
     /// The error, after the lines of the warning have gone to `notice`.
@@ -13,26 +17,26 @@ struct HostKeyRefusal {
         case .changed(let entry):
             warn("WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!", notice)
             notice("Somebody may be listening in between (man in the middle), or the server has got a new key.")
-            notice("It sent the \(key.described).")
-            notice("Known for \(host) is the \(entry.key.described), in \(entry.place).")
+            notice("It sent the \(sent).")
+            notice("Known for \(host) is the \(Self.words(entry.key)), in \(entry.place).")
             notice("Ask who runs the server. If the new key is right, take the old one out and connect again:")
             notice("    ssh-keygen -f \(Self.quoted(entry.place.file)) -R \(Self.quoted(settings.knownHostName))")
             return SSHError(
                 .hostKey,
                 "Host key verification failed: the key of \(host) is not the one in \(entry.place) "
-                    + "(got \(key.described)).")
+                    + "(got \(sent)).")
         case .changedSinceAccepted(let accepted):
             warn("WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!", notice)
             notice("Since this process first connected to \(host), its key has become another one.")
-            notice("It sent the \(key.described); accepted was the \(accepted.described).")
+            notice("It sent the \(sent); accepted was the \(Self.words(accepted)).")
             notice("Ask who runs the server. If the new key is right, start again.")
             return SSHError(
                 .hostKey,
                 "Host key verification failed: the key of \(host) has changed since it was accepted "
-                    + "(got \(key.described)).")
+                    + "(got \(sent)).")
         case .revoked(let place):
             warn("WARNING: REVOKED HOST KEY DETECTED!", notice)
-            notice("The \(key.described) of \(host) is marked as revoked in \(place).")
+            notice("The \(sent) of \(host) is marked as revoked in \(place).")
             notice("It may have been stolen: whoever holds it can pretend to be the server.")
             return SSHError(.hostKey, "Host key verification failed: the key of \(host) is revoked in \(place).")
         case .unknown:
@@ -41,7 +45,7 @@ struct HostKeyRefusal {
     }
 
     private var unknownWords: String {
-        let what = "no known_hosts file has the \(key.described) of \(host)"
+        let what = "no known_hosts file has the \(sent) of \(host)"
         switch settings.strictHostKeyChecking {
         case .yes:
             return "\(what), and StrictHostKeyChecking=yes takes only known ones."

@@ -12,7 +12,7 @@ struct IdentityFile: Hashable, Sendable {
     /// There is no private key at all, where another file has one that may not be used.
     let isPublicOnly: Bool
 
-    /// For messages: `~/.ssh/id_ed25519 (ED25519 key SHA256:…)`.
+    /// For messages: `~/.ssh/id_ed25519 (ED25519 SHA256:…)`.
     var described: String {
         let name = PeerText(shown).description
         return publicKey.map { "\(name) (\($0.described))" } ?? name

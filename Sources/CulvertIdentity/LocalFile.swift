@@ -22,8 +22,10 @@ struct LocalFile {
         }
     }
 
-    /// Keys and lists of hosts are far smaller; it keeps a mistaken path from filling the memory.
+    /// Lists of hosts are far smaller; it keeps a mistaken path from filling the memory.
     static let maximumSize = 64 << 20
+    /// The same for a private key: a megabyte, as in OpenSSH, of memory that is locked.
+    static let maximumSecretSize = 1 << 20
 
     let path: String
 
@@ -45,7 +47,7 @@ struct LocalFile {
         if secret, status.st_uid == getuid(), status.st_mode & 0o077 != 0 {
             throw .openToOthers(mode: status.st_mode & 0o7777)
         }
-        guard status.st_size <= Self.maximumSize else { throw .tooLarge }
+        guard status.st_size <= (secret ? Self.maximumSecretSize : Self.maximumSize) else { throw .tooLarge }
         return try Self.readAll(descriptor, expecting: Int(status.st_size))
     }
 

@@ -72,8 +72,8 @@ struct PublicKey: Hashable, Sendable {
         type == "ssh-rsa" ? ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"] : [type]
     }
 
-    /// `ED25519 key SHA256:…`
-    var described: String { "\(family) key \(fingerprint)" }
+    /// `ED25519 SHA256:…`
+    var described: String { "\(family) \(fingerprint)" }
 }
 
 extension Collection where Element == UInt8 {

@@ -10,7 +10,8 @@ public struct TerminalPrompter: Prompter {
     private let terminal: String
     private let environment: [String: String]
 
-    /// - Parameter environment: DISPLAY, WAYLAND_DISPLAY, SSH_ASKPASS and SSH_ASKPASS_REQUIRE are looked at.
+    /// - Parameter environment: the whole of it. DISPLAY, WAYLAND_DISPLAY, SSH_ASKPASS and SSH_ASKPASS_REQUIRE are looked
+    ///   at, and the program that asks gets all of it.
     public init(environment: [String: String], terminal: String = "/dev/tty") {
         self.environment = environment
         self.terminal = terminal

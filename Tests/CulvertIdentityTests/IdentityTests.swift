@@ -1,0 +1,313 @@
+import CulvertSSH
+import Foundation
+import Testing
+
+@testable import CulvertIdentity
+
+/// Whole login attempts, with a server that is only played.
+@Suite struct IdentityTests {
+    let workshop: Workshop
+    let memory = IdentityMemory()
+    let notices = Notices()
+    let all = ["publickey", "keyboard-interactive", "password"]
+
+    init() throws {
+        workshop = try Workshop()
+    }
+
+    private func login(
+        _ settings: IdentitySettings, _ prompter: ScriptedPrompter = ScriptedPrompter(), mayPrompt: Bool = true
+    ) -> Identity {
+        Identity(
+            settings: settings, memory: memory, mayPrompt: mayPrompt, prompter: prompter,
+            notice: { [notices] in notices.add($0) })
+    }
+
+    /// What was handed out, as one word each.
+    private func word(_ credential: Credential?) -> String {
+        switch credential {
+        case nil: "nothing"
+        case .keyFile(let name, let contents, let passphrase):
+            "\(name.split(separator: " ")[1]) \(contents.count > 100) \(text(passphrase) ?? "-")"
+        case .signer(let name, _, _): name.split(separator: " ").prefix(5).joined(separator: " ")
+        case .password(let password): "password \(text(password) ?? "")"
+        case .keyboardInteractive: "interactive"
+        }
+    }
+
+    /// Refuses everything, with the reason that `reason` gives.
+    private func refuseAll(
+        _ identity: Identity, _ methods: [String], reason: (String) -> String? = { _ in nil }
+    ) throws -> [String] {
+        var words: [String] = []
+        while let credential = try identity.nextCredential(methods: methods, partialSuccess: false) {
+            words.append(word(credential))
+            try #require(words.count < 50, "the attempt does not end")
+            identity.refused(reason: reason(words[words.count - 1]))
+        }
+        return words
+    }
+
+    @Test func keysAreOfferedInSSHsOrder() throws {
+        let agent = try RealAgent(workshop)
+        for name in ["both", "agentonly", "fileonly"] { try workshop.makeKey(name) }
+        try agent.add("agentonly")
+        try agent.add("both")
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/fileonly", "~/both"]
+        settings.agentSocket = agent.socket
+        #expect(
+            try refuseAll(login(settings), ["publickey"])
+                == ["agent key made for both", "agent key made for agentonly", "~/fileonly true -"])
+        settings.identitiesOnly = true
+        #expect(
+            try refuseAll(login(settings), ["publickey"]) == ["agent key made for both", "~/fileonly true -"])
+    }
+
+    @Test func thePublicPartAloneFindsTheAgentsKey() throws {
+        let agent = try RealAgent(workshop)
+        try workshop.makeKey("key")
+        try agent.add("key")
+        try workshop.run("rm", ["key"])
+        var settings = workshop.settings()
+        settings.agentSocket = agent.socket
+        settings.identitiesOnly = true
+        for name in ["~/key", "~/key.pub"] {
+            try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: workshop.file("key.pub"))
+            settings.identityFiles = [name]
+            #expect(try refuseAll(login(settings), ["publickey"]) == ["agent key made for key"])
+        }
+        settings.agentSocket = nil
+        let identity = login(settings)
+        #expect(try refuseAll(identity, ["publickey"]).isEmpty)
+        #expect(identity.attempted.first?.contains("only its public part") == true)
+    }
+
+    @Test func theAgentSignsThroughTheCredential() throws {
+        let agent = try RealAgent(workshop)
+        try workshop.makeKey("key")
+        try agent.add("key")
+        var settings = workshop.settings()
+        settings.agentSocket = agent.socket
+        settings.identityFiles = ["~/key"]
+        let identity = login(settings)
+        let credential = try identity.nextCredential(methods: all, partialSuccess: false)
+        guard case .signer(_, let blob, let sign) = credential else {
+            Issue.record("no signer")
+            return
+        }
+        let key = try workshop.publicKey("key")
+        #expect(blob == key.blob)
+        let data = loginData(key, algorithm: "ssh-ed25519")
+        func signed() throws -> [UInt8] {
+            try data.withUnsafeBytes { (bytes: UnsafeRawBufferPointer) in try sign(bytes) }
+        }
+        #expect(try signed().count == 83)
+        // An agent that does not sign: the file of the same key is tried by itself.
+        try workshop.run("ssh-add", ["-q", "-D"], environment: ["SSH_AUTH_SOCK": agent.socket])
+        #expect(throws: SSHError.self) { try signed() }
+        identity.refused(reason: "could not sign")
+        #expect(word(try identity.nextCredential(methods: all, partialSuccess: false)) == "~/key true -")
+        #expect(identity.attempted.count == 1 && identity.attempted[0].contains("refused to sign"))
+    }
+
+    @Test func aPassphraseIsAskedForThreeTimes() throws {
+        try workshop.makeKey("locked", passphrase: "right")
+        try workshop.makeKey("plain")
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/locked", "~/plain"]
+        let prompter = ScriptedPrompter(["one", "two", "three", "four"])
+        let identity = login(settings, prompter)
+        let words = try refuseAll(identity, ["publickey"]) {
+            $0.contains("locked") ? Credential.wrongPassphrase : nil
+        }
+        // The key that needs no question goes first.
+        #expect(words == ["~/plain true -", "~/locked true one", "~/locked true two", "~/locked true three"])
+        #expect(prompter.asked == Array(repeating: "Enter passphrase for key '~/locked': ", count: 3))
+        #expect(prompter.echoes == [false, false, false])
+        #expect(identity.attempted.count == 2)
+        #expect(identity.attempted[0].hasPrefix("key ~/plain (ED25519 SHA256:"))
+        #expect(identity.attempted[1].hasSuffix("): wrong passphrase"))
+    }
+
+    @Test func aPassphraseIsRememberedAndAnEmptyOnePassesTheKeyOver() throws {
+        try workshop.makeKey("locked", passphrase: "right")
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/locked"]
+        let skipped = login(settings, ScriptedPrompter([""]))
+        #expect(try refuseAll(skipped, ["publickey"]).isEmpty)
+        #expect(skipped.attempted.first?.hasSuffix("no passphrase was given") == true)
+
+        let first = login(settings, ScriptedPrompter(["wrong", "right"]))
+        _ = try first.nextCredential(methods: all, partialSuccess: false)
+        first.refused(reason: Credential.wrongPassphrase)
+        #expect(word(try first.nextCredential(methods: all, partialSuccess: false)) == "~/locked true right")
+
+        let prompter = ScriptedPrompter(["never"])
+        let later = login(settings, prompter, mayPrompt: false)
+        #expect(word(try later.nextCredential(methods: all, partialSuccess: false)) == "~/locked true right")
+        #expect(prompter.asked.isEmpty)
+    }
+
+    @Test func aPasswordIsAskedForThreeTimes() throws {
+        let prompter = ScriptedPrompter(["a", "b", "c", "d"])
+        let identity = login(workshop.settings(), prompter)
+        #expect(try refuseAll(identity, ["password"]) == ["password a", "password b", "password c"])
+        #expect(prompter.asked == Array(repeating: "alice@db.example's password: ", count: 3))
+        #expect(notices.lines == Array(repeating: "Permission denied, please try again.", count: 2))
+        #expect(identity.attempted == ["password", "password", "password"])
+        #expect(try refuseAll(login(workshop.settings(), mayPrompt: false), ["password"]).isEmpty)
+    }
+
+    @Test func aLaterLoginBeginsWithWhatLedInAndAsksNothing() throws {
+        try workshop.makeKey("useless")
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/useless"]
+        let first = login(settings, ScriptedPrompter(["wrong", "right"]))
+        for _ in 0..<2 {
+            _ = try first.nextCredential(methods: ["publickey", "password"], partialSuccess: false)
+            first.refused(reason: nil)
+        }
+        let third = try first.nextCredential(methods: ["publickey", "password"], partialSuccess: false)
+        #expect(word(third) == "password right")
+
+        // Twice: a server that refuses for a while must not make it forget.
+        for _ in 0..<2 {
+            let prompter = ScriptedPrompter(["never"])
+            let later = login(settings, prompter, mayPrompt: false)
+            #expect(
+                try refuseAll(later, ["publickey", "password"]) == ["password right", "~/useless true -"])
+            #expect(prompter.asked.isEmpty)
+            #expect(later.attempted.count == 2)
+        }
+        var elsewhere = settings
+        elsewhere.host = "other.example"
+        #expect(try refuseAll(login(elsewhere, mayPrompt: false), ["password"]).isEmpty)
+    }
+
+    @Test func batchModeNeverAsks() throws {
+        try workshop.makeKey("locked", passphrase: "right")
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/locked"]
+        settings.batchMode = true
+        let prompter = ScriptedPrompter(["never"])
+        let identity = login(settings, prompter)
+        #expect(try refuseAll(identity, all).isEmpty)
+        #expect(prompter.asked.isEmpty)
+        #expect(identity.attempted.count == 3)
+        #expect(identity.attempted[0].contains("encrypted"))
+        #expect(identity.attempted[1] == "password: not asked for (BatchMode)")
+        #expect(identity.attempted[2] == "keyboard-interactive: not asked for (BatchMode)")
+    }
+
+    @Test func methodsGoByTheSettingsAndTheServer() throws {
+        try workshop.makeKey("key")
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/key"]
+        settings.methods = [.password, .publicKey]
+        #expect(try refuseAll(login(settings, ScriptedPrompter(["p"])), all) == ["password p", "~/key true -"])
+        #expect(try refuseAll(login(settings), ["keyboard-interactive", "hostbased"]).isEmpty)
+    }
+
+    @Test func eachStepOfAPartialSuccessIsRemembered() throws {
+        try workshop.makeKey("key")
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/key"]
+        for mayPrompt in [true, false] {
+            let identity = login(settings, ScriptedPrompter(mayPrompt ? ["p"] : []), mayPrompt: mayPrompt)
+            #expect(word(try identity.nextCredential(methods: all, partialSuccess: false)) == "~/key true -")
+            // The server takes the key and wants one more thing, for which it would take another key too.
+            let more = try identity.nextCredential(methods: ["publickey", "password"], partialSuccess: true)
+            #expect(word(more) == "password p")
+        }
+    }
+
+    private func challenge(_ prompts: [(String, Bool)], name: String = "") -> Challenge {
+        Challenge(
+            name: PeerText(name), instruction: PeerText(""),
+            prompts: prompts.map { Challenge.Prompt(text: PeerText($0.0), echo: $0.1) })
+    }
+
+    @Test func keyboardInteractiveAsksInTheServersNameAndRemembers() throws {
+        let methods = ["keyboard-interactive"]
+        let prompter = ScriptedPrompter(["pw", "123"])
+        let first = login(workshop.settings(), prompter)
+        #expect(word(try first.nextCredential(methods: methods, partialSuccess: false)) == "interactive")
+        let questions = challenge([("Password: ", false), ("Code\u{1b}: ", true)], name: "PAM")
+        #expect(try first.answer(questions)?.map { text($0) } == ["pw", "123"])
+        #expect(try first.answer(challenge([]))?.isEmpty == true)
+        #expect(prompter.asked == ["(alice@db.example) Password: ", "(alice@db.example) Code\\u{1b}: "])
+        #expect(prompter.echoes == [false, true])
+        #expect(notices.lines == ["PAM"])
+
+        let later = login(workshop.settings(), mayPrompt: false)
+        #expect(word(try later.nextCredential(methods: methods, partialSuccess: false)) == "interactive")
+        #expect(try later.answer(questions)?.map { text($0) } == ["pw", "123"])
+        #expect(try later.answer(challenge([("Something new: ", false)])) == nil)
+        later.refused(reason: nil)
+        #expect(try later.nextCredential(methods: methods, partialSuccess: false) == nil)
+    }
+
+    @Test func keyboardInteractiveEnds() throws {
+        let methods = ["keyboard-interactive"]
+        let identity = login(workshop.settings(), ScriptedPrompter(Array(repeating: "x", count: 100)))
+        var tries = 0
+        while try identity.nextCredential(methods: methods, partialSuccess: false) != nil {
+            tries += 1
+            _ = try identity.answer(challenge([("Password: ", false)]))
+            identity.refused(reason: nil)
+        }
+        #expect(tries == 3)
+
+        // A server that asks nothing is not tried again, and one that never ends is left.
+        let silent = login(workshop.settings(), ScriptedPrompter())
+        #expect(try silent.nextCredential(methods: methods, partialSuccess: false) != nil)
+        silent.refused(reason: nil)
+        #expect(try silent.nextCredential(methods: methods, partialSuccess: false) == nil)
+        let endless = login(workshop.settings(), ScriptedPrompter())
+        _ = try endless.nextCredential(methods: methods, partialSuccess: false)
+        #expect(throws: SSHError.self) {
+            for _ in 0..<100 { _ = try endless.answer(challenge([])) }
+        }
+    }
+
+    @Test func theEnginesReasonIsKept() throws {
+        try workshop.makeKey("rsa", type: "rsa", options: ["-b", "2048"])
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/rsa"]
+        let identity = login(settings)
+        _ = try refuseAll(identity, ["publickey"]) { _ in "libssh2 1.10 knows no rsa-sha2\u{7}" }
+        let fingerprint = try workshop.publicKey("rsa").fingerprint
+        #expect(
+            identity.attempted
+                == ["key ~/rsa (RSA \(fingerprint)): libssh2 1.10 knows no rsa-sha2\\u{7}"])
+    }
+
+    @Test func aBadAgentLeavesTheFiles() throws {
+        try workshop.makeKey("key")
+        let fake = try FakeAgent(workshop.file("agent"), answer: [0xff, 0xff, 0xff, 0xff], hangsUp: true)
+        defer { fake.stop() }
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/key"]
+        settings.agentSocket = fake.path
+        let identity = login(settings)
+        #expect(try refuseAll(identity, ["publickey"]) == ["~/key true -"])
+        #expect(identity.attempted.first?.contains("impossible length") == true)
+    }
+
+    @Test func warningsAreSaidOnce() throws {
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/absent"]
+        for mayPrompt in [true, false, false] {
+            let identity = login(settings, mayPrompt: mayPrompt)
+            #expect(try refuseAll(identity, ["publickey"]).isEmpty)
+            #expect(identity.attempted == ["key ~/absent not used: No such file or directory"])
+        }
+        #expect(notices.lines.count == 1)
+    }
+
+    @Test func aBannerIsShown() {
+        login(workshop.settings()).show(banner: PeerText("hello"))
+        #expect(notices.lines == ["hello"])
+    }
+}

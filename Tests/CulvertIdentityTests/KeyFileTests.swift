@@ -1,0 +1,125 @@
+import Foundation
+import Testing
+
+@testable import CulvertIdentity
+
+@Suite struct KeyFileTests {
+    struct Sample: Sendable, CustomTestStringConvertible {
+        let type: String
+        let options: [String]
+        let passphrase: String
+        let family: String
+        /// The public key stands readable in the file.
+        let shows: Bool
+        var testDescription: String { "\(type) \(options) \(passphrase.isEmpty ? "plain" : "encrypted")" }
+    }
+
+    static let samples: [Sample] = ["", "correct horse"].flatMap { passphrase in
+        [
+            Sample(type: "ed25519", options: [], passphrase: passphrase, family: "ED25519", shows: true),
+            Sample(type: "ecdsa", options: ["-b", "384"], passphrase: passphrase, family: "ECDSA", shows: true),
+            Sample(type: "rsa", options: ["-b", "2048"], passphrase: passphrase, family: "RSA", shows: true),
+            Sample(
+                type: "rsa", options: ["-b", "2048", "-m", "PEM"], passphrase: passphrase, family: "RSA", shows: false),
+            Sample(type: "ecdsa", options: ["-m", "PEM"], passphrase: passphrase, family: "ECDSA", shows: false),
+            Sample(
+                type: "rsa", options: ["-b", "2048", "-m", "PKCS8"], passphrase: passphrase, family: "RSA",
+                shows: false),
+        ]
+    }
+
+    @Test(arguments: samples)
+    func whatSSHKeygenWritesIsUnderstood(sample: Sample) throws {
+        let workshop = try Workshop()
+        try workshop.makeKey("key", type: sample.type, passphrase: sample.passphrase, options: sample.options)
+        let file = try KeyFile(Array(try workshop.read("key").utf8))
+        #expect(file.isEncrypted == !sample.passphrase.isEmpty)
+        let key = try workshop.publicKey("key")
+        #expect(file.publicKey == (sample.shows ? key : nil))
+        #expect(key.family == sample.family)
+        #expect(try workshop.run("ssh-keygen", ["-l", "-f", "key.pub"]).contains(key.fingerprint))
+
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/key"]
+        let found = IdentityFiles(settings)
+        #expect(found.files.map(\.publicKey) == [key])
+        #expect(found.warnings.isEmpty && found.unusable.isEmpty)
+    }
+
+    @Test func whatIsNoKeyIsSaidInWords() throws {
+        let workshop = try Workshop()
+        try workshop.makeKey("key")
+        let good = try workshop.read("key")
+        let cases = [
+            ("", "not a private key"), ("hello\n", "not a private key"),
+            ("PuTTY-User-Key-File-3: ssh-ed25519\n", "puttygen"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "CERTIFICATE"),
+            (String(good.dropLast(40)), "no END line"),
+            (good.replacing("KEY-----\nb3B", with: "KEY-----\nb3C"), "damaged"),
+            ("-----BEGIN OPENSSH PRIVATE KEY-----\n?\n-----END OPENSSH PRIVATE KEY-----\n", "base64"),
+        ]
+        for (text, words) in cases {
+            let error = #expect(throws: KeyFile.Unusable.self) { try KeyFile(Array(text.utf8)) }
+            #expect(error?.why.contains(words) == true, "\(words): \(String(describing: error))")
+        }
+    }
+
+    @Test func mutatedFilesDoNoHarm() throws {
+        let workshop = try Workshop()
+        try workshop.makeKey("plain")
+        try workshop.makeKey("pem", type: "ecdsa", passphrase: "secret", options: ["-m", "PEM"])
+        var generator = SeededGenerator(state: 11)
+        var refused = 0
+        for name in ["plain", "pem", "plain.pub"] {
+            let contents = Array(try workshop.read(name).utf8)
+            for _ in 0..<1_500 where (try? KeyFile(mutated(contents, &generator))) == nil { refused += 1 }
+        }
+        #expect(refused > 100)
+    }
+
+    @Test func permissionsAndMissingFilesAreTold() throws {
+        let workshop = try Workshop()
+        try workshop.makeKey("open")
+        try workshop.makeKey("good")
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: workshop.file("open"))
+        try workshop.write("text", "no key")
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/open", "~/absent", "~/text", workshop.path, "~/good", "~/good", "none"]
+        let found = IdentityFiles(settings)
+        #expect(found.files.filter { $0.privatePart != nil }.map(\.shown) == ["~/good"])
+        // Its public part still finds the agent's key.
+        #expect(found.files.contains { $0.shown == "~/open" && !$0.isPublicOnly })
+        #expect(found.warnings.count == 4)
+        #expect(found.warnings[0].contains("UNPROTECTED PRIVATE KEY FILE") && found.warnings[0].contains("0644"))
+        #expect(found.warnings[1] == "Warning: Identity file ~/absent not accessible: No such file or directory.")
+        #expect(found.warnings[2].contains("not a private key"))
+        #expect(found.warnings[3].contains("directory"))
+        #expect(found.unusable.count == 4)
+    }
+
+    @Test func missingDefaultsAreNoMatter() throws {
+        let workshop = try Workshop()
+        var settings = workshop.settings()
+        settings.identityFiles = nil
+        #expect(IdentityFiles(settings).warnings.isEmpty)
+        try workshop.run("mkdir", ["-m", "700", ".ssh"])
+        try workshop.makeKey(".ssh/id_rsa", type: "rsa", options: ["-b", "2048"])
+        try workshop.makeKey(".ssh/id_ed25519")
+        #expect(IdentityFiles(settings).files.map(\.shown) == ["~/.ssh/id_ed25519", "~/.ssh/id_rsa"])
+    }
+
+    @Test func aFileTooLargeForAKeyIsNotRead() throws {
+        let workshop = try Workshop()
+        try workshop.run("truncate", ["-s", "1048577", "large"])
+        try workshop.run("chmod", ["600", "large"])
+        let file = LocalFile(path: workshop.file("large"))
+        #expect(throws: LocalFile.Failure.tooLarge) { try file.read(secret: true) }
+        #expect(try file.read().count == 1_048_577)
+    }
+
+    @Test func aFIFOIsNotWaitedFor() throws {
+        let workshop = try Workshop()
+        try workshop.run("mkfifo", ["-m", "600", "pipe"])
+        #expect(throws: LocalFile.Failure.notRegular) { try LocalFile(path: workshop.file("pipe")).read(secret: true) }
+    }
+}
