@@ -163,6 +163,41 @@ import Testing
         #expect(node.received.isEmpty)
     }
 
+    /// While nothing can be sent, what is credited is gathered: one message a channel when there is room again,
+    /// none for a channel that is closed by then, and nothing is lost.
+    @Test func creditThatCannotBeSentIsGathered() throws {
+        var settings = ConnectionSettings()
+        settings.maximumWindow = settings.initialWindow
+        let node = try Node.clientWithChannel(settings, window: 1 << 24)
+        for number in 1...3 {
+            _ = try node.engine.open(.directStreamLocal(path: "/x"))
+            _ = node.takeAllOutput()
+            try node.hear(Script.confirm(number, sender: 7 + number))
+        }
+        let payload = [UInt8](repeating: 1, count: 1 << 20)
+        while try node.send(ChannelNumber(0), payload[...]) > 0 {}
+        while node.engine.deferredBytes == 0 { node.engine.probe() }
+        let deferred = node.engine.deferredBytes
+        var received = [0, 0, 0, 0]
+        for round in 0..<20 {
+            for number in 0..<4 where received[number] + 20_000 <= Int(settings.initialWindow) {
+                try node.hear(Script.data(number, 20_000 + round))
+                received[number] += 20_000 + round
+            }
+        }
+        #expect(node.engine.deferredBytes == deferred)
+        node.engine.close(ChannelNumber(3))
+        node.engine.close(ChannelNumber(1))
+        try node.hear(Script.close(1))
+        // The number is in use again before the old channel's credit could be told.
+        #expect(try node.engine.open(.directStreamLocal(path: "/y")).value == 1)
+        let adjusts = node.said().filter { $0[0] == 93 }
+        #expect(adjusts == [Script.adjust(7, received[0]), Script.adjust(9, received[2])])
+        try node.hear(Script.confirm(1, sender: 20))
+        for _ in 0..<4 { try node.hear(Script.data(1, 20_000)) }
+        #expect(node.said() == [Script.adjust(20, 80_000)])
+    }
+
     // MARK: Channels that are not there
 
     /// Every message about a channel, for one that is free, never was, is being opened or awaits our answer.
