@@ -121,14 +121,17 @@ import Testing
     /// Control messages fit where payload has to wait, and go out in order when even they had to.
     @Test func controlPacketsHaveRoomOfTheirOwn() {
         var output = PacketOutput(cipher: .none)
-        while case let room = output.payloadRoom(slotLength: 32768), room > 0 {
-            _ = reserveAndCommit(&output, room, slotLength: 32768)
+        for slotLength in [32768, 4096, 256] {
+            while case let room = output.payloadRoom(slotLength: slotLength), room > 0 {
+                _ = reserveAndCommit(&output, room, slotLength: slotLength)
+            }
         }
         let payload = output.unsent.count
         for number in 0..<1000 {
             var message = output.message()
             ChannelWindowAdjust.write(recipient: UInt32(number), count: 5, to: &message)
             output.send(message)
+            output.invariants()
             if number < OutputBlock.controlRoom / 24 { #expect(output.deferredBytes == 0) }
         }
         #expect(output.deferredBytes > 0 && output.unsent.count > payload)

@@ -1,7 +1,7 @@
 /// Everything that goes out: messages become packets here, in one order.
 ///
 /// Control messages are written with `message`, then given to `send` (our own doing) or `reply` (the peer's).
-/// Payload is reserved and committed. While a control message waits, no payload is taken, so nothing overtakes it.
+/// Payload is reserved and committed. While a control message waits, payload has no room, so nothing overtakes it.
 @safe struct PacketOutput: ~Copyable {
     /// What may pass.
     private enum Gate: BitwiseCopyable {
@@ -151,7 +151,6 @@
         case .open: break
         case .held, .shut: return 0
         }
-        guard deferred.isEmpty else { return 0 }
         let stride = sealer.wireLength(messageLength: ChannelData.headerLength + slotLength)
         return min(PayloadSlots.maximumCount, block.payloadRoom / stride) * slotLength
     }
@@ -189,5 +188,9 @@
     func invariants() {
         block.invariants()
         precondition(reservation.count <= block.payloadRoom, "what is reserved has room")
+        // So nothing overtakes a message that waits: payload's room ends before that of the longest message does.
+        precondition(
+            deferred.isEmpty || payloadRoom(slotLength: Int(SendWindow.minimumPacket)) == 0,
+            "payload has no room while a message waits")
     }
 }
