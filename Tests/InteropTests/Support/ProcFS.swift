@@ -19,6 +19,16 @@ enum ProcFS {
         return (kibibytes.flatMap { Int($0) } ?? 0) * 1024
     }
 
+    /// Processor seconds of all threads so far, with the grain of the kernel's tick (usually 10 ms).
+    static func cpuSeconds(_ pid: pid_t) -> Double {
+        let stat = readWhole("/proc/\(pid)/stat")
+        guard let end = stat.lastIndex(of: ")") else { return 0 }
+        let fields = stat[stat.index(after: end)...].split(separator: " ")
+        // utime and stime are the 14th and 15th field, the state after the name is the third.
+        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return 0 }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
     /// The processes that descend from `pid`, itself not among them.
     static func descendants(of pid: pid_t) -> [pid_t] {
         var parents: [pid_t: pid_t] = [:]
