@@ -61,12 +61,12 @@ struct LinkDeathTests {
             let server = try #require(forward.server)
             try OutageTests.expectEcho(forward.address, within: 15)
             try server.stop()
-            try forward.process.waitForLine(["lost"])
+            try forward.process.waitForLine(Wording.linkLost)
             let waiting = try TestSocket.connect(forward.address)
             try waiting.send("hello")
             try server.start()
             #expect(try waiting.receiveText(count: 5) == "hello")
-            try forward.process.waitForLine(["back"])
+            try forward.process.waitForLine(Wording.linkBack)
         }
     }
 
@@ -77,7 +77,7 @@ struct LinkDeathTests {
             let forward = try ForwardKind.direct.start(on: stage, to: echo.address, options: ["--hold", "2"])
             try OutageTests.expectEcho(forward.address, within: 15)
             try #require(forward.server).stop()
-            try forward.process.waitForLine(["lost"])
+            try forward.process.waitForLine(Wording.linkLost)
             let waiting = try TestSocket.connect(forward.address)
             let began = monotonicSeconds()
             try waiting.drainToEnd(within: 6)
@@ -102,7 +102,7 @@ struct LinkDeathTests {
             let said = tunnel.process.errorLines.count
             let impostor = try SSHServer(
                 on: stage, name: "impostor", port: server.port, hostKey: "changedhost")
-            try tunnel.process.waitForLine(["host key"], after: said)
+            try tunnel.process.waitForLine(Wording.hostKeyRefused, after: said)
             #expect(!impostor.log.contains("Accepted publickey"))
         }
     }

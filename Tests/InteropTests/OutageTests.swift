@@ -15,7 +15,8 @@ import Testing
         var testDescription: String { name }
         static let defaults = Setup(name: "default keepalive", options: [])
         static let impatient = Setup(
-            name: "keepalive gives up after 6 s", options: ["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=2"])
+            name: "keepalive gives up after 6 s",
+            options: ["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=2"])
     }
 
     @Test(

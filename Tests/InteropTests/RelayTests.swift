@@ -28,7 +28,7 @@ struct RelayTests {
                         "-L", "\(active):127.0.0.1:\(echoPort)", "-L", "\(idle):127.0.0.1:\(holdingPort)",
                     ]), environment: Tunnel.environment(stage))
             let one = try TestSocket.connectWhenListening(.tcp(active))
-            var alone = try Self.roundTrip(one)
+            var alone = try Self.undisturbedRoundTrip(one)
             let before = ProcFS.residentBytes(relay.pid)
 
             var near: [TestSocket] = []
@@ -41,9 +41,7 @@ struct RelayTests {
                 ProcFS.descriptors(relay.pid).count >= 2 * Self.idleConnections
             }
             let each = Double(ProcFS.residentBytes(relay.pid) - before) / Double(Self.idleConnections)
-            // The machine is shared: the best of a few tries is the one that nothing else disturbed.
-            var crowded = try Self.roundTrip(one)
-            for _ in 0..<4 { crowded = min(crowded, try Self.roundTrip(one)) }
+            let crowded = try Self.undisturbedRoundTrip(one)
 
             // All of them still carry, not only hold.
             for index in stride(from: 0, to: near.count, by: 100) {
@@ -64,7 +62,7 @@ struct RelayTests {
             near = []
             far = []
             try waitUntil("the flows are gone", within: 20) { ProcFS.descriptors(relay.pid).count < 100 }
-            for _ in 0..<4 { alone = min(alone, try Self.roundTrip(one)) }
+            alone = min(alone, try Self.undisturbedRoundTrip(one))
             print(
                 "idle, \(driver): \(Int(each)) bytes a connection, round trip \(Int(alone * 1e6)) us alone, "
                     + "\(Int(crowded * 1e6)) us among \(Self.idleConnections)")
@@ -73,10 +71,15 @@ struct RelayTests {
         }
     }
 
-    /// The median of 3000 round trips, in seconds.
+    /// The best of ten medians: a shared machine runs slow for a second or two at a time, never fast.
+    private static func undisturbedRoundTrip(_ socket: TestSocket) throws -> Double {
+        try (0..<10).map { _ in try roundTrip(socket) }.min()!
+    }
+
+    /// The median of 2000 round trips, in seconds.
     private static func roundTrip(_ socket: TestSocket) throws -> Double {
         var times: [Double] = []
-        for _ in 0..<3000 {
+        for _ in 0..<2000 {
             let start = monotonicSeconds()
             try socket.send("ping")
             _ = try socket.receiveText(count: 4)

@@ -54,7 +54,8 @@ import Testing
             let server = try SSHServer(on: stage)
             let tunnel = try Tunnel(to: server, ["-R", "0:127.0.0.1:\(target)"])
             let port: UInt16 = try eventually("the port is printed") {
-                for line in tunnel.process.errorLines + tunnel.process.outputText.split(separator: "\n").map(String.init)
+                for line in tunnel.process.errorLines
+                    + tunnel.process.outputText.split(separator: "\n").map(String.init)
                 {
                     for word in line.split(whereSeparator: { !$0.isNumber }) {
                         if let port = UInt16(word), port != target, port != server.port, port > 1023,

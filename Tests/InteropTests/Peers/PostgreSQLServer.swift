@@ -47,7 +47,8 @@ final class PostgreSQLServer {
 
     /// Runs a client program against `port`, the server's own or a tunnel's, and returns what it prints.
     @discardableResult
-    func command(_ name: String, _ port: UInt16, _ arguments: [String], within deadline: Double = 120) throws -> String {
+    func command(_ name: String, _ port: UInt16, _ arguments: [String], within deadline: Double = 120) throws -> String
+    {
         let program = try Tools.postgreSQL(name)
         return try stage.run(
             [program, "-h", "127.0.0.1", "-p", "\(port)", "-U", "tester"] + arguments, within: deadline)

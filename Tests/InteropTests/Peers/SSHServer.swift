@@ -8,7 +8,9 @@ struct TestKeys: Sendable {
         let stage = try Stage()
         // The stage stays until the run ends; the reaper removes it.
         for name in ["host", "changedhost", "login", "stranger"] {
-            try stage.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", "\(stage.directory)/\(name)"])
+            try stage.run([
+                "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", "\(stage.directory)/\(name)",
+            ])
         }
         return TestKeys(directory: stage.directory)
     }
@@ -37,7 +39,8 @@ final class SSHServer {
 
     /// `options` are sshd_config lines; the first one for a keyword wins, as in sshd.
     init(
-        on stage: Stage, name: String = "sshd", host: String = "127.0.0.1", port: UInt16? = nil, hostKey: String = "host",
+        on stage: Stage, name: String = "sshd", host: String = "127.0.0.1", port: UInt16? = nil,
+        hostKey: String = "host",
         options: [String] = [], launcher: [String] = []
     ) throws {
         self.stage = stage

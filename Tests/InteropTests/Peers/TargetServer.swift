@@ -10,7 +10,8 @@ final class TargetServer: @unchecked Sendable {
 
     var address: Address { listener.address }
 
-    init(on stage: Stage, _ address: Address = .tcp(0), _ serve: @escaping @Sendable (TestSocket) throws -> Void) throws {
+    init(on stage: Stage, _ address: Address = .tcp(0), _ serve: @escaping @Sendable (TestSocket) throws -> Void) throws
+    {
         listener = try Listener(address)
         let listener = listener
         stage.atEnd { listener.close() }
@@ -39,7 +40,8 @@ final class TargetServer: @unchecked Sendable {
     }
 
     /// Hands every accepted connection to the test, which does with it what it wants.
-    static func handingOver(on stage: Stage, _ address: Address = .tcp(0)) throws -> (TargetServer, Mailbox<TestSocket>) {
+    static func handingOver(on stage: Stage, _ address: Address = .tcp(0)) throws -> (TargetServer, Mailbox<TestSocket>)
+    {
         let mailbox = Mailbox<TestSocket>()
         let server = try TargetServer(on: stage, address) { connection in
             // The test's socket is its own descriptor: this one is closed when the handler returns.

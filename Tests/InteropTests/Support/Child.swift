@@ -115,9 +115,12 @@ final class Child: @unchecked Sendable {
                 return line
             }
             // What was said last may have come between the first look and the end.
-            guard isRunning || errorLines.dropFirst(start).contains(where: { line in
-                words.allSatisfy { line.range(of: $0, options: .caseInsensitive) != nil }
-            }) else { throw Failure("\(name) ended (\(ending!)) without saying \(words)") }
+            guard
+                isRunning
+                    || errorLines.dropFirst(start).contains(where: { line in
+                        words.allSatisfy { line.range(of: $0, options: .caseInsensitive) != nil }
+                    })
+            else { throw Failure("\(name) ended (\(ending!)) without saying \(words)") }
             return nil
         }
     }

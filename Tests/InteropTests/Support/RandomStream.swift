@@ -27,7 +27,8 @@ struct RandomStream: Sendable {
         mixed = mixed &* 0xbf58_476d_1ce4_e5b9
         mixed ^= mixed >> 32
         let start = Int(mixed % UInt64(Self.poolBytes)) + within
-        return .init(rebasing: UnsafeRawBufferPointer(Self.pool)[start..<start + min(limit, Self.segmentBytes - within)])
+        return .init(
+            rebasing: UnsafeRawBufferPointer(Self.pool)[start..<start + min(limit, Self.segmentBytes - within)])
     }
 
     /// Sends the stream's first `count` bytes in writes of at most `chunk` bytes, of random sizes when asked to.

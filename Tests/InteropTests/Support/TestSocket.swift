@@ -32,7 +32,8 @@ enum Address: Hashable, CustomStringConvertible {
             address.sun_family = sa_family_t(AF_UNIX)
             let bytes = Array(path.utf8CString)
             guard bytes.count <= MemoryLayout.size(ofValue: address.sun_path) else { throw Failure("\(path) is long") }
-            withUnsafeMutableBytes(of: &address.sun_path) { room in bytes.withUnsafeBytes { room.copyMemory(from: $0) } }
+            withUnsafeMutableBytes(of: &address.sun_path) { room in bytes.withUnsafeBytes { room.copyMemory(from: $0) }
+            }
             return try withUnsafePointer(to: &address) {
                 try $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                     try body($0, socklen_t(MemoryLayout<sockaddr_un>.size), AF_UNIX)

@@ -33,7 +33,8 @@ final class Running: @unchecked Sendable {
 }
 
 /// Runs `body` on `count` threads at once, waits for all of them and throws the first error.
-func concurrently(_ count: Int, within deadline: Double = 600, _ body: @escaping @Sendable (Int) throws -> Void) throws {
+func concurrently(_ count: Int, within deadline: Double = 600, _ body: @escaping @Sendable (Int) throws -> Void) throws
+{
     let running = (0..<count).map { index in Running { try body(index) } }
     var first: (any Error)?
     for each in running {
