@@ -1,0 +1,19 @@
+import Foundation
+
+/// How large the tests are: sized for continuous integration, or in full with `CULVERT_SOAK=1` (`make soak`), by the
+/// same code.
+enum Scale {
+    static let isFull = ProcessInfo.processInfo.environment["CULVERT_SOAK"] == "1"
+
+    /// `full` in a soak, `small` otherwise.
+    static func choose<Value>(full: Value, small: Value) -> Value { isFull ? full : small }
+
+    /// Bytes of one bulk transfer.
+    static let bulkBytes = choose(full: 4 << 30, small: 256 << 20)
+    /// Bytes of all the flows of one many-flow transfer together.
+    static let manyFlowBytes = choose(full: 4 << 30, small: 128 << 20)
+    /// How often the link is killed under its flows.
+    static let linkDeaths = choose(full: 100, small: 8)
+    /// Seconds for which one of eight readers stops.
+    static let stallSeconds = choose(full: 60.0, small: 10.0)
+}

@@ -1,0 +1,27 @@
+import Foundation
+
+/// Programs from elsewhere that the tests call, and where they are.
+enum Tools {
+    /// The root of the package.
+    static let root: String = {
+        // Support, InteropTests and Tests lie between this file and the root.
+        var path = #filePath as NSString
+        for _ in 0..<4 { path = path.deletingLastPathComponent as NSString }
+        return path as String
+    }()
+
+    /// A Python that has the packages of Scripts/requirements.txt; `make tools` puts it there.
+    static let python: String = {
+        ProcessInfo.processInfo.environment["CULVERT_PYTHON"] ?? "\(root)/.build/tools/bin/python"
+    }()
+
+    static func script(_ name: String) -> String { "\(root)/Tests/InteropTests/Scripts/\(name)" }
+
+    /// PostgreSQL's programs, which Debian keeps out of PATH.
+    static func postgreSQL(_ name: String) throws -> String {
+        let versions = ((try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")) ?? [])
+            .compactMap { Int($0) }.sorted()
+        guard let newest = versions.last else { throw Failure("PostgreSQL is not installed: make tools installs it") }
+        return "/usr/lib/postgresql/\(newest)/bin/\(name)"
+    }
+}
