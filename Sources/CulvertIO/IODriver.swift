@@ -119,9 +119,11 @@ public enum DriverKind: String, Sendable, CaseIterable {
     public var isNone: Bool { number < 0 }
 }
 
+/// Large slots that are left free for reading, whatever is kept.
+public let reservedSlots = 2
+
 extension IODriver where Self: ~Copyable {
-    /// Large slots are kept while two others are free.
-    public func mayKeep(_ slot: LentSlot) -> Bool { freeSlots >= 2 }
+    public func mayKeep(_ slot: LentSlot) -> Bool { freeSlots >= reservedSlots }
 }
 
 /// A call to the kernel that failed where it should not: the number, and what was being done.

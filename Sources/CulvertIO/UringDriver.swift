@@ -75,7 +75,7 @@ internal import Glibc
     public var freeSlots: Int { slots.freeCount }
 
     /// Provided buffers are small, and the ring needs them: what is in one is copied out.
-    public func mayKeep(_ slot: LentSlot) -> Bool { slot.number < Self.providedNumber && freeSlots >= 2 }
+    public func mayKeep(_ slot: LentSlot) -> Bool { slot.number < Self.providedNumber && freeSlots >= reservedSlots }
 
     public mutating func release(_ slot: LentSlot) {
         if slot.number >= Self.providedNumber {
