@@ -1,10 +1,9 @@
 internal import CLinux
-internal import Synchronization
 
 /// Messages to a thread, off the data path. Any thread posts; the owner waits for `descriptor` to be readable, and
 /// takes all of them at once.
 public final class Mailbox<Message: Sendable>: Sendable {
-    private let waiting = Mutex<[Message]>([])
+    private let waiting = Guarded<[Message]>([])
     /// An eventfd: readable when messages wait.
     public let descriptor: Descriptor
 

@@ -82,7 +82,8 @@ public final class SimulatedPeer {
     var canMove: Bool { !isDone && (canSend || canRead && mayReadAt <= network.now) }
     /// When a slow reader reads again, if it waits only for that.
     var nextMoment: Tick? { !isDone && canRead && mayReadAt > network.now ? mayReadAt : nil }
-    var isDone: Bool { isClosed || sawReset || (sawEnd && hasFinished) }
+    /// Closed, reset, or ended both ways.
+    public var isDone: Bool { isClosed || sawReset || (sawEnd && hasFinished) }
 
     func step() {
         guard canMove, !network.happens(network.faults.delayed) else { return }
