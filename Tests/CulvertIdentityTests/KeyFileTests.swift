@@ -1,3 +1,4 @@
+import CulvertSSH
 import Foundation
 import Testing
 
@@ -115,6 +116,17 @@ import Testing
         let file = LocalFile(path: workshop.file("large"))
         #expect(throws: LocalFile.Failure.tooLarge) { try file.read(secret: true) }
         #expect(try file.read().count == 1_048_577)
+    }
+
+    @Test func aSecretTakesTheBytesOver() {
+        for count in [0, 1, 4096, 4097] {
+            let original = (0..<count).map { UInt8(truncatingIfNeeded: $0 | 1) }
+            var bytes = original
+            let secret = Secret(wiping: &bytes)
+            #expect(bytes == [UInt8](repeating: 0, count: count))
+            #expect(secret.withBytes { Array($0) } == original && secret.count == count)
+            #expect("\(secret)" == "Secret(…)")
+        }
     }
 
     @Test func aFIFOIsNotWaitedFor() throws {
