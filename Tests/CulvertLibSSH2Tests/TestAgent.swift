@@ -4,16 +4,12 @@ import Foundation
 /// An ssh-agent of our own, spoken to over its socket (draft-ietf-sshm-ssh-agent: 13 asks for a signature, 14 is one).
 final class TestAgent {
     private let directory: String
-    private let process = Process()
+    private let process: Child
     private var path: String { directory + "/agent" }
 
     init(keys: [String]) throws {
         directory = try TestServer.makeDirectory()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/ssh-agent")
-        process.arguments = ["-D", "-a", directory + "/agent"]
-        process.standardOutput = FileHandle.nullDevice
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
+        process = try Child("/usr/bin/ssh-agent", ["-D", "-a", directory + "/agent"], log: directory + "/log")
         let path = path
         try waitUntil("the agent listens") { FileManager.default.fileExists(atPath: path) }
         for key in keys {
@@ -22,8 +18,7 @@ final class TestAgent {
     }
 
     deinit {
-        process.terminate()
-        process.waitUntilExit()
+        process.kill()
         try? FileManager.default.removeItem(atPath: directory)
     }
 

@@ -96,11 +96,12 @@ final class TestLink {
         let deadline = Date().addingTimeInterval(20)
         while true {
             let progress = try engine.advanceLogin(authority)
-            _ = engine.takeConsumed()
+            let used = engine.takeConsumed()
+            guard used == held else { throw Failed("\(used) of \(held) bytes used in the login") }
+            held = 0
             flush()
             if case .loggedIn = progress { return }
             guard !isOver, Date() < deadline else { throw Failed("the login does not end") }
-            held = 0
             receive(1000)
             engine.receive(UnsafeMutableRawBufferPointer(rebasing: buffer[..<held]))
         }

@@ -5,23 +5,64 @@ struct Failed: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// Runs a program to its end and returns what it printed; throws when it fails.
-@discardableResult
-func run(_ program: String, _ arguments: [String], environment: [String: String] = [:]) throws -> String {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: program)
-    process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = output
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    let text = String(decoding: data, as: UTF8.self)
-    guard process.terminationStatus == 0 else { throw Failed("\(program) \(arguments): \(text)") }
-    return text
+/// A program that runs beside the test. (Foundation's `Process` takes the end of one for the end of another that
+/// inherited its descriptors, and starts programs with signals blocked.)
+final class Child {
+    private let pid: pid_t
+    private(set) var status: Int32?
+
+    /// Standard output and error go to the file `log`.
+    init(_ program: String, _ arguments: [String], log: String, environment: [String: String] = [:]) throws {
+        var actions = posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        posix_spawn_file_actions_init(&actions)
+        posix_spawnattr_init(&attributes)
+        defer {
+            posix_spawn_file_actions_destroy(&actions)
+            posix_spawnattr_destroy(&attributes)
+        }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        let words = ([program] + arguments).map { strdup($0) } + [nil]
+        let merged = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let variables = merged.map { strdup("\($0)=\($1)") } + [nil]
+        defer { for word in words + variables { free(word) } }
+        var started: pid_t = 0
+        let result = posix_spawn(&started, program, &actions, &attributes, words, variables)
+        guard result == 0 else { throw Failed("\(program): \(result)") }
+        pid = started
+    }
+
+    var identifier: pid_t { pid }
+
+    func kill() {
+        guard status == nil else { return }
+        _ = Foundation.kill(pid, SIGKILL)
+        wait()
+    }
+
+    func wait() {
+        var status: Int32 = 0
+        while self.status == nil {
+            if waitpid(pid, &status, 0) == pid || errno != EINTR { self.status = status }
+        }
+    }
+}
+
+/// Runs a program to its end; throws with what it printed when it fails.
+func run(_ program: String, _ arguments: [String], environment: [String: String] = [:]) throws {
+    let directory = try TestServer.makeDirectory()
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let child = try Child(program, arguments, log: directory + "/log", environment: environment)
+    child.wait()
+    guard child.status == 0 else {
+        throw Failed("\(program): " + ((try? String(contentsOfFile: directory + "/log", encoding: .utf8)) ?? ""))
+    }
 }
 
 /// Asks until the condition holds; throws after ten seconds.
@@ -37,9 +78,8 @@ func waitUntil(_ what: String, _ condition: () -> Bool) throws {
 final class TestServer {
     let directory: String
     let port: UInt16
-    let process = Process()
+    private let process: Child
     let user = NSUserName()
-    private let log: FileHandle
 
     /// One set of throw-away keys for the whole run: making an RSA key takes a second.
     private static let keys: Result<String, any Error> = Result {
@@ -94,14 +134,7 @@ final class TestServer {
         MaxStartups 100:100:100
         LogLevel VERBOSE
         """.write(toFile: "\(directory)/sshd_config", atomically: true, encoding: .utf8)
-        _ = FileManager.default.createFile(atPath: "\(directory)/log", contents: nil)
-        log = try FileHandle(forWritingTo: URL(fileURLWithPath: "\(directory)/log"))
-        process.executableURL = URL(fileURLWithPath: "/usr/sbin/sshd")
-        process.arguments = ["-D", "-e", "-f", "\(directory)/sshd_config"]
-        process.standardError = log
-        process.standardOutput = log
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
+        process = try Child("/usr/sbin/sshd", ["-D", "-e", "-f", "\(directory)/sshd_config"], log: directory + "/log")
         let port = port
         try waitUntil("sshd listens") {
             guard let socket = try? Socket.connect(port) else { return false }
@@ -114,9 +147,8 @@ final class TestServer {
 
     /// The listener and every process that serves a connection of it.
     func kill() {
-        for pid in children(of: process.processIdentifier) { _ = Foundation.kill(pid, SIGKILL) }
-        _ = Foundation.kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        for pid in children(of: process.identifier) { _ = Foundation.kill(pid, SIGKILL) }
+        process.kill()
     }
 
     private func children(of parent: pid_t) -> [pid_t] {
@@ -127,7 +159,7 @@ final class TestServer {
     }
 
     deinit {
-        if process.isRunning { kill() }
+        kill()
         try? FileManager.default.removeItem(atPath: directory)
     }
 }

@@ -1,0 +1,64 @@
+import CulvertSSH
+import Testing
+
+@testable import CulvertLibSSH2
+
+/// The algorithm lists in ssh's syntax, and the words for a negotiation that failed.
+@Suite struct AlgorithmTests {
+    private let known = ["aes256-ctr", "aes192-ctr", "aes128-ctr", "aes256-cbc", "aes128-cbc", "3des-cbc"]
+
+    private func list(_ setting: String?, preferred: [String] = []) throws -> String {
+        try AlgorithmChoice.cipher.list(setting, known: known, preferred: preferred).joined(separator: ",")
+    }
+
+    @Test func syntax() throws {
+        #expect(try list(nil) == "aes256-ctr,aes192-ctr,aes128-ctr")
+        #expect(try list("aes128-cbc,aes128-ctr") == "aes128-cbc,aes128-ctr")
+        #expect(try list("+3des-cbc,aes128-ctr") == "aes256-ctr,aes192-ctr,aes128-ctr,3des-cbc")
+        #expect(try list("-aes2*,aes192-ct?") == "aes128-ctr")
+        #expect(try list("^aes128-*") == "aes128-ctr,aes128-cbc,aes256-ctr,aes192-ctr")
+        #expect(try list(nil, preferred: ["aes128-ctr", "rot13"]) == "aes128-ctr,aes256-ctr,aes192-ctr")
+        #expect(try list("aes256-ctr,aes128-ctr", preferred: ["aes128-ctr"]) == "aes256-ctr,aes128-ctr")
+    }
+
+    @Test func mistakesAreNamed() {
+        let unknown = #expect(throws: SSHError.self) { _ = try list("+chacha20-poly1305@openssh.com") }
+        #expect(unknown?.kind == .unsupported)
+        #expect(unknown?.description.contains("chacha20-poly1305@openssh.com") == true)
+        #expect(unknown?.description.contains("3des-cbc") == true)
+        let nothing = #expect(throws: SSHError.self) { _ = try list("-*") }
+        #expect(nothing?.description.contains("leaves no cipher") == true)
+    }
+
+    @Test func nothingWeakIsOfferedUnnamed() {
+        for choice in AlgorithmChoice.allCases {
+            for name in choice.safe {
+                for weak in ["cbc", "sha1", "md5", "arcfour", "ssh-rsa", "ssh-dss", "ripemd", "group1-"] {
+                    #expect(!name.contains(weak))
+                }
+            }
+        }
+    }
+
+    private func greeting(_ lists: [String]) -> [UInt8] {
+        var bytes =
+            Array("Welcome\r\nSSH-2.0-Old_1.0\r\n".utf8) + [0, 0, 0, 0, 4, 20] + [UInt8](repeating: 7, count: 16)
+        for list in lists { bytes += [0, 0, UInt8(list.utf8.count >> 8), UInt8(list.utf8.count & 255)] + list.utf8 }
+        return bytes
+    }
+
+    @Test func whatTheServerOffered() {
+        let bytes = greeting(["dh-a,dh-b", "ssh-rsa", "aes128-cbc,x", "aes128-cbc,x", "m", "m"])
+        let seen = ServerGreeting(bytes)
+        #expect(seen.version?.description == "SSH-2.0-Old_1.0")
+        let offered: [AlgorithmChoice: [String]] = [
+            .keyExchange: ["dh-b"], .hostKey: ["ssh-rsa"], .cipher: ["aes256-ctr"], .mac: ["m"],
+        ]
+        let words = seen.explanation(offered: offered, known: [.cipher: known])
+        #expect(words?.contains("no cipher is shared: the server offers aes128-cbc,x") == true)
+        #expect(words?.contains("-o Ciphers=+aes128-cbc ") == true)
+        // Cut anywhere, it says less and never fails.
+        for length in 0..<bytes.count { _ = ServerGreeting(Array(bytes[..<length])) }
+        #expect(ServerGreeting(Array(bytes.dropLast())).explanation(offered: offered, known: [:]) == nil)
+    }
+}
