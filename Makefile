@@ -1,0 +1,107 @@
+# `make demo` and `make test` each work as the first command on a fresh Debian 12 with Swift installed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build optimised test demo release install soak format lint sanitize hotpath compare clean \
+	packages demo-packages test-packages compare-packages tools
+
+SWIFT ?= swift
+CC := clang
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# What the build needs; what the demonstration, the tests and the comparison need besides.
+BUILD_PACKAGES := liburing-dev libssh2-1-dev libssl-dev pkg-config
+DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
+TEST_PACKAGES := $(DEMO_PACKAGES) python3-venv tigervnc-standalone-server strace iproute2 util-linux procps
+COMPARE_PACKAGES := haproxy socat iperf3 redis-server redis-tools python3
+
+TOOLS := .build/tools
+REQUIREMENTS := Tests/InteropTests/Scripts/requirements.txt
+OPTIMISED := $(CURDIR)/.build/release/culvert
+STATIC := .build/static
+SWIFT_SOURCES := Package.swift Sources Tests
+# Tests of the program's own parts: what the sanitizers watch.
+UNIT_ONLY := --skip InteropTests --skip TidyTests
+
+help:
+	@printf '%s\n' \
+	'make build     debug build' \
+	'make test      format check, builds without a warning, and every test, against real servers and clients' \
+	'make demo      a direct and a reverse tunnel carrying real traffic, with figures' \
+	'make release   an optimised program in .build/culvert that needs only libraries of Debian' \
+	'make install   the same to $$(DESTDIR)$$(PREFIX)/bin (PREFIX is $(PREFIX))' \
+	'make soak      the tests against real programs in full size: hours, and 4 GiB at a time' \
+	'make compare   culvert relay beside haproxy and socat: throughput and processor time' \
+	'make hotpath   counts allocations and reference counting while the relay carries' \
+	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
+	'make format    format the sources; make lint checks them' \
+	'make clean     remove everything that was built'
+
+packages:
+	@perf/install-packages $(BUILD_PACKAGES)
+demo-packages:
+	@perf/install-packages $(BUILD_PACKAGES) $(DEMO_PACKAGES)
+test-packages:
+	@perf/install-packages $(BUILD_PACKAGES) $(TEST_PACKAGES)
+compare-packages:
+	@perf/install-packages $(BUILD_PACKAGES) $(COMPARE_PACKAGES)
+
+# Python packages that the tests use as clients, in a place of their own.
+tools: test-packages $(TOOLS)/installed
+$(TOOLS)/installed: $(REQUIREMENTS) | test-packages
+	/usr/bin/python3 -m venv --clear $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	touch $@
+
+build: packages
+	$(SWIFT) build
+
+optimised: packages
+	$(SWIFT) build -c release --product culvert
+
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel $(SWIFT_SOURCES)
+
+format:
+	$(SWIFT) format -i --recursive --parallel $(SWIFT_SOURCES)
+
+# The last line is the test runner's summary. The tests run one after the other: many of them measure time.
+test: tools lint
+	$(SWIFT) build -c release --product culvert
+	@mkdir -p .build
+	$(SWIFT) build --build-tests 2>&1 | tee .build/build.log
+	@if grep -E '/(Sources|Tests)/.*warning:' .build/build.log; then echo 'The build has warnings.' >&2; exit 1; fi
+	$(MAKE) --no-print-directory hotpath
+	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
+
+soak: tools optimised
+	CULVERT_SOAK=1 CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests
+
+sanitize: packages
+	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build/thread-sanitizer $(UNIT_ONLY)
+	$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build/address-sanitizer $(UNIT_ONLY)
+
+demo: demo-packages
+	$(SWIFT) build -c release --product culvert
+	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/demo
+
+compare: compare-packages optimised
+	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/relay-compare
+
+hotpath: optimised
+	@$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o .build/hotpath.so perf/hotpath.c
+	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/hotpath .build/hotpath.so
+
+release: packages
+	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(STATIC) --product culvert
+	strip -o .build/culvert $(STATIC)/release/culvert
+	@ls -l .build/culvert
+	@perf/check-libraries .build/culvert
+
+install: release
+	install -D -m 755 .build/culvert $(DESTDIR)$(PREFIX)/bin/culvert
+
+clean:
+	rm -rf .build
