@@ -20,10 +20,13 @@ let package = Package(
     ],
     targets: [
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("uring")]),
+        .target(name: "CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
         .systemLibrary(name: "CLibSSH2", pkgConfig: "libssh2", providers: [.apt(["libssh2-1-dev"])]),
 
         .target(name: "CulvertIO", dependencies: ["CLinux"], swiftSettings: rules),
-        .target(name: "CulvertSSH", swiftSettings: rules),
+        .target(
+            name: "CulvertSSH", dependencies: ["CCrypto", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: rules),
         .target(name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertSSH"], swiftSettings: rules),
         .target(
             name: "CulvertIdentity",
