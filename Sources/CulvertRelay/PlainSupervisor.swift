@@ -57,7 +57,7 @@ struct PlainSupervisor {
                 group.post(.snapshot)
                 continue
             }
-            if isStopping { _exit(128 + signal) }
+            if isStopping { return ending = .signalled(signal) }
             isStopping = true
             journal.info("stopping")
             service.tell("STOPPING=1")

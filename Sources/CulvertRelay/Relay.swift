@@ -28,10 +28,10 @@ public enum Relay {
                 settings, group: group, statuses: statuses, signals: signals,
                 makeEngine: { () throws(SSHError) in try LibSSH2Engine(settings: engine) }, makeAuthority: authority,
                 journal: journal, becameReady: becameReady)
-            return supervisor.run().rawValue
+            return supervisor.run().exitStatus
         } catch {
             journal.error("\(error)")
-            return Ending.systemError.rawValue
+            return Ending.systemError.exitStatus
         }
     }
 
@@ -47,10 +47,10 @@ public enum Relay {
                 count: max(1, settings.threads ?? cores), kind: kind, forwards: settings.forwards, reverse: [],
                 links: [], memory: settings.memory, limits: limits, alive: KeepAlive(), journal: journal)
             var supervisor = PlainSupervisor(settings: settings, group: group, signals: signals, journal: journal)
-            return supervisor.run().rawValue
+            return supervisor.run().exitStatus
         } catch {
             journal.error("\(error)")
-            return Ending.systemError.rawValue
+            return Ending.systemError.exitStatus
         }
     }
 

@@ -2,13 +2,24 @@ internal import CulvertIO
 internal import CulvertSSH
 internal import Glibc
 
-/// How the process should end. The numbers are the exit status.
-enum Ending: Int32 {
-    case asAsked = 0
+/// How the process should end.
+enum Ending {
+    case asAsked
     /// As ssh: a connection, a login or a forward that failed.
-    case connectionFailed = 255
+    case connectionFailed
     /// The machine refused something that culvert cannot do without.
-    case systemError = 71
+    case systemError
+    /// Told to end while it was ending: nothing is waited for.
+    case signalled(Int32)
+
+    var exitStatus: Int32 {
+        switch self {
+        case .asAsked: 0
+        case .connectionFailed: 255
+        case .systemError: 71
+        case .signalled(let signal): 128 + signal
+        }
+    }
 }
 
 /// The control thread of a tunnel: makes links, makes lost ones again, opens the listeners once the first login has
@@ -389,7 +400,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
                 continue
             }
             // A second one does not wait for anything.
-            if isStopping { _exit(128 + signal) }
+            if isStopping { return ending = .signalled(signal) }
             journal.info("stopping")
             stop(nil)
         }

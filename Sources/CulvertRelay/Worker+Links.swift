@@ -85,7 +85,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         unsafe links[slot].engine.receive(links[slot].ring.readable)
         do throws(SSHError) {
             while let event = try links[slot].engine.nextEvent() { handle(event, slot) }
+            deliverGathered()
         } catch {
+            deliverGathered()
             _ = flush(slot)
             if links.isUsed(slot) { loseLink(slot, error.description) }
             return
@@ -96,9 +98,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     private mutating func handle(_ event: EngineEvent, _ link: Int) {
-        switch event {
-        case .payload(let channel, let payload):
+        if case .payload(let channel, let payload) = event {
             if let flow = links[link].flow(of: channel) { deliver(flow, payload) }
+            return
+        }
+        deliverGathered()
+        switch event {
+        case .payload: preconditionFailure("payload was delivered above")
         case .opened(let channel):
             links[link].openAsked = nil
             if let flow = links[link].flow(of: channel) { channelOpened(flow) }

@@ -169,31 +169,58 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Channel to socket
 
-    /// Payload has come for this flow: to the socket at once, what it refuses into the spill.
+    /// Payload has come for this flow: to the socket at once, together with what comes next for it where the engine
+    /// opens in place; what the socket refuses goes into the spill.
     mutating func deliver(_ slot: Int, _ payload: Payload) {
         tunnelFlows[slot].received &+= UInt64(payload.count)
-        let channel = tunnelFlows[slot].channel
-        let link = tunnelFlows[slot].link
+        if gatheredFlow != slot || gathered.isFull { deliverGathered() }
+        gatheredFlow = slot
+        unsafe gathered.append(payload.start, payload.count)
+        if !Engine.opensInPlace { deliverGathered() }
+    }
+
+    /// Sends what has been gathered. Called before anything else happens to its flow, and before its memory goes.
+    mutating func deliverGathered() {
+        guard !gathered.isEmpty else { return }
+        defer { gathered.removeAll() }
+        let slot = gatheredFlow
         var sent = 0
         if tunnelFlows[slot].spill.isEmpty {
-            sent = unsafe driver.send(tunnelFlows[slot].socket, payload.start, count: payload.count)
-            if sent > 0 { links[link].engine.credit(channel, count: sent) }
-            if sent == payload.count { return }
+            let socket = tunnelFlows[slot].socket
+            sent =
+                gathered.count == 1
+                ? unsafe driver.send(socket, gathered.start(0), count: gathered.length(0))
+                : driver.send(socket, gathered)
+            if sent > 0 { links[tunnelFlows[slot].link].engine.credit(tunnelFlows[slot].channel, count: sent) }
+            if sent == gathered.totalLength { return }
             guard sent >= 0 || sent == -Int(EAGAIN) else { return cutFlow(slot) }
             sent = max(0, sent)
         }
-        let rest = payload.count - sent
-        let left = unsafe payload.start + sent
-        while !(unsafe spillPool.append(left, rest, to: &tunnelFlows[slot].spill)) {
-            // At the ceiling the flow that has been stalled longest goes; when none is left, this one.
-            guard let victim = longestStalled(), victim != slot else { return exceedCeiling(slot) }
-            exceedCeiling(victim)
+        for index in 0..<gathered.count {
+            let length = gathered.length(index)
+            if sent < length {
+                guard unsafe spill(slot, gathered.start(index) + sent, length - sent) else { return }
+            }
+            sent = max(0, sent - length)
         }
         if !tunnelFlows[slot].awaitsWritable {
             tunnelFlows[slot].awaitsWritable = true
             tunnelFlows[slot].stalledSince = driver.now
             driver.awaitWritable(tunnelFlows[slot].socket, writeToken(slot))
         }
+    }
+
+    /// False when the flow had to go: at the ceiling the flow that has been stalled longest does, and when none is
+    /// left, this one.
+    private mutating func spill(_ slot: Int, _ start: UnsafeRawPointer, _ count: Int) -> Bool {
+        while !(unsafe spillPool.append(start, count, to: &tunnelFlows[slot].spill)) {
+            guard let victim = longestStalled(), victim != slot else {
+                exceedCeiling(slot)
+                return false
+            }
+            exceedCeiling(victim)
+        }
+        return true
     }
 
     private func longestStalled() -> Int? {

@@ -75,6 +75,9 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var tunnelFlows: Slab<TunnelFlow>
     var links: Slab<Link<Engine>>
     var spillPool: SpillPool
+    /// Payload of one flow, opened in place, that leaves in one send.
+    var gathered = RangeList()
+    var gatheredFlow = -1
     var timers = TimerQueue()
     var waiting: [WaitingConnection] = []
     var directTargets: [TargetCache]

@@ -12,6 +12,10 @@
 /// No call waits. Control messages (credit, EOF, CLOSE, answers) appear in `output` in the order in which they were
 /// made, sealed, and never overtake data that was committed before.
 public protocol SSHEngine: ~Copyable, SendableMetatype {
+    /// Payload stays valid until `takeConsumed`, not only until the next event: it was opened where it was received.
+    /// Then several payloads of one channel can leave in one send.
+    static var opensInPlace: Bool { get }
+
     // MARK: Bytes
 
     /// Lends what has been received and not yet consumed. The range stays valid, and unchanged by the caller, until
@@ -89,6 +93,10 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
 
     /// Bytes that the engine holds in memory for channels whose reader is slow; 0 for an engine that holds none.
     mutating func heldBytes() -> Int
+}
+
+extension SSHEngine where Self: ~Copyable {
+    public static var opensInPlace: Bool { false }
 }
 
 /// How far a login has come.
