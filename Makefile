@@ -72,7 +72,8 @@ test: tools lint
 	$(SWIFT) build -c release --product culvert
 	@mkdir -p .build
 	$(SWIFT) build --build-tests 2>&1 | tee .build/build.log
-	@if grep -E '/(Sources|Tests)/.*warning:' .build/build.log; then echo 'The build has warnings.' >&2; exit 1; fi
+	@if grep -E '^warning:|^$(CURDIR)/(Sources|Tests)/.*warning:' .build/build.log; then \
+		echo 'The build has warnings.' >&2; exit 1; fi
 	$(MAKE) --no-print-directory hotpath
 	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
 

@@ -56,8 +56,7 @@ let package = Package(
         .testTarget(name: "CulvertConfigTests", dependencies: ["CulvertConfig"], swiftSettings: testRules),
         .testTarget(
             name: "CulvertRelayTests", dependencies: ["CulvertRelay", "Simulation"], swiftSettings: testRules),
-        .testTarget(
-            name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),
+        .testTarget(name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),
         .testTarget(name: "TidyTests", dependencies: [], swiftSettings: testRules),
     ]
 )

@@ -142,6 +142,24 @@ struct RelayTests {
         }
     }
 
+    @Test("flows are spread over all workers, each pinned to a core of its own", arguments: Driver.allCases)
+    func spread(_ driver: Driver) throws {
+        try onStage { stage in
+            let (target, arrivals) = try TargetServer.handingOver(on: stage)
+            let forward = try ForwardKind.relay.start(on: stage, to: target.address, options: driver.arguments)
+            let before = ProcFS.threads(forward.process.pid)
+            let flows = try (0..<8).map { _ in try Flow(through: forward.address, arrivals: arrivals) }
+            try concurrently(8) { try flows[$0].transfer(up: 64 << 20, down: 64 << 20, seed: UInt64($0)) }
+            let cores = ProcFS.allowedCores(getpid())
+            let busy = ProcFS.threads(forward.process.pid).filter { thread in
+                thread.cpuSeconds - (before.first { $0.id == thread.id }?.cpuSeconds ?? 0) >= 0.02
+            }
+            #expect(busy.count >= min(2, cores.count), "busy threads: \(busy)")
+            for thread in busy { #expect(thread.cores.count == 1, "\(thread)") }
+            #expect(Set(busy.flatMap(\.cores)).count == busy.count, "two workers on one core: \(busy)")
+        }
+    }
+
     @Test("several forwards in one process, each to its own target")
     func several() throws {
         try onStage { stage in

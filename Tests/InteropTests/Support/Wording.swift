@@ -29,6 +29,7 @@ enum Wording {
     static let unreachableHost = ["refused"]
     static let loginRefused = ["Permission denied"]
     static let targetRefused = either(culvert: ["refused"], ssh: ["Connection refused"])
+    static let rsaRefused = ["rsa-sha2"]
     static let unreadableKey = ["Permission denied"]
     static let openKey = ["too open"]
     static let ringRefused = ["io_uring"]
