@@ -207,6 +207,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             tunnelFlows[slot].awaitsWritable = true
             tunnelFlows[slot].stalledSince = driver.now
             driver.awaitWritable(tunnelFlows[slot].socket, writeToken(slot))
+            startSweeping()
         }
     }
 
@@ -334,9 +335,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     /// A socket that is not read because its channel has no window could be reset unseen.
-    mutating func sweepTunnelFlows() -> Bool {
+    private mutating func sweepTunnelFlows() -> Bool {
         var anyStalled = false
         for slot in 0..<tunnelFlows.highWater where tunnelFlows.isUsed(slot) && tunnelFlows[slot].phase == .open {
+            if !tunnelFlows[slot].spill.isEmpty { anyStalled = true }
             guard tunnelFlows[slot].awaitsWindow else { continue }
             anyStalled = true
             if SocketOption.isReset(tunnelFlows[slot].socket) { cutFlow(slot) }
@@ -344,10 +346,30 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         return anyStalled
     }
 
+    /// What engines hold for slow readers counts as well as what is spilled: at three quarters of the ceiling no
+    /// window grows, at the ceiling the flow that has been stalled longest goes.
+    private mutating func sweepMemory() {
+        let ceiling = context.budget.ceiling
+        var held = heldByEngines()
+        let mayGrow = held + context.budget.inUse < ceiling / 4 * 3
+        for slot in 0..<links.highWater where links.isUsed(slot) { links[slot].engine.allowWindowGrowth(mayGrow) }
+        while held + context.budget.inUse > ceiling, let victim = longestStalled() {
+            exceedCeiling(victim)
+            held = heldByEngines()
+        }
+    }
+
+    private mutating func heldByEngines() -> Int {
+        var held = 0
+        for slot in 0..<links.highWater where links.isUsed(slot) { held += links[slot].engine.heldBytes() }
+        return held
+    }
+
     mutating func sweep() {
         isSweeping = false
         let plain = sweepPlainFlows()
         let tunnelled = sweepTunnelFlows()
+        sweepMemory()
         if plain || tunnelled { startSweeping() }
     }
 

@@ -95,13 +95,9 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     public mutating func heldBytes() -> Int { 0 }
 
-    // MARK: More than every engine has
+    public mutating func allowWindowGrowth(_ isAllowed: Bool) { connection.windowsMayGrow = isAllowed }
 
-    /// False while memory is short: no window grows.
-    public var windowsMayGrow: Bool {
-        get { connection.windowsMayGrow }
-        set { connection.windowsMayGrow = newValue }
-    }
+    // MARK: More than every engine has
 
     /// Server: the oldest request of the peer to listen, or to stop, that has not been taken yet. To be asked for
     /// after `nextEvent` has returned nil; every one must be answered, in this order.

@@ -93,10 +93,14 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
 
     /// Bytes that the engine holds in memory for channels whose reader is slow; 0 for an engine that holds none.
     mutating func heldBytes() -> Int
+
+    /// False while memory is short: no window may grow. An engine with fixed windows takes no notice.
+    mutating func allowWindowGrowth(_ isAllowed: Bool)
 }
 
 extension SSHEngine where Self: ~Copyable {
     public static var opensInPlace: Bool { false }
+    public mutating func allowWindowGrowth(_ isAllowed: Bool) {}
 }
 
 /// How far a login has come.
