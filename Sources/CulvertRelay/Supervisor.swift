@@ -67,6 +67,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var reverseStates: [ReverseState]
     var standingForwards = 0
     var hasLoggedIn = false
+    var firstAttempts = 0
     var isReady = false
     var isStopping = false
     var stopDeadline: Tick?
@@ -211,6 +212,12 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].isTrying = false
         guard !isStopping else { return }
         if !hasLoggedIn && !settings.persists {
+            firstAttempts += 1
+            if error.kind == .transport, firstAttempts < settings.connectionAttempts {
+                journal.error("\(error); trying again in 1 s")
+                places[index].phase = .waiting(until: Tick.current() + .seconds(1), wasRefused: false)
+                return
+            }
             journal.error("\(error)")
             return stop(.connectionFailed)
         }

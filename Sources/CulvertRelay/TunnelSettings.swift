@@ -11,6 +11,8 @@ public struct TunnelSettings: Sendable {
     public var source: String?
     /// ConnectTimeout; ssh leaves it to the kernel, which gives up after about two minutes.
     public var connectTimeout = Tick.Span.seconds(120)
+    /// ConnectionAttempts: tries of the first connection, a second apart.
+    public var connectionAttempts = 1
     /// TCPKeepAlive.
     public var keepsAlive = true
 

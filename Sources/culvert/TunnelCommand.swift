@@ -61,6 +61,7 @@ struct TunnelCommand {
         }
         settings.source = configuration.connection.bindAddress
         if let limit = configuration.connection.connectTimeout { settings.connectTimeout = span(limit) }
+        settings.connectionAttempts = configuration.connection.connectionAttempts
         settings.keepsAlive = configuration.connection.tcpKeepAlive
         settings.alive.interval = configuration.connection.serverAliveInterval.map(span) ?? .zero
         settings.alive.countMaximum = configuration.connection.serverAliveCountMax
