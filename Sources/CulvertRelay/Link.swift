@@ -21,6 +21,8 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     /// The engine may have something to say although nothing was received: a channel was accepted, or a slow reader's
     /// payload was credited.
     var needsEvents = false
+    /// Flows that wait for window, or for the end of a key exchange.
+    var blockedFlows = 0
 
     // Liveness.
     var lastReceived: Tick

@@ -159,6 +159,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func windowOpened(_ slot: Int) {
         guard tunnelFlows[slot].awaitsWindow else { return }
         tunnelFlows[slot].awaitsWindow = false
+        links[tunnelFlows[slot].link].blockedFlows -= 1
         flowReadable(slot)
     }
 
@@ -247,6 +248,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func blockOnWindow(_ flow: Int) {
         tunnelFlows[flow].isQueued = false
         tunnelFlows[flow].awaitsWindow = true
+        links[tunnelFlows[flow].link].blockedFlows += 1
         startSweeping()
     }
 
@@ -278,6 +280,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             let count = max(0, sent)
             links[slot].engine.outputSent(count)
             links[slot].bytesSent &+= UInt64(count)
+            // An engine may have waited for room in its output to say that all may send again.
+            if links[slot].blockedFlows > 0 {
+                links[slot].needsEvents = true
+                links[slot].needsPump = true
+            }
             let isFull = count < output.count
             if links[slot].sealAhead.sent(count, isFull: isFull, now: driver.now) {
                 SocketOption.setNotSentLowWater(links[slot].descriptor, bytes: links[slot].sealAhead.bytes)

@@ -324,6 +324,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let link = tunnelFlows[slot].link
         links[link].setFlow(of: tunnelFlows[slot].channel, nil)
         links[link].flowCount -= 1
+        if tunnelFlows[slot].awaitsWindow {
+            tunnelFlows[slot].awaitsWindow = false
+            links[link].blockedFlows -= 1
+        }
         context.links[links[link].index].flowEnded()
         spillPool.removeAll(&tunnelFlows[slot].spill)
         context.journal.verbose(
