@@ -35,8 +35,8 @@ import Testing
         bench.driver.receive(descriptor, bench.token(2))
         try bench.expectQuiet("nothing was sent")
         // Both become ready in one turn; the first that is told stops the other.
-        peer.write(Array(sent[..<500]))
         otherPeer.write([1])
+        peer.write(Array(sent[..<500]))
         var told: [Int] = []
         var bytes: [UInt8] = []
         try bench.turns("one of two", until: { !told.isEmpty }) {
