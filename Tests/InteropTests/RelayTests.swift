@@ -41,7 +41,9 @@ struct RelayTests {
                 ProcFS.descriptors(relay.pid).count >= 2 * Self.idleConnections
             }
             let each = Double(ProcFS.residentBytes(relay.pid) - before) / Double(Self.idleConnections)
-            let crowded = try Self.undisturbedRoundTrip(one)
+            var crowded = try Self.undisturbedRoundTrip(one)
+            // Other work on the machine comes and goes: what is slow by itself stays slow.
+            for _ in 0..<20 where crowded > 1.5 * alone { crowded = min(crowded, try Self.undisturbedRoundTrip(one)) }
 
             // All of them still carry, not only hold.
             for index in stride(from: 0, to: near.count, by: 100) {
