@@ -112,7 +112,7 @@ import Testing
         }
         storm.scene.network.schedule(
             after: Tick.Span(nanoseconds: Int64.random(in: 0...5_000_000, using: &storm.dice))
-        ) { storm.far.wire.reset() }
+        ) { storm.far.cut() }
         try storm.scene.run("the link is lost") { !storm.scene.lostLinks.isEmpty }
         #expect(storm.scene.lostLinks.count == 1)
         #expect(storm.scene.worker.links.count == 0)

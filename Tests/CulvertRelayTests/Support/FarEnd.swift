@@ -30,6 +30,7 @@ final class FarEnd {
     private(set) var forwardRequests: [PeerForwardRequest] = []
     /// Neither reads nor writes: the path is dead, the sockets are not.
     var isFrozen = false { didSet { wire.isReading = !isFrozen } }
+    private var isDead = false
     /// The engine found the worker at fault, or the link has ended.
     private(set) var error: SSHError?
     /// Bytes of each WINDOW_ADJUST that the worker sent, by our own number of the channel.
@@ -49,7 +50,7 @@ final class FarEnd {
 
     /// Does what can be done; says whether that was something.
     func step() -> Bool {
-        guard !isFrozen, error == nil else { return false }
+        guard !isFrozen, !isDead, error == nil else { return false }
         let before = taken
         do throws(SSHError) { try receive() } catch {
             self.error = error
@@ -128,10 +129,18 @@ final class FarEnd {
         try open(.forwardedTCPIP(address: address, port: port, originator: "127.0.0.1", originatorPort: 7))
     }
 
+    /// Says goodbye and ends the stream.
     func disconnect() {
         engine.disconnect()
         _ = send()
+        isDead = true
         wire.finish()
+    }
+
+    /// The path breaks: a reset.
+    func cut() {
+        isDead = true
+        wire.reset()
     }
 
     // MARK: Streams

@@ -53,7 +53,7 @@ final class KernelPlace: Place {
         for peer in peers { peer.pump() }
     }
 
-    /// Turns of at most a millisecond each.
+    var longestTurn: Tick.Span { .milliseconds(1) }
     var patience: Int { 30_000 }
 
     deinit {

@@ -45,6 +45,8 @@ protocol Place: AnyObject {
     func drive(_ step: @escaping () -> Bool)
     /// Lets the far ends act, where nothing else does.
     func pump()
+    /// A turn takes no longer than this.
+    var longestTurn: Tick.Span { get }
     /// How many more turns without success are a failure.
     var patience: Int { get }
 }
@@ -121,5 +123,6 @@ final class SimulatedPlace: Place {
     }
 
     func pump() {}
-    var patience: Int { 200_000 }
+    var longestTurn: Tick.Span { .milliseconds(100) }
+    var patience: Int { 100_000 }
 }

@@ -101,11 +101,11 @@ final class Scene<Driver: IODriver & ~Copyable> {
 
     func turn() throws {
         place.pump()
-        if place is KernelPlace {
-            // The far ends are on this thread: the worker must not wait for them. This timer finds nothing to do.
-            worker.timers.add(
-                Tick.current() + .milliseconds(1),
-                Token(operation: Operation.waitingExpiry.rawValue, slot: 0, generation: 1))
+        // The far ends live on this thread or in this world: no turn may wait for long. The timer finds nothing to do.
+        let now = place is KernelPlace ? Tick.current() : worker.driver.now
+        let longest = now + place.longestTurn
+        if worker.timers.soonest.map({ $0 > longest }) ?? true {
+            worker.timers.add(longest, Token(operation: Operation.waitingExpiry.rawValue, slot: 0, generation: 1))
         }
         try worker.turnOnce()
         said += context.control.takeAll()
