@@ -57,7 +57,8 @@ final class FarEnd {
             return true
         }
         let didServe = serveStreams()
-        return taken > before || didServe || send()
+        let didSend = send()
+        return taken > before || didServe || didSend
     }
 
     private func receive() throws(SSHError) {

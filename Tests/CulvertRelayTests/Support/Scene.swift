@@ -114,11 +114,12 @@ final class Scene<Driver: IODriver & ~Copyable> {
 
     /// Turns until it is so.
     func run(_ what: String, until isSo: () -> Bool) throws {
-        for _ in 0..<place.patience {
+        let begun = worker.driver.now
+        while worker.driver.now - begun < place.patience {
             if isSo() { return }
             try turn()
         }
-        throw Missed("not in \(place.patience) turns: \(what)\n\(worker.snapshot())\n\(lines.all.suffix(5))")
+        throw Missed("not in \(formatSeconds(place.patience)): \(what)\n\(worker.snapshot())\n\(lines.all.suffix(5))")
     }
 
     /// Turns for some time of the worker's clock.
