@@ -55,7 +55,8 @@ let package = Package(
             swiftSettings: testRules),
         .testTarget(name: "CulvertConfigTests", dependencies: ["CulvertConfig"], swiftSettings: testRules),
         .testTarget(
-            name: "CulvertRelayTests", dependencies: ["CulvertRelay", "Simulation"], swiftSettings: testRules),
+            name: "CulvertRelayTests", dependencies: ["CulvertIO", "CulvertRelay", "CulvertSSH", "Simulation"],
+            swiftSettings: testRules),
         .testTarget(name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),
         .testTarget(name: "TidyTests", dependencies: [], swiftSettings: testRules),
     ]

@@ -61,6 +61,14 @@ public struct ReverseForward: Sendable {
         }
     }
 
+    /// Asked for at the server's own loopback, or at a path, which no other host reaches.
+    var isLoopback: Bool {
+        switch listen {
+        case .tcp(let address, _): ["localhost", "127.0.0.1", "::1"].contains(address)
+        case .unix: true
+        }
+    }
+
     var listenDescription: String {
         switch listen {
         case .tcp(let address, let port): "\(address.isEmpty ? "*" : address):\(port)"

@@ -347,11 +347,12 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         let spec = settings.reverse[forward]
         let wasRefused = reverseStates[forward] == .refused
         if accepted {
-            if case .tcp(let address, 0) = spec.listen {
+            if case .tcp(_, 0) = spec.listen {
                 journal.info("Allocated port \(port) for remote forward to \(spec.target)")
-                _ = address
             }
-            journal.info("the server listens on \(spec.listenDescription) for \(spec.target)")
+            // The server says yes and binds loopback all the same, unless its GatewayPorts allows more.
+            let reach = spec.isLoopback ? "" : " (other hosts reach it only if GatewayPorts in its sshd_config allows)"
+            journal.info("the server listens on \(spec.listenDescription) for \(spec.target)\(reach)")
             reverseStates[forward] = .standing(port: port)
         } else {
             reverseStates[forward] = .refused

@@ -106,10 +106,15 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// Which of the forwards that stand on this link the channel belongs to.
     private func reverseForward(_ link: Int, _ request: ChannelOpenRequest) -> Int? {
         switch request {
-        case .forwardedTCPIP(_, let port, _, _):
-            // The address comes back as the server understood it, so the port decides.
-            let standing = links[link].standing.first { $0.port == port && $0.port != 0 }
-            return standing?.forward
+        case .forwardedTCPIP(let address, let port, _, _):
+            // Two forwards may have one port and different addresses. The address may come back as the server
+            // understood it, so where none is as it was asked for, the port decides.
+            var found: Int?
+            for each in links[link].standing where each.port == port && port != 0 {
+                if case .tcp(address, _) = context.reverse[each.forward].listen { return each.forward }
+                found = found ?? each.forward
+            }
+            return found
         case .forwardedStreamLocal(let path):
             let standing = links[link].standing.first {
                 context.reverse[$0.forward].listen == .unix(path: path)
