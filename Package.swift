@@ -39,8 +39,7 @@ let package = Package(
         .executableTarget(
             name: "culvert",
             dependencies: [
-                "CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertLibSSH2", "CulvertRelay", "CulvertSSH",
-                .product(name: "Logging", package: "swift-log"),
+                "CulvertConfig", "CulvertIdentity", "CulvertRelay", .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: rules),
 
         .target(

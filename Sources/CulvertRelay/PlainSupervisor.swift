@@ -36,7 +36,7 @@ struct PlainSupervisor {
         var descriptors: [(descriptor: Descriptor, forward: Int)] = []
         for (number, forward) in settings.forwards.enumerated() {
             do throws(Listening.Failure) {
-                for (descriptor, address) in try Listening.open(forward) {
+                for (descriptor, address) in try Listening.open(forward, family: .any) {
                     journal.info("listening on \(address) for \(forward.target)")
                     descriptors.append((descriptor, number))
                 }

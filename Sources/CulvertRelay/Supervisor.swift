@@ -153,8 +153,9 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].isTrying = true
         if places[index].phase != .up { places[index].phase = .connecting }
         let plan = LoginPlan(
-            host: settings.host, port: settings.port, family: settings.family, source: settings.source,
-            connect: settings.connectTimeout, keepsAlive: settings.keepsAlive)
+            host: settings.host, port: settings.port, family: settings.family.socketFamily, source: settings.source,
+            connect: settings.connectTimeout.map { Tick.Span($0) } ?? LoginPlan.patience,
+            keepsAlive: settings.keepsAlive)
         let mayPrompt = !hasLoggedIn
         let control = group.control
         let makeEngine = makeEngine
@@ -289,7 +290,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
 
     private mutating func connectionWaits() {
         let now = Tick.current()
-        waitersUntil = now + settings.limits.hold
+        waitersUntil = now + Tick.Span(settings.hold)
         for index in places.indices {
             if case .waiting(let until, false) = places[index].phase, until > now + Backoff.longestWhileWaited {
                 places[index].phase = .waiting(until: now, wasRefused: false)
@@ -322,7 +323,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         var anyFailed = false
         for (number, forward) in settings.forwards.enumerated() {
             do throws(Listening.Failure) {
-                for (descriptor, address) in try Listening.open(forward) {
+                for (descriptor, address) in try Listening.open(forward, family: settings.family.socketFamily) {
                     journal.info("listening on \(address) for \(forward.target)")
                     group.mailboxes[number % group.mailboxes.count].post(.listen(descriptor, forward: number))
                 }
