@@ -26,14 +26,14 @@
     static let maximumDeferredReplies = 64 * 1024
 
     private var block = OutputBlock()
-    private var sealer: PacketSealer
+    private var sealer = PacketSealer()
     private var deferred = DeferredMessages()
     private var gate = Gate.open
     private var reservation = Reservation()
     private let scratch: UnsafeMutableRawPointer
 
-    init(cipher: PacketCipher) {
-        sealer = PacketSealer(cipher: cipher)
+    /// Begins with the "none" cipher.
+    init() {
         unsafe scratch = UnsafeMutableRawPointer.allocate(byteCount: Self.maximumMessage, alignment: 8)
     }
 
@@ -50,6 +50,17 @@
         block.didSend(count)
         flush()
     }
+
+    // MARK: Keys
+
+    /// As `PacketSealer.setKey`: right after SSH_MSG_NEWKEYS, which the new key does not cover.
+    mutating func setKey(_ key: consuming PacketKey, resetsSequence: Bool) {
+        precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
+        sealer.setKey(key, resetsSequence: resetsSequence)
+    }
+
+    /// Under the key in use.
+    var use: KeyUse { sealer.use }
 
     // MARK: Control messages
 
