@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CCryptoSignatures.h"
+
 // Whether the processor has AES instructions (then AES-GCM is preferred to ChaCha20).
 int culvert_crypto_has_aes_instructions(void);
 

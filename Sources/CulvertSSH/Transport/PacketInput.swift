@@ -34,6 +34,18 @@
         return opened.packet
     }
 
+    /// What is lent and not consumed: where it is no packet yet (RFC 4253 §4.2).
+    var rest: UnsafeRawBufferPointer {
+        guard let start = unsafe start else { return unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
+        return unsafe UnsafeRawBufferPointer(start: start + position, count: count - position)
+    }
+
+    /// The next `length` bytes are no packet.
+    mutating func skip(_ length: Int) {
+        precondition(length >= 0 && length <= count - position, "no more is consumed than was lent")
+        position += length
+    }
+
     mutating func takeConsumed() -> Int {
         let consumed = position
         unsafe start = nil
