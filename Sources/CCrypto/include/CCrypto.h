@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CCryptoKeys.h"
+
 // Whether the processor has AES instructions (then AES-GCM is preferred to ChaCha20).
 int culvert_crypto_has_aes_instructions(void);
 
