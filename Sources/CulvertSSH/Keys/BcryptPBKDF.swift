@@ -15,14 +15,14 @@ enum BcryptPBKDF {
     static func derive(
         passphrase: UnsafeRawBufferPointer, salt: UnsafeRawBufferPointer, rounds: Int, length: Int
     ) -> Secret {
-        precondition(!passphrase.isEmpty && !salt.isEmpty, "bcrypt_pbkdf wants a passphrase and a salt")
+        unsafe precondition(!passphrase.isEmpty && !salt.isEmpty, "bcrypt_pbkdf wants a passphrase and a salt")
         precondition((1...maximumRounds).contains(rounds) && (1...1024).contains(length), "the caller has limits")
         let blocks = (length + blockLength - 1) / blockLength
         return unsafe Secret(capacity: length) { key in
-            let phrase = unsafe words(SHA512.hash(data: passphrase))
+            let phrase = words(unsafe SHA512.hash(data: passphrase))
             var cipher = Blowfish()
             // The running hash and the sum of all.
-            let scratch = unsafe UnsafeMutableRawBufferPointer.allocate(byteCount: 2 * blockLength, alignment: 8)
+            let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 * blockLength, alignment: 8)
             defer {
                 unsafe explicit_bzero(scratch.baseAddress!, scratch.count)
                 unsafe scratch.deallocate()
@@ -50,7 +50,7 @@ enum BcryptPBKDF {
     }
 
     private static func words(_ digest: SHA512.Digest) -> Blowfish.Words {
-        unsafe digest.withUnsafeBytes { unsafe Blowfish.Words($0) }
+        unsafe Blowfish.Words { place in unsafe digest.withUnsafeBytes { unsafe place.copyMemory(from: $0) } }
     }
 
     /// bcrypt at cost 6 over a text of 32 bytes; the words come out little-endian.
@@ -66,7 +66,7 @@ enum BcryptPBKDF {
         }
         for place in stride(from: 0, to: blockLength, by: 8) {
             var (left, right) = magic.withUTF8Buffer { text in
-                let pair = unsafe UnsafeRawBufferPointer(text)
+                let pair = UnsafeRawBufferPointer(text)
                 return unsafe (
                     UInt32(bigEndian: pair.loadUnaligned(fromByteOffset: place, as: UInt32.self)),
                     UInt32(bigEndian: pair.loadUnaligned(fromByteOffset: place + 4, as: UInt32.self))

@@ -84,13 +84,12 @@ internal import Glibc
         static let byteCount = 64
         private let words: UnsafeMutablePointer<UInt32>
 
-        init(_ bytes: UnsafeRawBufferPointer) {
-            precondition(bytes.count == Self.byteCount, "a hash of SHA-512")
+        /// `fill` writes the 64 bytes.
+        init(_ fill: (UnsafeMutableRawBufferPointer) -> Void) {
             unsafe words = UnsafeMutablePointer.allocate(capacity: 16)
-            for index in 0..<16 {
-                let word = unsafe bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)
-                unsafe (words + index).initialize(to: UInt32(bigEndian: word))
-            }
+            unsafe words.initialize(repeating: 0, count: 16)
+            unsafe fill(UnsafeMutableRawBufferPointer(start: words, count: Self.byteCount))
+            for index in 0..<16 { unsafe words[index] = UInt32(bigEndian: words[index]) }
         }
 
         deinit {

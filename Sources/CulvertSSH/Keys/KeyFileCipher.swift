@@ -34,7 +34,7 @@ struct KeyFileCipher {
         precondition(keys.count == keyLength + ivLength, "a key for this cipher")
         return try? unsafe Secret(capacity: section.count) { memory throws(WrongTag) in
             let done = unsafe keys.withBytes { keys in
-                unsafe method.withUTF8Buffer { name in
+                method.withUTF8Buffer { name in
                     unsafe name.withMemoryRebound(to: CChar.self) { name in
                         unsafe culvert_key_decrypt(
                             name.baseAddress, keys.baseAddress, keys.baseAddress! + keyLength, section.baseAddress,

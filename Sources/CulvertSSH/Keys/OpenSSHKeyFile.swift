@@ -58,7 +58,7 @@ enum OpenSSHKeyFile {
         init(_ bytes: UnsafeRawBufferPointer) throws(SSHError) {
             guard let start = bytes.baseAddress else { throw .malformed("a key file", "it is empty") }
             var source = unsafe WireReader(start: start, count: bytes.count, of: "a key file")
-            for unsafe byte in unsafe UnsafeBufferPointer(start: magic.utf8Start, count: magic.utf8CodeUnitCount) {
+            for unsafebyte in unsafe UnsafeBufferPointer(start: magic.utf8Start, count: magic.utf8CodeUnitCount) {
                 guard try source.byte() == byte else { throw .malformed("a key file", "its magic is another") }
             }
             cipher = unsafe String(decoding: try source.string().prefix(64), as: UTF8.self)
@@ -129,7 +129,7 @@ enum OpenSSHKeyFile {
     private static func decoded(_ text: UnsafeRawBufferPointer) throws(PrivateKeyFailure) -> Secret {
         try unsafe Secret(capacity: text.count / 4 * 3 + 3) { memory throws(PrivateKeyFailure) in
             var (held, bits, count, padding): (UInt32, Int, Int, Int) = (0, 0, 0, 0)
-            for unsafe byte in unsafe text {
+            for unsafebyte in unsafe text {
                 let value: UInt8
                 switch byte {
                 case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = byte - UInt8(ascii: "A")

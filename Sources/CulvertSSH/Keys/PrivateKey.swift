@@ -101,7 +101,8 @@ enum PrivateKeyFailure: Error, Hashable, CustomStringConvertible {
     }
 
     /// The key, or what the shim had against it.
-    static func checked(_ status: culvert_key_status, _ key: OpaquePointer?) throws(PrivateKeyFailure) -> OpaquePointer {
+    static func checked(_ status: culvert_key_status, _ key: OpaquePointer?) throws(PrivateKeyFailure) -> OpaquePointer
+    {
         switch status {
         case CULVERT_KEY_OK:
             guard let key = unsafe key else { preconditionFailure("a key comes with the word that it is there") }
@@ -120,7 +121,7 @@ enum PrivateKeyFailure: Error, Hashable, CustomStringConvertible {
 
     private static func publicBlob(_ key: OpaquePointer, kind: culvert_key_kind, type: String) -> [UInt8] {
         func part(_ read: (OpaquePointer?, UnsafeMutableRawPointer?, Int) -> Int) -> [UInt8] {
-            let bytes = [UInt8](unsafeUninitializedCapacity: MPInt.maximumLength) { memory, count in
+            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: MPInt.maximumLength) { memory, count in
                 count = unsafe read(key, memory.baseAddress, memory.count)
             }
             precondition(!bytes.isEmpty, "a key has a public half")
@@ -157,7 +158,7 @@ enum PrivateKeyFailure: Error, Hashable, CustomStringConvertible {
             case (CULVERT_KEY_P521, type): 512
             default: preconditionFailure("a key signs with an algorithm of its own")
             }
-        let signature = [UInt8](unsafeUninitializedCapacity: MPInt.maximumLength) { memory, count in
+        let signature = unsafe [UInt8](unsafeUninitializedCapacity: MPInt.maximumLength) { memory, count in
             count = unsafe culvert_key_sign(
                 key, digest, data.baseAddress, data.count, memory.baseAddress, memory.count)
         }
@@ -182,7 +183,7 @@ enum PrivateKeyFailure: Error, Hashable, CustomStringConvertible {
 extension [UInt8] {
     /// What `write` writes, at most `capacity` bytes.
     init(wire capacity: Int, _ write: (inout WireWriter) -> Void) {
-        self.init(unsafeUninitializedCapacity: capacity) { memory, count in
+        unsafe self.init(unsafeUninitializedCapacity: capacity) { memory, count in
             // An array of a capacity above zero has memory.
             var writer = unsafe WireWriter(start: UnsafeMutableRawPointer(memory.baseAddress!), capacity: capacity)
             write(&writer)

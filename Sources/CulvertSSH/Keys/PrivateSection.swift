@@ -16,7 +16,7 @@ internal import CCrypto
 
     /// The key, which the caller owns. `orElse` is what it means when the two numbers differ.
     func key(orElse failure: PrivateKeyFailure) throws(PrivateKeyFailure) -> OpaquePointer {
-        guard let start = bytes.baseAddress, bytes.count >= 8 else { throw Self.badLayout }
+        guard let start = unsafe bytes.baseAddress, unsafe bytes.count >= 8 else { throw Self.badLayout }
         guard unsafe bytes.prefix(4).elementsEqual(bytes[4..<8]) else { throw failure }
         var reader = unsafe WireReader(start: start + 8, count: bytes.count - 8, of: "a key")
         let fields: Fields

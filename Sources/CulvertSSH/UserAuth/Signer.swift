@@ -6,7 +6,7 @@
     let keyType: String
     private let holder: Holder
 
-    private enum Holder {
+    @safe private enum Holder {
         case memory(PrivateKey)
         case other((_ data: UnsafeRawBufferPointer) throws(SSHError) -> [UInt8])
     }
@@ -14,7 +14,7 @@
     init(_ key: PrivateKey) {
         publicKey = key.publicKey
         keyType = key.type
-        unsafe holder = .memory(key)
+        holder = .memory(key)
     }
 
     /// nil: `publicKey` does not begin with a name.
@@ -29,7 +29,7 @@
     /// signs with SHA-1 has not understood the question (RFC 8332 §3).
     func sign(_ data: UnsafeRawBufferPointer, _ algorithm: String) throws(SSHError) -> [UInt8] {
         let wanted = SignatureAlgorithm.signatureName(algorithm)
-        switch unsafe holder {
+        switch holder {
         case .memory(let key): return try unsafe key.sign(data, algorithm: wanted)
         case .other(let sign):
             let blob = try unsafe sign(data)

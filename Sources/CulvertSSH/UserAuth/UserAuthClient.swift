@@ -72,7 +72,7 @@ struct UserAuthClient {
     mutating func handle(
         _ message: UnsafeRawBufferPointer, _ authority: some LoginAuthority
     ) throws(SSHError) -> Step {
-        guard let number = unsafe message.first, let start = unsafe message.baseAddress else {
+        guard let number = unsafe message.first, let start = message.baseAddress else {
             throw .violation("an empty message during the login")
         }
         func fields(_ name: StaticString) -> WireReader {
@@ -227,15 +227,16 @@ struct UserAuthClient {
     private mutating func sign(
         _ signer: Signer, _ algorithm: String, _ authority: some LoginAuthority
     ) throws(SSHError) -> Secret {
+        let message: Secret
         do throws(Unusable) {
-            let message = try signed(signer, algorithm, authority.userName)
-            try countRequest()
-            phase = .signature
-            return message
-        } catch let error as Unusable {
+            message = try signed(signer, algorithm, authority.userName)
+        } catch {
             authority.refused(reason: error.reason)
             return try next(authority, partialSuccess: false)
         }
+        try countRequest()
+        phase = .signature
+        return message
     }
 
     private func signed(_ signer: Signer, _ algorithm: String, _ user: String) throws(Unusable) -> Secret {

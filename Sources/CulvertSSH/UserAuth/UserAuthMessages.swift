@@ -30,7 +30,7 @@ struct UserAuthFailure {
         }
         methods = unsafe list.split(separator: UInt8(ascii: ",")).compactMap { name in
             guard name.count <= 64, name.allSatisfy({ $0 > 32 && $0 < 127 }) else { return nil }
-            return unsafe String(decoding: name, as: UTF8.self)
+            return String(decoding: name, as: UTF8.self)
         }
         partialSuccess = try reader.boolean()
         try reader.end()

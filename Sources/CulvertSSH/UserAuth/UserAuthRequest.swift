@@ -37,14 +37,10 @@ enum UserAuthRequest {
 
     /// What a signature is made over: the session id, then the request up to the signature (RFC 4252 §7).
     static func signedData(sessionID: [UInt8], user: String, algorithm: String, key: [UInt8]) -> Secret? {
-        unsafe sessionID.withUnsafeBytes { session in
-            message(
-                user, "publickey", before: session, extra: 9 + algorithm.utf8.count + key.count,
-                { writer in
-                    writer.boolean(true)
-                    writer.string(algorithm)
-                    unsafe key.withUnsafeBytes { unsafe writer.string($0) }
-                })
+        message(user, "publickey", after: sessionID, extra: 9 + algorithm.utf8.count + key.count) { writer in
+            writer.boolean(true)
+            writer.string(algorithm)
+            unsafe key.withUnsafeBytes { unsafe writer.string($0) }
         }
     }
 
@@ -68,13 +64,13 @@ enum UserAuthRequest {
     }
 
     private static func message(
-        _ user: String, _ method: StaticString, before: UnsafeRawBufferPointer? = nil, extra: Int,
+        _ user: String, _ method: StaticString, after sessionID: [UInt8]? = nil, extra: Int,
         _ fields: (inout WireWriter) -> Void
     ) -> Secret? {
-        let lead = unsafe before.map { 4 + $0.count } ?? 0
+        let lead = sessionID.map { 4 + $0.count } ?? 0
         return made(lead + 13 + user.utf8.count + service.utf8CodeUnitCount + method.utf8CodeUnitCount + extra) {
             writer in
-            if let before = unsafe before { unsafe writer.string(before) }
+            if let sessionID { unsafe sessionID.withUnsafeBytes { unsafe writer.string($0) } }
             writer.byte(UserAuthNumber.request)
             writer.string(user)
             writer.string(service)
