@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CCryptoKeys.h"
 #include "CCryptoSignatures.h"
 
 // Whether the processor has AES instructions (then AES-GCM is preferred to ChaCha20).

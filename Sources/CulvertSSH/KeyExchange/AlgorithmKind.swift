@@ -35,10 +35,7 @@ enum AlgorithmKind: CaseIterable {
             [
                 "hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512",
             ]
-        case .publicKey:
-            SignatureScheme.allCases.map(\.rawValue) + [
-                "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
-            ]
+        case .publicKey: SignatureAlgorithm.all
         }
     }
 }
