@@ -10,9 +10,10 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     /// Throws `.unsupported` when the settings name an algorithm that the engine does not have.
     public init(settings: NativeSettings = NativeSettings()) throws(SSHError) {
-        acceptedAlgorithms = try AlgorithmList.resolve(.publicKey, settings.publicKeyAlgorithms)
+        let accepted = try AlgorithmList.resolve(.publicKey, settings.publicKeyAlgorithms)
         transport = try Transport(role: .client, settings: settings)
         connection = ConnectionLayer(role: .client, settings: settings.connection)
+        acceptedAlgorithms = accepted
     }
 
     // MARK: Bytes
