@@ -3,8 +3,8 @@
 public struct NullCipherEngine: ~Copyable, SSHEngine {
     public static var opensInPlace: Bool { true }
 
-    private var input = PacketInput(cipher: .none)
-    private var packets = PacketOutput(cipher: .none)
+    private var input = PacketInput()
+    private var packets = PacketOutput()
     private var connection: ConnectionLayer
 
     public init(role: ConnectionRole, settings: ConnectionSettings = ConnectionSettings()) {

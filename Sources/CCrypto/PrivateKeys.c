@@ -1,0 +1,438 @@
+#include "CCryptoKeys.h"
+
+#include <limits.h>
+#include <openssl/asn1t.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/ecdsa.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+// A culvert_key is an EVP_PKEY under another name, so that libcrypto's headers stay here.
+static EVP_PKEY *pkey(const culvert_key *key) { return (EVP_PKEY *)key; }
+
+void culvert_key_free(culvert_key *key) { EVP_PKEY_free(pkey(key)); }
+
+static const struct {
+    culvert_key_kind kind;
+    const char *name;
+    const char *alias;
+    size_t length;
+} curves[] = {
+    {CULVERT_KEY_P256, "prime256v1", "P-256", 32},
+    {CULVERT_KEY_P384, "secp384r1", "P-384", 48},
+    {CULVERT_KEY_P521, "secp521r1", "P-521", 66},
+};
+enum { CURVES = sizeof curves / sizeof curves[0] };
+
+static size_t field_length(culvert_key_kind kind) {
+    for (int i = 0; i < CURVES; i++)
+        if (curves[i].kind == kind) return curves[i].length;
+    return 0;
+}
+
+culvert_key_kind culvert_key_get_kind(const culvert_key *key) {
+    switch (EVP_PKEY_get_base_id(pkey(key))) {
+    case EVP_PKEY_ED25519: return CULVERT_KEY_ED25519;
+    case EVP_PKEY_RSA: return CULVERT_KEY_RSA;
+    case EVP_PKEY_EC: {
+        char name[64];
+        if (!EVP_PKEY_get_utf8_string_param(pkey(key), OSSL_PKEY_PARAM_GROUP_NAME, name, sizeof name, NULL))
+            return CULVERT_KEY_OTHER;
+        for (int i = 0; i < CURVES; i++)
+            if (!strcmp(name, curves[i].name) || !strcmp(name, curves[i].alias)) return curves[i].kind;
+        return CULVERT_KEY_OTHER;
+    }
+    default: return CULVERT_KEY_OTHER;
+    }
+}
+
+int culvert_key_get_bits(const culvert_key *key) { return EVP_PKEY_get_bits(pkey(key)); }
+
+// MARK: The public half
+
+static size_t number(const culvert_key *key, const char *name, size_t width, uint8_t *out, size_t capacity) {
+    BIGNUM *value = NULL;
+    if (!EVP_PKEY_get_bn_param(pkey(key), name, &value)) {
+        ERR_clear_error();
+        return 0;
+    }
+    size_t length = width ? width : (size_t)BN_num_bytes(value);
+    if (length > capacity || length > INT_MAX || BN_bn2binpad(value, out, (int)length) < 0) length = 0;
+    BN_free(value);
+    return length;
+}
+
+size_t culvert_key_public(const culvert_key *key, void *out, size_t capacity) {
+    culvert_key_kind kind = culvert_key_get_kind(key);
+    size_t width = field_length(kind);
+    uint8_t *bytes = out;
+    if (kind == CULVERT_KEY_RSA) return number(key, OSSL_PKEY_PARAM_RSA_N, 0, bytes, capacity);
+    if (kind == CULVERT_KEY_ED25519) {
+        size_t length = capacity;
+        return EVP_PKEY_get_raw_public_key(pkey(key), out, &length) ? length : 0;
+    }
+    if (width == 0 || capacity < 1 + 2 * width) return 0;
+    bytes[0] = 4;
+    if (!number(key, OSSL_PKEY_PARAM_EC_PUB_X, width, bytes + 1, width)) return 0;
+    if (!number(key, OSSL_PKEY_PARAM_EC_PUB_Y, width, bytes + 1 + width, width)) return 0;
+    return 1 + 2 * width;
+}
+
+size_t culvert_key_exponent(const culvert_key *key, void *out, size_t capacity) {
+    return number(key, OSSL_PKEY_PARAM_RSA_E, 0, out, capacity);
+}
+
+// MARK: From numbers
+
+culvert_key_status culvert_key_from_ed25519(const void *seed, const void *public_key, culvert_key **key) {
+    uint8_t derived[32];
+    size_t length = sizeof derived;
+    EVP_PKEY *made = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32);
+    if (!made || !EVP_PKEY_get_raw_public_key(made, derived, &length) || length != 32) {
+        EVP_PKEY_free(made);
+        ERR_clear_error();
+        return CULVERT_KEY_MALFORMED;
+    }
+    if (memcmp(derived, public_key, 32) != 0) {
+        EVP_PKEY_free(made);
+        return CULVERT_KEY_MISMATCH;
+    }
+    *key = (culvert_key *)made;
+    return CULVERT_KEY_OK;
+}
+
+static EVP_PKEY *from_params(const char *type, OSSL_PARAM_BLD *builder) {
+    EVP_PKEY *made = NULL;
+    OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(builder);
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    if (params && context && EVP_PKEY_fromdata_init(context) > 0)
+        if (EVP_PKEY_fromdata(context, &made, EVP_PKEY_KEYPAIR, params) <= 0) made = NULL;
+    EVP_PKEY_CTX_free(context);
+    // The parameters are copies of the secret numbers, which OSSL_PARAM_free does not wipe.
+    for (OSSL_PARAM *p = params; p && p->key; p++)
+        if (p->data_type == OSSL_PARAM_UNSIGNED_INTEGER) OPENSSL_cleanse(p->data, p->data_size);
+    OSSL_PARAM_free(params);
+    return made;
+}
+
+// Whether the public half belongs to the private one.
+static int is_pair(EVP_PKEY *made) {
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, made, NULL);
+    int result = context && EVP_PKEY_pairwise_check(context) > 0;
+    EVP_PKEY_CTX_free(context);
+    return result;
+}
+
+static culvert_key_status finish(EVP_PKEY *made, int matches, culvert_key **key) {
+    ERR_clear_error();
+    if (made && matches) {
+        *key = (culvert_key *)made;
+        return CULVERT_KEY_OK;
+    }
+    EVP_PKEY_free(made);
+    return made ? CULVERT_KEY_MISMATCH : CULVERT_KEY_MALFORMED;
+}
+
+culvert_key_status culvert_key_from_ec(
+    culvert_key_kind kind, const void *point, size_t point_length, const void *scalar, size_t scalar_length,
+    culvert_key **key) {
+    const char *name = NULL;
+    for (int i = 0; i < CURVES; i++)
+        if (curves[i].kind == kind) name = curves[i].name;
+    if (!name) return CULVERT_KEY_UNSUPPORTED;
+    // An mpint has one zero byte more at most (RFC 4251 §5).
+    if (point_length != 1 + 2 * field_length(kind) || scalar_length > field_length(kind)) return CULVERT_KEY_MALFORMED;
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    BIGNUM *d = BN_bin2bn(scalar, (int)scalar_length, NULL);
+    EVP_PKEY *made = NULL;
+    if (builder && d && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, name, 0)
+        && OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, point_length)
+        && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, d))
+        made = from_params("EC", builder);
+    OSSL_PARAM_BLD_free(builder);
+    BN_clear_free(d);
+    return finish(made, made && is_pair(made), key);
+}
+
+culvert_key_status culvert_key_from_rsa(
+    culvert_number n, culvert_number e, culvert_number d, culvert_number inverse_q, culvert_number p,
+    culvert_number q, culvert_key **key) {
+    enum { N, E, D, P, Q, DP, DQ, INVERSE, COUNT };
+    const culvert_number given[] = {[N] = n, [E] = e, [D] = d, [P] = p, [Q] = q, [DP] = d, [DQ] = d, [INVERSE] = inverse_q};
+    static const char *const names[] = {
+        [N] = OSSL_PKEY_PARAM_RSA_N, [E] = OSSL_PKEY_PARAM_RSA_E, [D] = OSSL_PKEY_PARAM_RSA_D,
+        [P] = OSSL_PKEY_PARAM_RSA_FACTOR1, [Q] = OSSL_PKEY_PARAM_RSA_FACTOR2,
+        [DP] = OSSL_PKEY_PARAM_RSA_EXPONENT1, [DQ] = OSSL_PKEY_PARAM_RSA_EXPONENT2,
+        [INVERSE] = OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
+    };
+    BIGNUM *values[COUNT] = {NULL};
+    BIGNUM *less = BN_new(), *product = BN_new();
+    BN_CTX *context = BN_CTX_secure_new();
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    EVP_PKEY *made = NULL;
+    int matches = 0;
+    int ready = less && product && context && builder;
+    for (int i = 0; i < COUNT && ready; i++) {
+        // 16384 bits; whoever calls has a limit of its own.
+        ready = given[i].length <= 2048 && (values[i] = BN_bin2bn(given[i].bytes, (int)given[i].length, NULL)) != NULL;
+        if (ready && i != N && i != E) BN_set_flags(values[i], BN_FLG_CONSTTIME);
+    }
+    // d mod (p - 1) and d mod (q - 1), which the file leaves out; a factor below 3 has no place in a key.
+    for (int i = 0; i < 2 && ready; i++)
+        ready = BN_num_bits(values[P + i]) > 1 && BN_sub(less, values[P + i], BN_value_one())
+            && BN_mod(values[DP + i], values[D], less, context);
+    if (ready && BN_mul(product, values[P], values[Q], context)) {
+        matches = BN_cmp(product, values[N]) == 0;
+        for (int i = 0; i < COUNT && ready; i++) ready = OSSL_PARAM_BLD_push_BN(builder, names[i], values[i]);
+        if (ready && matches) made = from_params("RSA", builder);
+    }
+    OSSL_PARAM_BLD_free(builder);
+    BN_CTX_free(context);
+    BN_clear_free(product);
+    BN_clear_free(less);
+    for (int i = 0; i < COUNT; i++) BN_clear_free(values[i]);
+    if (ready && !matches) return CULVERT_KEY_MISMATCH;
+    return finish(made, 1, key);
+}
+
+// MARK: From PEM
+
+typedef struct {
+    const void *bytes;
+    size_t length;
+    int asked;
+} phrase;
+
+static int give_phrase(char *buffer, int size, int writing, void *data) {
+    phrase *words = data;
+    (void)writing;
+    words->asked = 1;
+    if (!words->bytes || words->length > (size_t)size) return -1;
+    memcpy(buffer, words->bytes, words->length);
+    return (int)words->length;
+}
+
+static int last_reason_is_unsupported(void) {
+    int found = 0;
+    for (unsigned long code; (code = ERR_get_error()) != 0;) {
+        int library = ERR_GET_LIB(code), reason = ERR_GET_REASON(code);
+        found |= reason == ERR_R_UNSUPPORTED;
+        found |= library == ERR_LIB_EVP
+            && (reason == EVP_R_UNSUPPORTED_ALGORITHM || reason == EVP_R_UNKNOWN_PBE_ALGORITHM
+                || reason == EVP_R_UNSUPPORTED_CIPHER || reason == EVP_R_UNSUPPORTED_KEY_DERIVATION_FUNCTION
+                || reason == EVP_R_UNSUPPORTED_PRIVATE_KEY_ALGORITHM || reason == EVP_R_UNSUPPORTED_PRF);
+    }
+    return found;
+}
+
+static int is_at_most(const ASN1_INTEGER *value, uint64_t limit) {
+    uint64_t number;
+    int result = value && ASN1_INTEGER_get_uint64(&number, value) && number <= limit;
+    ERR_clear_error();
+    return result;
+}
+
+// scrypt's parameters (RFC 7914 §7): salt, N, r, p.
+static int scrypt_is_bearable(const ASN1_TYPE *parameter) {
+    STACK_OF(ASN1_TYPE) *fields = ASN1_item_unpack(parameter->value.sequence, ASN1_ITEM_rptr(ASN1_SEQUENCE_ANY));
+    int result = fields != NULL && sk_ASN1_TYPE_num(fields) >= 4;
+    // N of 2^15 with r of 8 takes 32 MiB and 0.1 s.
+    static const uint64_t limits[] = {[1] = 1 << 16, [2] = 8, [3] = 16};
+    for (int i = 1; i <= 3 && result; i++) {
+        const ASN1_TYPE *field = sk_ASN1_TYPE_value(fields, i);
+        result = field->type == V_ASN1_INTEGER && is_at_most(field->value.integer, limits[i]);
+    }
+    sk_ASN1_TYPE_pop_free(fields, ASN1_TYPE_free);
+    ERR_clear_error();
+    return result;
+}
+
+// Whether the key derivation (RFC 8018 §6.2) ends in bearable time; what cannot be read is left to PKCS8_decrypt.
+static int is_bearable(const X509_ALGOR *algorithm) {
+    const ASN1_OBJECT *object;
+    int type;
+    const void *value;
+    int result = 1;
+    X509_ALGOR_get0(&object, &type, &value, algorithm);
+    if (type != V_ASN1_SEQUENCE) return 1;
+    if (OBJ_obj2nid(object) != NID_pbes2) {
+        PBEPARAM *old = ASN1_item_unpack(value, ASN1_ITEM_rptr(PBEPARAM));
+        if (old) result = is_at_most(old->iter, CULVERT_KEY_MAXIMUM_ITERATIONS);
+        PBEPARAM_free(old);
+        ERR_clear_error();
+        return result;
+    }
+    PBE2PARAM *both = ASN1_item_unpack(value, ASN1_ITEM_rptr(PBE2PARAM));
+    if (both && both->keyfunc && both->keyfunc->parameter && both->keyfunc->parameter->type == V_ASN1_SEQUENCE) {
+        const ASN1_TYPE *parameter = both->keyfunc->parameter;
+        switch (OBJ_obj2nid(both->keyfunc->algorithm)) {
+        case NID_id_pbkdf2: {
+            PBKDF2PARAM *slow = ASN1_item_unpack(parameter->value.sequence, ASN1_ITEM_rptr(PBKDF2PARAM));
+            if (slow) result = is_at_most(slow->iter, CULVERT_KEY_MAXIMUM_ITERATIONS);
+            PBKDF2PARAM_free(slow);
+            break;
+        }
+        case NID_id_scrypt: result = scrypt_is_bearable(parameter); break;
+        default: break;
+        }
+    }
+    PBE2PARAM_free(both);
+    ERR_clear_error();
+    return result;
+}
+
+static culvert_key_status from_pkcs8(PKCS8_PRIV_KEY_INFO *info, culvert_key_status otherwise, EVP_PKEY **made) {
+    if (!info) return otherwise;
+    *made = EVP_PKCS82PKEY(info);
+    PKCS8_PRIV_KEY_INFO_free(info);
+    if (*made) return CULVERT_KEY_OK;
+    return last_reason_is_unsupported() ? CULVERT_KEY_UNSUPPORTED : CULVERT_KEY_MALFORMED;
+}
+
+static culvert_key_status from_encrypted_pkcs8(const uint8_t *der, long length, phrase *words, EVP_PKEY **made) {
+    X509_SIG *sealed = d2i_X509_SIG(NULL, &der, length);
+    if (!sealed) return CULVERT_KEY_MALFORMED;
+    const X509_ALGOR *algorithm;
+    const ASN1_OCTET_STRING *content;
+    culvert_key_status status = CULVERT_KEY_TOO_COSTLY;
+    X509_SIG_get0(sealed, &algorithm, &content);
+    if (!words->bytes) {
+        status = CULVERT_KEY_NEEDS_PASSPHRASE;
+    } else if (is_bearable(algorithm)) {
+        PKCS8_PRIV_KEY_INFO *info = PKCS8_decrypt(sealed, words->bytes, (int)words->length);
+        culvert_key_status failure = CULVERT_KEY_WRONG_PASSPHRASE;
+        if (!info && last_reason_is_unsupported()) failure = CULVERT_KEY_UNSUPPORTED;
+        status = from_pkcs8(info, failure, made);
+    }
+    X509_SIG_free(sealed);
+    return status;
+}
+
+// RFC 1421 §4.6: the cipher in the header, OpenSSL's one round of MD5 for the key.
+static culvert_key_status from_traditional(
+    int type, char *header, uint8_t *data, long length, phrase *words, EVP_PKEY **made) {
+    EVP_CIPHER_INFO cipher;
+    if (!PEM_get_EVP_CIPHER_INFO(header, &cipher))
+        return last_reason_is_unsupported() ? CULVERT_KEY_UNSUPPORTED : CULVERT_KEY_MALFORMED;
+    if (cipher.cipher) {
+        if (!words->bytes) return CULVERT_KEY_NEEDS_PASSPHRASE;
+        int block = EVP_CIPHER_get_block_size(cipher.cipher);
+        if (length <= 0 || length % block != 0) return CULVERT_KEY_MALFORMED;
+        if (!PEM_do_header(&cipher, data, &length, give_phrase, words))
+            return last_reason_is_unsupported() ? CULVERT_KEY_UNSUPPORTED : CULVERT_KEY_WRONG_PASSPHRASE;
+    }
+    const uint8_t *cursor = data;
+    *made = d2i_PrivateKey(type, NULL, &cursor, length);
+    if (*made) return CULVERT_KEY_OK;
+    // One wrong passphrase in 256 leaves a padding that looks right.
+    return cipher.cipher ? CULVERT_KEY_WRONG_PASSPHRASE : CULVERT_KEY_MALFORMED;
+}
+
+static culvert_key_status checked(EVP_PKEY *made, culvert_key **key) {
+    culvert_key_kind kind = culvert_key_get_kind((culvert_key *)made);
+    int is_curve = kind == CULVERT_KEY_P256 || kind == CULVERT_KEY_P384 || kind == CULVERT_KEY_P521;
+    if (kind == CULVERT_KEY_OTHER || (is_curve && !is_pair(made))) {
+        EVP_PKEY_free(made);
+        return kind == CULVERT_KEY_OTHER ? CULVERT_KEY_UNSUPPORTED : CULVERT_KEY_MISMATCH;
+    }
+    *key = (culvert_key *)made;
+    return CULVERT_KEY_OK;
+}
+
+culvert_key_status culvert_key_from_pem(
+    const void *text, size_t length, const void *passphrase, size_t passphrase_length, culvert_key **key) {
+    if (length > INT_MAX || passphrase_length > 1024) return CULVERT_KEY_UNSUPPORTED;
+    ERR_clear_error();
+    BIO *bio = BIO_new_mem_buf(text, (int)length);
+    phrase words = {passphrase, passphrase_length, 0};
+    culvert_key_status status = CULVERT_KEY_MALFORMED;
+    EVP_PKEY *made = NULL;
+    int is_over = bio == NULL;
+    while (!is_over) {
+        char *name = NULL, *header = NULL;
+        unsigned char *data = NULL;
+        long count = 0;
+        if (!PEM_read_bio_ex(bio, &name, &header, &data, &count, PEM_FLAG_SECURE | PEM_FLAG_EAY_COMPATIBLE)) break;
+        is_over = 1;
+        if (!strcmp(name, PEM_STRING_RSA)) {
+            status = from_traditional(EVP_PKEY_RSA, header, data, count, &words, &made);
+        } else if (!strcmp(name, PEM_STRING_ECPRIVATEKEY)) {
+            status = from_traditional(EVP_PKEY_EC, header, data, count, &words, &made);
+        } else if (!strcmp(name, PEM_STRING_PKCS8INF)) {
+            const uint8_t *cursor = data;
+            status = from_pkcs8(d2i_PKCS8_PRIV_KEY_INFO(NULL, &cursor, count), CULVERT_KEY_MALFORMED, &made);
+        } else if (!strcmp(name, PEM_STRING_PKCS8)) {
+            status = from_encrypted_pkcs8(data, count, &words, &made);
+        } else if (!strcmp(name, PEM_STRING_DSA)) {
+            status = CULVERT_KEY_UNSUPPORTED;
+        } else {
+            // Before an EC key stand its parameters.
+            is_over = 0;
+        }
+        OPENSSL_secure_free(name);
+        OPENSSL_secure_free(header);
+        OPENSSL_secure_clear_free(data, (size_t)count);
+    }
+    BIO_free(bio);
+    if (made) status = checked(made, key);
+    ERR_clear_error();
+    return status;
+}
+
+// MARK: Signing
+
+static size_t plain_ecdsa(const culvert_key *key, const uint8_t *der, size_t length, uint8_t *out, size_t capacity) {
+    size_t width = field_length(culvert_key_get_kind(key));
+    if (width == 0 || capacity < 2 * width || length > LONG_MAX) return 0;
+    ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &der, (long)length);
+    if (!signature) return 0;
+    int whole = BN_bn2binpad(ECDSA_SIG_get0_r(signature), out, (int)width) >= 0
+        && BN_bn2binpad(ECDSA_SIG_get0_s(signature), out + width, (int)width) >= 0;
+    ECDSA_SIG_free(signature);
+    return whole ? 2 * width : 0;
+}
+
+size_t culvert_key_sign(
+    const culvert_key *key, int digest, const void *data, size_t length, void *out, size_t capacity) {
+    const EVP_MD *hash = digest == 256 ? EVP_sha256() : digest == 384 ? EVP_sha384() : digest == 512 ? EVP_sha512() : NULL;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    size_t made = 0;
+    if (context && EVP_DigestSignInit(context, NULL, hash, NULL, pkey(key))) {
+        if (EVP_PKEY_get_base_id(pkey(key)) == EVP_PKEY_EC) {
+            uint8_t der[160];
+            size_t der_length = sizeof der;
+            if (EVP_DigestSign(context, der, &der_length, data, length) > 0)
+                made = plain_ecdsa(key, der, der_length, out, capacity);
+        } else {
+            made = capacity;
+            if (EVP_DigestSign(context, out, &made, data, length) <= 0) made = 0;
+        }
+    }
+    EVP_MD_CTX_free(context);
+    ERR_clear_error();
+    return made;
+}
+
+int culvert_key_decrypt(
+    const char *cipher, const void *cipher_key, const void *iv, const void *in, size_t length, const void *tag,
+    void *out) {
+    EVP_CIPHER *method = EVP_CIPHER_fetch(NULL, cipher, NULL);
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    int count = 0, last = 0;
+    // No padding of libcrypto's kind: the format has its own.
+    int done = method && context && length <= INT_MAX && EVP_DecryptInit_ex2(context, method, cipher_key, iv, NULL)
+        && EVP_CIPHER_CTX_set_padding(context, 0)
+        && (!tag || EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, 16, (void *)tag) > 0)
+        && EVP_DecryptUpdate(context, out, &count, in, (int)length) && EVP_DecryptFinal_ex(context, (uint8_t *)out + count, &last)
+        && (size_t)count + (size_t)last == length;
+    EVP_CIPHER_CTX_free(context);
+    EVP_CIPHER_free(method);
+    ERR_clear_error();
+    return done;
+}
