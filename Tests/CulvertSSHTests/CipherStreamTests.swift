@@ -121,6 +121,14 @@ import Testing
         }
     }
 
+    /// Two to the 32 packets have nonces of their own, and not one more.
+    @Test func aKeyIsSpentBeforeANonceComesTwice() {
+        var use = KeyUse(packets: (1 << 32) - 1, bytes: 7)
+        #expect(!use.isSpent && use.bytes == 7)
+        use.count(32804)
+        #expect(use.isSpent && use.bytes == 32811)
+    }
+
     /// ChaCha20's nonce is the sequence number: an end that resets it and one that does not part at once.
     @Test func aResetOnOneSideOnlyIsNoticed() throws {
         let test = CipherCase(cipher: .chaCha20Poly1305, gcm: .best)
