@@ -1,12 +1,11 @@
 internal import CulvertIO
-internal import CulvertLibSSH2
 internal import CulvertSSH
 internal import Glibc
 
 /// The control thread of `culvert relay`: opens the listeners, spreads them over the workers, answers signals.
 struct PlainSupervisor {
     let settings: RelaySettings
-    let group: WorkerGroup<LibSSH2Engine>
+    let group: WorkerGroup<NativeEngine>
     let signals: SignalSource
     let journal: Journal
     let service = ServiceNotifier()
@@ -14,7 +13,7 @@ struct PlainSupervisor {
     private var isStopping = false
     private var stoppedWorkers = 0
 
-    init(settings: RelaySettings, group: WorkerGroup<LibSSH2Engine>, signals: SignalSource, journal: Journal) {
+    init(settings: RelaySettings, group: WorkerGroup<NativeEngine>, signals: SignalSource, journal: Journal) {
         self.settings = settings
         self.group = group
         self.signals = signals

@@ -15,12 +15,20 @@ public enum Relay {
             // Forked before any thread or ring exists.
             let background = settings.goesToBackground ? try Background.fork() : nil
             let signals = try beginProcess()
-            let lists = settings.algorithms
-            let engine = LibSSH2Settings(
-                keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
-                hostKeyAlgorithms: lists.hostKeys)
-            return try run(settings, signals, background, authority, journal) { () throws(SSHError) in
-                try LibSSH2Engine(settings: engine)
+            switch settings.engine {
+            case .native:
+                let engine = nativeSettings(settings.algorithms)
+                return try run(settings, signals, background, authority, journal) { () throws(SSHError) in
+                    try NativeEngine(settings: engine)
+                }
+            case .libssh2:
+                let lists = settings.algorithms
+                let engine = LibSSH2Settings(
+                    keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
+                    hostKeyAlgorithms: lists.hostKeys)
+                return try run(settings, signals, background, authority, journal) { () throws(SSHError) in
+                    try LibSSH2Engine(settings: engine)
+                }
             }
         } catch {
             journal.error("\(error)")
@@ -28,7 +36,18 @@ public enum Relay {
         }
     }
 
-    /// The one place where the engine is chosen: below it everything is specialised for one engine.
+    private static func nativeSettings(_ lists: AlgorithmSettings) -> NativeSettings {
+        var settings = NativeSettings()
+        settings.keyExchange = lists.keyExchange
+        settings.ciphers = lists.ciphers
+        settings.macs = lists.macs
+        settings.hostKeyAlgorithms = lists.hostKeys
+        settings.publicKeyAlgorithms = lists.publicKeys
+        if let bytes = lists.rekeyBytes { settings.rekeyLimits.bytes = min(bytes, settings.rekeyLimits.bytes) }
+        return settings
+    }
+
+    /// Generic, so that everything below is specialised for one engine.
     private static func run<Engine: SSHEngine & ~Copyable>(
         _ settings: TunnelSettings, _ signals: SignalSource, _ background: consuming Background?,
         _ authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority, _ journal: Journal,
@@ -43,6 +62,7 @@ public enum Relay {
         var alive = KeepAlive()
         alive.interval = settings.aliveInterval.map { Tick.Span($0) } ?? .zero
         alive.countMaximum = settings.aliveCountMaximum
+        limits.rekeyInterval = settings.algorithms.rekeyInterval.map { Tick.Span($0) }
         let group = try WorkerGroup<Engine>.start(
             count: workers, kind: kind, forwards: settings.forwards, reverse: settings.reverse, links: statuses,
             memory: settings.runtime.memory, limits: limits, alive: alive, journal: journal)
@@ -60,7 +80,7 @@ public enum Relay {
             let signals = try beginProcess()
             let kind = try settings.runtime.driver.resolve(journal)
             let cores = Thread.processors(startingAt: 0).count
-            let group = try WorkerGroup<LibSSH2Engine>.start(
+            let group = try WorkerGroup<NativeEngine>.start(
                 count: max(1, settings.runtime.threads ?? cores), kind: kind, forwards: settings.forwards,
                 reverse: [], links: [], memory: settings.runtime.memory, limits: limits(), alive: KeepAlive(),
                 journal: journal)

@@ -30,10 +30,19 @@ public struct TunnelSettings: Sendable {
     public var exitsOnForwardFailure = false
     /// To the background once the forwards stand (`-f`).
     public var goesToBackground = false
+    public var engine = EngineKind.native
     public var algorithms = AlgorithmSettings()
     public var runtime = RuntimeSettings()
 
     public init() {}
+}
+
+/// What speaks SSH on the links.
+public enum EngineKind: Sendable {
+    /// culvert's own: modern algorithms only, sealed and opened in place.
+    case native
+    /// libssh2, for servers that speak only what it speaks.
+    case libssh2
 }
 
 /// Which addresses may be used (`-4`, `-6`).
@@ -56,6 +65,10 @@ public struct AlgorithmSettings: Sendable {
     public var macs: String?
     public var hostKeys: String?
     public var publicKeys: String?
+    /// RekeyLimit: keys are exchanged again after so many bytes; nil: the engine's own limit.
+    public var rekeyBytes: UInt64?
+    /// And after so long; nil: time does not matter.
+    public var rekeyInterval: Duration?
 
     public init() {}
 }

@@ -19,7 +19,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         SocketOption.setNotSentLowWater(descriptor, bytes: links[slot].sealAhead.bytes)
         for forward in reverse { askReverse(slot, forward) }
         context.links[index].isOpen = true
-        scheduleCheck(slot, at: driver.now + context.alive.interval)
+        scheduleCheck(slot, at: driver.now + min(context.alive.interval, context.limits.rekeyInterval ?? .seconds(60)))
         driver.awaitReadable(descriptor, readToken(slot))
         // Whatever came behind the last packet of the login.
         processReceived(slot)
@@ -325,6 +325,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             return loseLink(slot, "replaced", engineLives: true)
         }
         askRefusedAgain(slot)
+        exchangeOldKeys(slot)
         if context.alive.interval > .zero { checkLiveness(slot) }
     }
 
@@ -338,6 +339,16 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             askReverse(slot, each.forward)
         }
         if let next = links[slot].refused.map(\.at).min(), next < .distantFuture { scheduleCheck(slot, at: next) }
+    }
+
+    private mutating func exchangeOldKeys(_ slot: Int) {
+        guard let interval = context.limits.rekeyInterval else { return }
+        if driver.now - links[slot].keysSince >= interval {
+            links[slot].keysSince = driver.now
+            links[slot].engine.beginKeyExchange()
+            links[slot].needsPump = true
+        }
+        scheduleCheck(slot, at: links[slot].keysSince + interval)
     }
 
     private mutating func checkLiveness(_ slot: Int) {

@@ -29,6 +29,8 @@ struct RelayLimits: Sendable {
     var descriptors = 1024
     /// A target that does not answer is given up after this long.
     var dial = Tick.Span.seconds(60)
+    /// Keys of a link are exchanged again after so long; nil: time does not matter.
+    var rekeyInterval: Tick.Span?
 }
 
 /// When a silent link is asked whether it lives, and when it is given up (ServerAliveInterval, ServerAliveCountMax).

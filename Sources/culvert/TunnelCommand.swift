@@ -48,6 +48,10 @@ struct TunnelCommand {
         settings.keepsAlive = configuration.connection.tcpKeepAlive
         settings.aliveInterval = configuration.connection.serverAliveInterval
         settings.aliveCountMaximum = configuration.connection.serverAliveCountMax
+        switch configuration.engine {
+        case .native: settings.engine = .native
+        case .libssh2: settings.engine = .libssh2
+        }
         settings.algorithms = algorithms()
         let values = ForwardValues(
             gatewayPorts: configuration.forwarding.gatewayPorts,
@@ -76,6 +80,8 @@ struct TunnelCommand {
         settings.macs = lists.macs.map(text)
         settings.hostKeys = lists.hostKeys.map(text)
         settings.publicKeys = lists.publicKeys.map(text)
+        settings.rekeyBytes = lists.rekeyLimit?.bytes.map { UInt64($0) }
+        settings.rekeyInterval = lists.rekeyLimit?.interval
         return settings
     }
 

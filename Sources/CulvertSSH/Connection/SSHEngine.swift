@@ -91,6 +91,9 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// The last word: SSH_MSG_DISCONNECT with reason 11, by application (RFC 4253 §11.1).
     mutating func disconnect()
 
+    /// Exchanges keys again (RFC 4253 §9). An engine that keeps its own limits only takes no notice.
+    mutating func beginKeyExchange()
+
     /// Bytes that the engine holds in memory for channels whose reader is slow; 0 for an engine that holds none.
     mutating func heldBytes() -> Int
 
@@ -101,6 +104,7 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
 extension SSHEngine where Self: ~Copyable {
     public static var opensInPlace: Bool { false }
     public mutating func allowWindowGrowth(_ isAllowed: Bool) {}
+    public mutating func beginKeyExchange() {}
 }
 
 /// How far a login has come.
