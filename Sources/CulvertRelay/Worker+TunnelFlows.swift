@@ -21,6 +21,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     // MARK: Beginning: a connection here (-L)
 
     mutating func beginDirectFlow(_ descriptor: Descriptor, forward: Int, peer: SocketAddress, link: Int) {
+        // A server may have filled the table with channels whose target is not reached yet.
+        guard !tunnelFlows.isFull else {
+            context.journal.error("\(context.forwards[forward].text): too many connections")
+            driver.resetOnClose(descriptor)
+            return driver.close(descriptor)
+        }
         let request: ChannelOpenRequest
         switch context.forwards[forward].target {
         case .tcp(let host, let port):
