@@ -217,9 +217,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func exceedCeiling(_ slot: Int) {
+        let isStalled = !tunnelFlows[slot].spill.isEmpty
+        let slow = isStalled ? driver.now - tunnelFlows[slot].stalledSince : .zero
         context.journal.error(
             "ended a connection through \(forwardText(slot)): its reader has been slow for"
-                + " \(formatSeconds(driver.now - tunnelFlows[slot].stalledSince)) and the memory ceiling is reached"
+                + " \(formatSeconds(slow)) and the memory ceiling is reached"
                 + " (--memory)")
         cutFlow(slot)
     }
