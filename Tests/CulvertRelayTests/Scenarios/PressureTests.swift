@@ -177,6 +177,46 @@ import Testing
 
     // MARK: Full tables
 
+    /// No more wait than may, however long it lasts.
+    @Test func onlySoManyConnectionsWait() throws {
+        var script = Script(forwards: 1)
+        script.limits.waiting = 3
+        let scene = try SimulatedScene.simulated(script)
+        let clients = try (0..<10).map { _ in try scene.client() }
+        try scene.run("three wait") { scene.worker.waiting.count == 3 }
+        try scene.run(for: .seconds(5))
+        #expect(scene.worker.waiting.count == 3)
+        #expect(scene.lines.count("too many connections wait") == 1)
+        let far = try scene.addLink()
+        try scene.run("all are served") { far.streams.count == 10 }
+        #expect(clients.allSatisfy { !$0.sawReset })
+    }
+
+    /// The reserve of descriptors stays a reserve while connections queue up. In a process of its own, since the
+    /// numbers of descriptors are what counts.
+    @Test func theReserveOfDescriptorsIsKept() async {
+        await #expect(processExitsWith: .success) {
+            let place = KernelPlace()
+            var script = Script(forwards: 1)
+            script.limits.descriptors = 164
+            script.limits.reservedDescriptors = 64
+            let scene = try Scene(place, script, driver: EpollDriver(descriptorLimit: 164))
+            var clients: [any Peer] = []
+            for _ in 0..<70 { clients.append(try scene.client()) }
+            try scene.run("the listener pauses") { scene.lines.count("nearly every descriptor") == 1 }
+            let waiting = scene.worker.waiting.count
+            try scene.run(for: .seconds(1))
+            guard waiting < 60, scene.worker.waiting.count == waiting else {
+                throw Missed("\(waiting) waited, then \(scene.worker.waiting.count)")
+            }
+            // Some go, as many come in.
+            let far = try scene.addLink()
+            try scene.run("those have channels") { far.streams.count == waiting }
+            for number in 0..<20 { clients[number].reset() }
+            try scene.run("others follow") { far.streams.count > waiting }
+        }
+    }
+
     /// A server that fills the table with channels that go nowhere: a local connection is turned away, with a line.
     @Test func aFullTableTurnsConnectionsAway() throws {
         let place = SimulatedPlace(seed: 1)
