@@ -396,6 +396,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         guard !links[slot].isRetired else { return }
         context.links[links[slot].index].isOpen = false
         rehold(slot, engineLives: true)
+        serveWaiting()
         context.control.post(.linkSuspect(index: links[slot].index))
     }
 
@@ -435,6 +436,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let link = links.remove(slot)
         driver.close(link.descriptor)
         if !isReplaced && !isStopping { context.control.post(.linkLost(index: index, reason: reason)) }
+        // Another link of the pool may stand: what waits does not wait for this one's successor.
+        serveWaiting()
     }
 
     /// Reverse forwards are cancelled and the server is told, as far as the socket takes it at once.

@@ -21,6 +21,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     // MARK: Beginning: a connection here (-L)
 
     mutating func beginDirectFlow(_ descriptor: Descriptor, forward: Int, peer: SocketAddress, link: Int) {
+        // A server may have filled the table with channels whose target is not reached yet.
+        guard !tunnelFlows.isFull else {
+            context.journal.error("\(context.forwards[forward].text): too many connections")
+            driver.resetOnClose(descriptor)
+            return driver.close(descriptor)
+        }
         let request: ChannelOpenRequest
         switch context.forwards[forward].target {
         case .tcp(let host, let port):
@@ -239,9 +245,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func exceedCeiling(_ slot: Int) {
+        let isStalled = !tunnelFlows[slot].spill.isEmpty
+        let slow = isStalled ? driver.now - tunnelFlows[slot].stalledSince : .zero
         context.journal.error(
             "ended a connection through \(forwardText(slot)): its reader has been slow for"
-                + " \(formatSeconds(driver.now - tunnelFlows[slot].stalledSince)) and the memory ceiling is reached"
+                + " \(formatSeconds(slow)) and the memory ceiling is reached"
                 + " (--memory)")
         cutFlow(slot)
     }

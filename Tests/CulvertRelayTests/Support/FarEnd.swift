@@ -76,14 +76,14 @@ final class FarEnd {
             }
             return engine.takeConsumed()
         }
-        if let failure { throw failure }
         countGrants(inbox[..<consumed])
         inbox.removeFirst(consumed)
         while let request = engine.takeForwardRequest() {
             forwardRequests.append(request)
             let port = request.action == .listen ? grant(request.request) : 1
-            engine.answerForwardRequest(accepted: port > 0, port: port)
+            if failure == nil { engine.answerForwardRequest(accepted: port > 0, port: port) }
         }
+        if let failure { throw failure }
     }
 
     private func handle(_ event: EngineEvent) {
