@@ -47,7 +47,9 @@ let package = Package(
             name: "Simulation", dependencies: ["CulvertIO"], path: "Tests/Simulation", swiftSettings: testRules),
         .testTarget(
             name: "CulvertIOTests", dependencies: ["CulvertIO", "CLinux", "Simulation"], swiftSettings: testRules),
-        .testTarget(name: "CulvertSSHTests", dependencies: ["CulvertSSH"], swiftSettings: testRules),
+        .testTarget(
+            name: "CulvertSSHTests", dependencies: ["CulvertSSH", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: testRules),
         .testTarget(name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2"], swiftSettings: testRules),
         .testTarget(
             name: "CulvertIdentityTests",
