@@ -103,8 +103,7 @@ import Testing
         refused(Script.string("rsa-sha2-512") + mpint(exponent) + mpint(right), .rsa512)
     }
 
-    /// A key that anybody can sign with (d = e = 1 is refused, so: a modulus whose factors are known) is not needed: any
-    /// signature under a strange modulus is false, whatever its length.
+    /// Of any length. (Right ones are made by sshd, in OpenSSHTests.)
     @Test func rsaSignaturesThatAreNone() throws {
         var modulus = [UInt8](repeating: 0xa5, count: 256)
         modulus[0] = 0xff

@@ -314,6 +314,22 @@ import Testing
         try refused(.later, [20] + [UInt8](repeating: 0, count: 16))
     }
 
+    /// RFC 4253 §9: at any time, so in the login, too. What the login wants to say waits.
+    @Test(arguments: [ScriptedServer.Place.service, .authentication])
+    func keysAreRenewedInTheLogin(_ place: ScriptedServer.Place) throws {
+        for drips in [false, true] {
+            let peer = try ScriptedServer(drips: drips)
+            try peer.lead(to: place)
+            try peer.sayInit()
+            try peer.sayNewKeys(try peer.sayReply())
+            if place == .service { try peer.say([6] + Script.string("ssh-userauth")) }
+            try peer.say([52])
+            #expect(peer.client.isLoggedIn)
+            #expect(peer.client.authority.hostKeys.count == 1)
+            #expect(peer.client.allSendable == 0)
+        }
+    }
+
     // MARK: Floods
 
     @Test func floodsTakeNoMemory() throws {

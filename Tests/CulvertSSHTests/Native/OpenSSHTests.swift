@@ -42,9 +42,8 @@ import Testing
     }
 
     /// Keys renewed all the time by the server, by us, and by both: 20 MiB each way.
-    @Test(arguments: ["RekeyLimit 32K", ""], [true, false])
+    @Test(arguments: [("RekeyLimit 32K", false), ("", true), ("RekeyLimit 32K", true)])
     func keysAreRenewed(_ configuration: String, _ ours: Bool) throws {
-        guard ours || !configuration.isEmpty else { return }
         let server = try NativeServer(configuration)
         let echo = try NativeEcho()
         for cipher in ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
