@@ -58,8 +58,9 @@ enum OpenSSHKeyFile {
         init(_ bytes: UnsafeRawBufferPointer) throws(SSHError) {
             guard let start = bytes.baseAddress else { throw .malformed("a key file", "it is empty") }
             var source = unsafe WireReader(start: start, count: bytes.count, of: "a key file")
-            for unsafebyte in unsafe UnsafeBufferPointer(start: magic.utf8Start, count: magic.utf8CodeUnitCount) {
-                guard try source.byte() == byte else { throw .malformed("a key file", "its magic is another") }
+            for index in 0..<magic.utf8CodeUnitCount {
+                let expected = unsafe magic.utf8Start[index]
+                guard try source.byte() == expected else { throw .malformed("a key file", "its magic is another") }
             }
             cipher = unsafe String(decoding: try source.string().prefix(64), as: UTF8.self)
             derivation = unsafe String(decoding: try source.string().prefix(64), as: UTF8.self)
@@ -129,8 +130,9 @@ enum OpenSSHKeyFile {
     private static func decoded(_ text: UnsafeRawBufferPointer) throws(PrivateKeyFailure) -> Secret {
         try unsafe Secret(capacity: text.count / 4 * 3 + 3) { memory throws(PrivateKeyFailure) in
             var (held, bits, count, padding): (UInt32, Int, Int, Int) = (0, 0, 0, 0)
-            for unsafebyte in unsafe text {
+            for index in text.indices {
                 let value: UInt8
+                let byte = unsafe text[index]
                 switch byte {
                 case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = byte - UInt8(ascii: "A")
                 case UInt8(ascii: "a")...UInt8(ascii: "z"): value = byte - UInt8(ascii: "a") + 26

@@ -41,6 +41,6 @@ extension WireWriter {
         let digits = unsafe magnitude.drop { $0 == 0 }
         uint32(UInt32(unsafe MPInt.length(magnitude)))
         if let first = unsafe digits.first, first >= 0x80 { byte(0) }
-        for unsafedigit in unsafe digits { byte(digit) }
+        for index in unsafe digits.indices { byte(unsafe digits[index]) }
     }
 }
