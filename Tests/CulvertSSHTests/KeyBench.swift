@@ -80,7 +80,7 @@ final class KeyBench: Sendable {
 
     /// The blob in `name.pub`.
     func publicKey(_ name: String = "key") throws -> [UInt8] {
-        let words = String(decoding: try read("\(name).pub"), as: UTF8.self).split(separator: " ")
+        let words = String(decoding: try read("\(name).pub"), as: UTF8.self).split(whereSeparator: \.isWhitespace)
         guard words.count >= 2, let blob = Data(base64Encoded: String(words[1])) else {
             throw Failure(what: "\(name).pub is no public key")
         }

@@ -83,7 +83,7 @@ import Testing
     ])
     func keysOfOpenSSLSign(_ arguments: [String]) throws {
         let bench = try KeyBench()
-        try bench.run("openssl", arguments + ["-out", "key"])
+        try bench.run("openssl", [arguments[0], "-out", "key"] + arguments.dropFirst())
         let key = try bench.key()
         // The public half in OpenSSH's form comes from ssh-keygen, which refuses a file that others can read.
         try bench.run("chmod", ["600", "key"])
