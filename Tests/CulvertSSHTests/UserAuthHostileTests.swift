@@ -101,7 +101,7 @@ import Testing
     func questionsWithoutEnd(_ count: Int) throws {
         let head = [60] + Script.string("") + Script.string("") + Script.string("")
         try violates(.keyboardInteractive, head + Script.u32(count))
-        let prompts = (0..<min(count, 4000)).flatMap { _ in Script.string("?") + [0] }
+        let prompts = [[UInt8]](repeating: Script.string("?") + [0], count: min(count, 4000)).flatMap(\.self)
         try violates(.keyboardInteractive, head + Script.u32(count) + prompts)
     }
 
