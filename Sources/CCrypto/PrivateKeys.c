@@ -160,6 +160,12 @@ culvert_key_status culvert_key_from_ec(
     return finish(made, made && is_pair(made), key);
 }
 
+// EVP_PKEY_get_bn_param leaves the number on the stack, below its caller.
+static __attribute__((noinline)) void wipe_stack(void) {
+    uint8_t below[8192];
+    OPENSSL_cleanse(below, sizeof below);
+}
+
 // Whether the numbers of an RSA key are of one key (RFC 8017 §3.2): n = pq, and e, d and what speeds them up belong
 // together. That p and q are primes is left to who made them.
 static int is_rsa_pair(EVP_PKEY *made) {
@@ -189,6 +195,7 @@ static int is_rsa_pair(EVP_PKEY *made) {
     BN_clear_free(reduced);
     BN_CTX_free(context);
     ERR_clear_error();
+    wipe_stack();
     return good;
 }
 
