@@ -1,8 +1,8 @@
 /// The connection protocol over packets that nothing protects: an engine for tests and measurements, where everything
 /// but keys, ciphers and login is what the native engine has. Never put it on a network.
 public struct NullCipherEngine: ~Copyable, SSHEngine {
-    private var input = PacketInput(cipher: .none)
-    private var packets = PacketOutput(cipher: .none)
+    private var input = PacketInput()
+    private var packets = PacketOutput()
     private var connection: ConnectionLayer
 
     public init(role: ConnectionRole, settings: ConnectionSettings = ConnectionSettings()) {
