@@ -48,7 +48,8 @@ let package = Package(
         .testTarget(
             name: "CulvertIOTests", dependencies: ["CulvertIO", "CLinux", "Simulation"], swiftSettings: testRules),
         .testTarget(
-            name: "CulvertSSHTests", dependencies: ["CulvertSSH", .product(name: "Crypto", package: "swift-crypto")],
+            name: "CulvertSSHTests",
+            dependencies: ["CulvertSSH", "CCrypto", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: testRules),
         .testTarget(name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2"], swiftSettings: testRules),
         .testTarget(

@@ -1,5 +1,7 @@
 #include <endian.h>
+#include <limits.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,8 +29,10 @@ static EVP_CIPHER_CTX *libcrypto_new(int seals, const uint8_t *key, size_t key_l
     return NULL;
 }
 
-static int libcrypto_text(EVP_CIPHER_CTX *context, const uint8_t *aad, size_t aad_length, uint8_t *text, size_t length) {
+static int libcrypto_text(
+    EVP_CIPHER_CTX *context, const uint8_t *aad, size_t aad_length, uint8_t *text, size_t length) {
     int done;
+    if (length > INT_MAX || aad_length > INT_MAX) return -1;
     if (aad_length > 0 && EVP_CipherUpdate(context, NULL, &done, aad, (int)aad_length) != 1) return -1;
     if (length > 0 && EVP_CipherUpdate(context, text, &done, text, (int)length) != 1) return -1;
     return 0;
@@ -118,7 +122,8 @@ static void find_ipsec_mb(void) {
         size_t length = wide ? 32 : 16;
         ipsec_mb_key *key = ipsec_mb_key_new(known_key, length);
         EVP_CIPHER_CTX *context = libcrypto_new(1, known_key, length);
-        right = right && key != NULL && context != NULL && knows_answer(key, wide) && agrees_with_libcrypto(key, context);
+        right = right && key != NULL && context != NULL && knows_answer(key, wide)
+            && agrees_with_libcrypto(key, context);
         ipsec_mb_key_free(key);
         EVP_CIPHER_CTX_free(context);
     }
@@ -190,6 +195,9 @@ int culvert_gcm_open(
     }
     count_invocation(gcm);
     // Both decipher while they compute the tag: what an attacker chose must not be left to be read.
-    if (result != 0) OPENSSL_cleanse(text, length);
+    if (result != 0) {
+        OPENSSL_cleanse(text, length);
+        ERR_clear_error();
+    }
     return result;
 }

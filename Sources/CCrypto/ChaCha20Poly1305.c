@@ -1,4 +1,5 @@
 #include <endian.h>
+#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -56,6 +57,7 @@ static int begin(EVP_CIPHER_CTX *context, uint32_t sequence) {
 
 static int apply(EVP_CIPHER_CTX *context, uint8_t *to, const uint8_t *from, size_t length) {
     int done;
+    if (length > INT_MAX) return -1;
     return EVP_CipherUpdate(context, to, &done, from, (int)length) == 1 ? 0 : -1;
 }
 
@@ -66,7 +68,8 @@ static int begin_text(culvert_chachapoly *key, uint32_t sequence, uint8_t block[
     return apply(key->text, block, block, BLOCK);
 }
 
-static int authenticate(culvert_chachapoly *key, const uint8_t *poly_key, const uint8_t *bytes, size_t count, uint8_t *tag) {
+static int authenticate(
+    culvert_chachapoly *key, const uint8_t *poly_key, const uint8_t *bytes, size_t count, uint8_t *tag) {
     size_t written;
     if (EVP_MAC_init(key->poly, poly_key, POLY_KEY, NULL) != 1) return -1;
     if (EVP_MAC_update(key->poly, bytes, count) != 1) return -1;

@@ -118,12 +118,17 @@ internal import CCrypto
 
 /// How much one key has protected: what limits of re-exchange are about (RFC 4253 §9, RFC 4344 §3).
 struct KeyUse: BitwiseCopyable {
-    private(set) var packets: UInt64 = 0
+    private(set) var packets: UInt64
     /// On the wire, tags included.
-    private(set) var bytes: UInt64 = 0
+    private(set) var bytes: UInt64
+
+    init(packets: UInt64 = 0, bytes: UInt64 = 0) {
+        self.packets = packets
+        self.bytes = bytes
+    }
 
     /// The sequence number has 32 bits: one packet more under the same key, and a nonce would come twice.
-    static let maximumPackets: UInt64 = 1 << 32
+    var isSpent: Bool { packets >= 1 << 32 }
 
     mutating func count(_ wireLength: Int) {
         packets &+= 1

@@ -55,9 +55,7 @@
         }
         let wireLength = 4 + length + key.cipher.tagLength
         guard available >= wireLength else { return nil }
-        guard use.packets < KeyUse.maximumPackets else {
-            throw .violation("it sends on without renewing the keys")
-        }
+        guard !use.isSpent else { throw .violation("it sends on without renewing the keys") }
         guard unsafe key.open(bytes, length: length, sequenceNumber: sequenceNumber) else {
             throw SSHError(.integrity, "packet \(sequenceNumber) was altered on the way, or its keys are not ours")
         }

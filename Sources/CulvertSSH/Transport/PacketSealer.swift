@@ -37,7 +37,7 @@
         unsafe packet.storeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian, as: UInt32.self)
         unsafe packet.storeBytes(of: UInt8(truncatingIfNeeded: padding), toByteOffset: 4, as: UInt8.self)
         unsafe pad(packet + PacketCipher.headroom + messageLength, count: padding)
-        precondition(use.packets < KeyUse.maximumPackets, "keys are exchanged before a nonce comes twice")
+        precondition(!use.isSpent, "keys are exchanged before a nonce comes twice")
         unsafe key.seal(packet, length: length, sequenceNumber: sequenceNumber)
         sequenceNumber &+= 1
         use.count(wireLength)
