@@ -160,6 +160,45 @@ culvert_key_status culvert_key_from_ec(
     return finish(made, made && is_pair(made), key);
 }
 
+// EVP_PKEY_get_bn_param leaves the number on the stack, below its caller.
+static __attribute__((noinline)) void wipe_stack(void) {
+    uint8_t below[8192];
+    OPENSSL_cleanse(below, sizeof below);
+}
+
+// Whether the numbers of an RSA key are of one key (RFC 8017 §3.2): n = pq, and e, d and what speeds them up belong
+// together. That p and q are primes is left to who made them.
+static int is_rsa_pair(EVP_PKEY *made) {
+    enum { N, E, P, Q, DP, DQ, INVERSE, COUNT };
+    static const char *const names[] = {
+        [N] = OSSL_PKEY_PARAM_RSA_N, [E] = OSSL_PKEY_PARAM_RSA_E, [P] = OSSL_PKEY_PARAM_RSA_FACTOR1,
+        [Q] = OSSL_PKEY_PARAM_RSA_FACTOR2, [DP] = OSSL_PKEY_PARAM_RSA_EXPONENT1,
+        [DQ] = OSSL_PKEY_PARAM_RSA_EXPONENT2, [INVERSE] = OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
+    };
+    BIGNUM *values[COUNT] = {NULL}, *d = NULL;
+    BIGNUM *less = BN_secure_new(), *result = BN_secure_new(), *reduced = BN_secure_new();
+    BN_CTX *context = BN_CTX_secure_new();
+    int good = less && result && reduced && context && EVP_PKEY_get_bn_param(made, OSSL_PKEY_PARAM_RSA_D, &d);
+    for (int i = 0; i < COUNT && good; i++) good = EVP_PKEY_get_bn_param(made, names[i], &values[i]);
+    good = good && BN_is_odd(values[P]) && BN_is_odd(values[Q]) && BN_num_bits(values[P]) > 1
+        && BN_num_bits(values[Q]) > 1 && BN_mul(result, values[P], values[Q], context)
+        && BN_cmp(result, values[N]) == 0;
+    for (int i = 0; i < 2 && good; i++)
+        good = BN_sub(less, values[P + i], BN_value_one()) && BN_mod(reduced, d, less, context)
+            && BN_cmp(reduced, values[DP + i]) == 0 && BN_mod_mul(result, reduced, values[E], less, context)
+            && BN_is_one(result);
+    good = good && BN_mod_mul(result, values[Q], values[INVERSE], values[P], context) && BN_is_one(result);
+    for (int i = 0; i < COUNT; i++) BN_clear_free(values[i]);
+    BN_clear_free(d);
+    BN_clear_free(less);
+    BN_clear_free(result);
+    BN_clear_free(reduced);
+    BN_CTX_free(context);
+    ERR_clear_error();
+    wipe_stack();
+    return good;
+}
+
 culvert_key_status culvert_key_from_rsa(
     culvert_number n, culvert_number e, culvert_number d, culvert_number inverse_q, culvert_number p,
     culvert_number q, culvert_key **key) {
@@ -172,33 +211,27 @@ culvert_key_status culvert_key_from_rsa(
         [INVERSE] = OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
     };
     BIGNUM *values[COUNT] = {NULL};
-    BIGNUM *less = BN_new(), *product = BN_new();
+    BIGNUM *less = BN_secure_new();
     BN_CTX *context = BN_CTX_secure_new();
     OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     EVP_PKEY *made = NULL;
-    int matches = 0;
-    int ready = less && product && context && builder;
+    int ready = less && context && builder;
     for (int i = 0; i < COUNT && ready; i++) {
         // 16384 bits; whoever calls has a limit of its own.
         ready = given[i].length <= 2048 && (values[i] = BN_bin2bn(given[i].bytes, (int)given[i].length, NULL)) != NULL;
         if (ready && i != N && i != E) BN_set_flags(values[i], BN_FLG_CONSTTIME);
     }
-    // d mod (p - 1) and d mod (q - 1), which the file leaves out; a factor below 3 has no place in a key.
+    // d mod (p - 1) and d mod (q - 1), which the file leaves out; a factor below 2 has no place in a key.
     for (int i = 0; i < 2 && ready; i++)
         ready = BN_num_bits(values[P + i]) > 1 && BN_sub(less, values[P + i], BN_value_one())
             && BN_mod(values[DP + i], values[D], less, context);
-    if (ready && BN_mul(product, values[P], values[Q], context)) {
-        matches = BN_cmp(product, values[N]) == 0;
-        for (int i = 0; i < COUNT && ready; i++) ready = OSSL_PARAM_BLD_push_BN(builder, names[i], values[i]);
-        if (ready && matches) made = from_params("RSA", builder);
-    }
+    for (int i = 0; i < COUNT && ready; i++) ready = OSSL_PARAM_BLD_push_BN(builder, names[i], values[i]);
+    if (ready) made = from_params("RSA", builder);
     OSSL_PARAM_BLD_free(builder);
     BN_CTX_free(context);
-    BN_clear_free(product);
     BN_clear_free(less);
     for (int i = 0; i < COUNT; i++) BN_clear_free(values[i]);
-    if (ready && !matches) return CULVERT_KEY_MISMATCH;
-    return finish(made, 1, key);
+    return finish(made, made && is_rsa_pair(made), key);
 }
 
 // MARK: From PEM
@@ -336,8 +369,11 @@ static culvert_key_status from_traditional(
 
 static culvert_key_status checked(EVP_PKEY *made, culvert_key **key) {
     culvert_key_kind kind = culvert_key_get_kind((culvert_key *)made);
-    int is_curve = kind == CULVERT_KEY_P256 || kind == CULVERT_KEY_P384 || kind == CULVERT_KEY_P521;
-    if (kind == CULVERT_KEY_OTHER || (is_curve && !is_pair(made))) {
+    // Ed25519 computes its public half; nothing else is in its file. A modulus too long to be used is not looked into.
+    int matches = kind == CULVERT_KEY_OTHER || kind == CULVERT_KEY_ED25519
+        || (kind == CULVERT_KEY_RSA && (EVP_PKEY_get_bits(made) > 16384 || is_rsa_pair(made)))
+        || (kind != CULVERT_KEY_RSA && is_pair(made));
+    if (kind == CULVERT_KEY_OTHER || !matches) {
         EVP_PKEY_free(made);
         return kind == CULVERT_KEY_OTHER ? CULVERT_KEY_UNSUPPORTED : CULVERT_KEY_MISMATCH;
     }

@@ -93,6 +93,9 @@ public struct NativeEngine: ~Copyable, SSHEngine {
         case .connection: preconditionFailure("the table lets no message of the connection pass in a login")
         case .hostKey:
             try authority.verify(hostKey: transport.hostKey)
+            _ = try authority.bindAgent(
+                hostKey: transport.hostKey, sessionID: transport.sessionIdentifier,
+                signature: transport.hostKeySignature)
             try transport.trustHostKey()
             // One flight for all of it: the server answers in turn.
             transport.send(ServiceMessage.bytes(MessageNumber.serviceRequest, ServiceMessage.userAuth))

@@ -79,8 +79,10 @@
         flushExchange()
     }
 
-    /// SSH_MSG_NEWKEYS. What follows goes out under `key`, and what was held goes out.
-    mutating func sendNewKeys(_ key: consuming PacketKey, resetsSequence: Bool) {
+    /// SSH_MSG_NEWKEYS. What follows goes out under `key`, and what was held goes out. Throws when the one before has not
+    /// even been made: the peer would have to know what it cannot have read.
+    mutating func sendNewKeys(_ key: consuming PacketKey, resetsSequence: Bool) throws(SSHError) {
+        guard nextKey == nil else { throw .violation("it exchanges keys on and on without reading the answers") }
         nextKey = consume key
         self.resetsSequence = resetsSequence
         sendExchange([MessageNumber.newKeys])
@@ -105,7 +107,8 @@
             if isNewKeys {
                 guard let key = nextKey.take() else { preconditionFailure("SSH_MSG_NEWKEYS brings a key") }
                 sealer.setKey(key, resetsSequence: resetsSequence)
-                resume()
+                // Where the next exchange has begun already, its SSH_MSG_KEXINIT stands here.
+                if exchange.isEmpty { resume() }
             }
         }
     }

@@ -162,7 +162,7 @@ extension Transport {
         nextOpeningKey = try derivation.packetKey(peer, towardServer: role == .server, .opening)
         phase = .awaitsNewKeys
         oweResume()
-        packets.sendNewKeys(
+        try packets.sendNewKeys(
             try derivation.packetKey(own, towardServer: role == .client, .sealing), resetsSequence: isStrict)
     }
 
