@@ -14,7 +14,7 @@ DESTDIR ?=
 # What the build needs; what the demonstration, the tests and the comparison need besides.
 BUILD_PACKAGES := liburing-dev libssh2-1-dev libssl-dev pkg-config
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
-TEST_PACKAGES := $(DEMO_PACKAGES) python3-venv tigervnc-standalone-server strace iproute2 util-linux procps
+TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps
 COMPARE_PACKAGES := haproxy socat iperf3 redis-server redis-tools python3
 
 TOOLS := .build/tools

@@ -383,7 +383,7 @@ static culvert_key_status checked(EVP_PKEY *made, culvert_key **key) {
 
 culvert_key_status culvert_key_from_pem(
     const void *text, size_t length, const void *passphrase, size_t passphrase_length, culvert_key **key) {
-    if (length > INT_MAX || passphrase_length > 1024) return CULVERT_KEY_UNSUPPORTED;
+    if (length > INT_MAX || passphrase_length > INT_MAX) return CULVERT_KEY_UNSUPPORTED;
     ERR_clear_error();
     BIO *bio = BIO_new_mem_buf(text, (int)length);
     phrase words = {passphrase, passphrase_length, 0};
