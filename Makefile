@@ -18,7 +18,7 @@ ifeq ($(shell uname -m),x86_64)
 BUILD_PACKAGES += libipsec-mb-dev
 endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
-TEST_PACKAGES := $(DEMO_PACKAGES) python3-venv tigervnc-standalone-server strace iproute2 util-linux procps
+TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps
 COMPARE_PACKAGES := haproxy socat iperf3 redis-server redis-tools python3
 
 TOOLS := .build/tools
