@@ -93,7 +93,7 @@ public struct NativeEngine: ~Copyable, SSHEngine {
         case .connection: preconditionFailure("the table lets no message of the connection pass in a login")
         case .hostKey:
             try authority.verify(hostKey: transport.hostKey)
-            _ = try authority.bindAgent(
+            _ = authority.bindAgent(
                 hostKey: transport.hostKey, sessionID: transport.sessionIdentifier,
                 signature: transport.hostKeySignature)
             try transport.trustHostKey()
