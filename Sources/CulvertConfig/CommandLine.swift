@@ -89,7 +89,7 @@ private func tunnel(
     to typedHost: String, _ store: SettingStore, _ long: LongOptions, _ environment: ConfigurationEnvironment
 ) throws(ConfigurationError) -> TunnelConfiguration {
     var store = store
-    if store.compression == true { store.note("compression is not supported: the connection goes uncompressed") }
+    if store.compression == true { store.note("compression (-C) is not supported: the connection goes uncompressed") }
     if store.clearAllForwardings == true {
         throw ConfigurationError("-o ClearAllForwardings=yes: it takes every forward away: leave it out")
     }

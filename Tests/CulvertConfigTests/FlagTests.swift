@@ -19,7 +19,7 @@ import Testing
         #expect(try settings("-g").forwarding.gatewayPorts)
         #expect(try settings("-y").output.syslog)
         #expect(try settings("-E", "/log", "-E", "/log2").output.logFile == "/log2")
-        #expect(try settings("-C").notes == ["compression is not supported: the connection goes uncompressed"])
+        #expect(try settings("-C").notes == ["compression (-C) is not supported: the connection goes uncompressed"])
         #expect(try settings("-NnT").notes.isEmpty)
         #expect(try settings("-F", "none", "-F/dev/null", "-J", "none").notes.isEmpty)
     }

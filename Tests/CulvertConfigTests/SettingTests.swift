@@ -122,7 +122,7 @@ import Testing
         Shown("ForkAfterAuthentication=yes") { $0.background },
         Shown("Compression=no") { $0.notes.isEmpty },
         Shown("Compression=yes") {
-            $0.notes == ["compression is not supported: the connection goes uncompressed"]
+            $0.notes == ["compression (-C) is not supported: the connection goes uncompressed"]
         },
         Shown("ProxyJump=none") { $0.notes.isEmpty },
         Shown("ForwardAgent=yes") { $0.notes == ["-o ForwardAgent has no effect here: ignored"] },
