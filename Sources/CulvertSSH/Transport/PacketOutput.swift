@@ -88,6 +88,12 @@
         sendExchange([MessageNumber.newKeys])
     }
 
+    /// As `PacketSealer.setKey`: right after SSH_MSG_NEWKEYS, which the new key does not cover.
+    mutating func setKey(_ key: consuming PacketKey, resetsSequence: Bool) {
+        precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
+        sealer.setKey(key, resetsSequence: resetsSequence)
+    }
+
     /// Whether messages of the connection wait for the end of a key exchange.
     var isHeld: Bool {
         switch gate {
@@ -106,7 +112,7 @@
             block.append(unsafe sealer.seal(at: block.end, messageLength: length))
             if isNewKeys {
                 guard let key = nextKey.take() else { preconditionFailure("SSH_MSG_NEWKEYS brings a key") }
-                sealer.setKey(key, resetsSequence: resetsSequence)
+                setKey(key, resetsSequence: resetsSequence)
                 // Where the next exchange has begun already, its SSH_MSG_KEXINIT stands here.
                 if exchange.isEmpty { resume() }
             }
