@@ -18,7 +18,7 @@ ifeq ($(shell uname -m),x86_64)
 BUILD_PACKAGES += libipsec-mb-dev
 endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
-TEST_PACKAGES := $(DEMO_PACKAGES) python3-venv tigervnc-standalone-server strace iproute2 util-linux procps
+TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps
 COMPARE_PACKAGES := haproxy socat iperf3 redis-server redis-tools python3
 
 TOOLS := .build/tools
@@ -77,7 +77,8 @@ test: tools lint
 	$(SWIFT) build -c release --product culvert
 	@mkdir -p .build
 	$(SWIFT) build --build-tests 2>&1 | tee .build/build.log
-	@if grep -E '/(Sources|Tests)/.*warning:' .build/build.log; then echo 'The build has warnings.' >&2; exit 1; fi
+	@if grep -E '^warning:|^$(CURDIR)/(Sources|Tests)/.*warning:' .build/build.log; then \
+		echo 'The build has warnings.' >&2; exit 1; fi
 	$(MAKE) --no-print-directory hotpath
 	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
 

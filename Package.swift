@@ -39,8 +39,7 @@ let package = Package(
         .executableTarget(
             name: "culvert",
             dependencies: [
-                "CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertLibSSH2", "CulvertRelay", "CulvertSSH",
-                .product(name: "Logging", package: "swift-log"),
+                "CulvertConfig", "CulvertIdentity", "CulvertRelay", .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: rules),
 
         .target(
@@ -58,9 +57,9 @@ let package = Package(
             swiftSettings: testRules),
         .testTarget(name: "CulvertConfigTests", dependencies: ["CulvertConfig"], swiftSettings: testRules),
         .testTarget(
-            name: "CulvertRelayTests", dependencies: ["CulvertRelay", "Simulation"], swiftSettings: testRules),
-        .testTarget(
-            name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),
+            name: "CulvertRelayTests", dependencies: ["CulvertIO", "CulvertRelay", "CulvertSSH", "Simulation"],
+            swiftSettings: testRules),
+        .testTarget(name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),
         .testTarget(name: "TidyTests", dependencies: [], swiftSettings: testRules),
     ]
 )

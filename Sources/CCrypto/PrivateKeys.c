@@ -1,16 +1,12 @@
-#include "CCryptoKeys.h"
+#include "PrivateKeys.h"
 
 #include <limits.h>
-#include <openssl/asn1t.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
-#include <openssl/pem.h>
-#include <openssl/pkcs12.h>
-#include <openssl/x509.h>
 #include <string.h>
 
 // A culvert_key is an EVP_PKEY under another name, so that libcrypto's headers stay here.
@@ -129,37 +125,6 @@ static int is_pair(EVP_PKEY *made) {
     return result;
 }
 
-static culvert_key_status finish(EVP_PKEY *made, int matches, culvert_key **key) {
-    ERR_clear_error();
-    if (made && matches) {
-        *key = (culvert_key *)made;
-        return CULVERT_KEY_OK;
-    }
-    EVP_PKEY_free(made);
-    return made ? CULVERT_KEY_MISMATCH : CULVERT_KEY_MALFORMED;
-}
-
-culvert_key_status culvert_key_from_ec(
-    culvert_key_kind kind, const void *point, size_t point_length, const void *scalar, size_t scalar_length,
-    culvert_key **key) {
-    const char *name = NULL;
-    for (int i = 0; i < CURVES; i++)
-        if (curves[i].kind == kind) name = curves[i].name;
-    if (!name) return CULVERT_KEY_UNSUPPORTED;
-    // An mpint has one zero byte more at most (RFC 4251 §5).
-    if (point_length != 1 + 2 * field_length(kind) || scalar_length > field_length(kind)) return CULVERT_KEY_MALFORMED;
-    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
-    BIGNUM *d = BN_bin2bn(scalar, (int)scalar_length, NULL);
-    EVP_PKEY *made = NULL;
-    if (builder && d && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, name, 0)
-        && OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, point_length)
-        && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, d))
-        made = from_params("EC", builder);
-    OSSL_PARAM_BLD_free(builder);
-    BN_clear_free(d);
-    return finish(made, made && is_pair(made), key);
-}
-
 // EVP_PKEY_get_bn_param leaves the number on the stack, below its caller.
 static __attribute__((noinline)) void wipe_stack(void) {
     uint8_t below[8192];
@@ -199,6 +164,52 @@ static int is_rsa_pair(EVP_PKEY *made) {
     return good;
 }
 
+int culvert_key_is_whole(const culvert_key *key) {
+    switch (culvert_key_get_kind(key)) {
+    case CULVERT_KEY_OTHER: return 0;
+    // Its public half is computed; nothing else is in its file.
+    case CULVERT_KEY_ED25519: return 1;
+    // A modulus too long to be used is not looked into.
+    case CULVERT_KEY_RSA: return culvert_key_get_bits(key) > 16384 || is_rsa_pair(pkey(key));
+    case CULVERT_KEY_P256:
+    case CULVERT_KEY_P384:
+    case CULVERT_KEY_P521: return is_pair(pkey(key));
+    }
+    return 0;
+}
+
+static culvert_key_status finish(EVP_PKEY *made, culvert_key **key) {
+    int is_whole = made && culvert_key_is_whole((culvert_key *)made);
+    ERR_clear_error();
+    if (is_whole) {
+        *key = (culvert_key *)made;
+        return CULVERT_KEY_OK;
+    }
+    EVP_PKEY_free(made);
+    return made ? CULVERT_KEY_MISMATCH : CULVERT_KEY_MALFORMED;
+}
+
+culvert_key_status culvert_key_from_ec(
+    culvert_key_kind kind, const void *point, size_t point_length, const void *scalar, size_t scalar_length,
+    culvert_key **key) {
+    const char *name = NULL;
+    for (int i = 0; i < CURVES; i++)
+        if (curves[i].kind == kind) name = curves[i].name;
+    if (!name) return CULVERT_KEY_UNSUPPORTED;
+    // An mpint has one zero byte more at most (RFC 4251 §5).
+    if (point_length != 1 + 2 * field_length(kind) || scalar_length > field_length(kind)) return CULVERT_KEY_MALFORMED;
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    BIGNUM *d = BN_bin2bn(scalar, (int)scalar_length, NULL);
+    EVP_PKEY *made = NULL;
+    if (builder && d && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, name, 0)
+        && OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, point_length)
+        && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, d))
+        made = from_params("EC", builder);
+    OSSL_PARAM_BLD_free(builder);
+    BN_clear_free(d);
+    return finish(made, key);
+}
+
 culvert_key_status culvert_key_from_rsa(
     culvert_number n, culvert_number e, culvert_number d, culvert_number inverse_q, culvert_number p,
     culvert_number q, culvert_key **key) {
@@ -231,194 +242,7 @@ culvert_key_status culvert_key_from_rsa(
     BN_CTX_free(context);
     BN_clear_free(less);
     for (int i = 0; i < COUNT; i++) BN_clear_free(values[i]);
-    return finish(made, made && is_rsa_pair(made), key);
-}
-
-// MARK: From PEM
-
-typedef struct {
-    const void *bytes;
-    size_t length;
-    int asked;
-} phrase;
-
-static int give_phrase(char *buffer, int size, int writing, void *data) {
-    phrase *words = data;
-    (void)writing;
-    words->asked = 1;
-    if (!words->bytes || words->length > (size_t)size) return -1;
-    memcpy(buffer, words->bytes, words->length);
-    return (int)words->length;
-}
-
-static int last_reason_is_unsupported(void) {
-    int found = 0;
-    for (unsigned long code; (code = ERR_get_error()) != 0;) {
-        int library = ERR_GET_LIB(code), reason = ERR_GET_REASON(code);
-        found |= reason == ERR_R_UNSUPPORTED;
-        found |= library == ERR_LIB_EVP
-            && (reason == EVP_R_UNSUPPORTED_ALGORITHM || reason == EVP_R_UNKNOWN_PBE_ALGORITHM
-                || reason == EVP_R_UNSUPPORTED_CIPHER || reason == EVP_R_UNSUPPORTED_KEY_DERIVATION_FUNCTION
-                || reason == EVP_R_UNSUPPORTED_PRIVATE_KEY_ALGORITHM || reason == EVP_R_UNSUPPORTED_PRF);
-    }
-    return found;
-}
-
-static int is_at_most(const ASN1_INTEGER *value, uint64_t limit) {
-    uint64_t number;
-    int result = value && ASN1_INTEGER_get_uint64(&number, value) && number <= limit;
-    ERR_clear_error();
-    return result;
-}
-
-// scrypt's parameters (RFC 7914 §7): salt, N, r, p.
-static int scrypt_is_bearable(const ASN1_TYPE *parameter) {
-    STACK_OF(ASN1_TYPE) *fields = ASN1_item_unpack(parameter->value.sequence, ASN1_ITEM_rptr(ASN1_SEQUENCE_ANY));
-    int result = fields != NULL && sk_ASN1_TYPE_num(fields) >= 4;
-    // N of 2^15 with r of 8 takes 32 MiB and 0.1 s.
-    static const uint64_t limits[] = {[1] = 1 << 16, [2] = 8, [3] = 16};
-    for (int i = 1; i <= 3 && result; i++) {
-        const ASN1_TYPE *field = sk_ASN1_TYPE_value(fields, i);
-        result = field->type == V_ASN1_INTEGER && is_at_most(field->value.integer, limits[i]);
-    }
-    sk_ASN1_TYPE_pop_free(fields, ASN1_TYPE_free);
-    ERR_clear_error();
-    return result;
-}
-
-// Whether the key derivation (RFC 8018 §6.2) ends in bearable time; what cannot be read is left to PKCS8_decrypt.
-static int is_bearable(const X509_ALGOR *algorithm) {
-    const ASN1_OBJECT *object;
-    int type;
-    const void *value;
-    int result = 1;
-    X509_ALGOR_get0(&object, &type, &value, algorithm);
-    if (type != V_ASN1_SEQUENCE) return 1;
-    if (OBJ_obj2nid(object) != NID_pbes2) {
-        PBEPARAM *old = ASN1_item_unpack(value, ASN1_ITEM_rptr(PBEPARAM));
-        if (old) result = is_at_most(old->iter, CULVERT_KEY_MAXIMUM_ITERATIONS);
-        PBEPARAM_free(old);
-        ERR_clear_error();
-        return result;
-    }
-    PBE2PARAM *both = ASN1_item_unpack(value, ASN1_ITEM_rptr(PBE2PARAM));
-    if (both && both->keyfunc && both->keyfunc->parameter && both->keyfunc->parameter->type == V_ASN1_SEQUENCE) {
-        const ASN1_TYPE *parameter = both->keyfunc->parameter;
-        switch (OBJ_obj2nid(both->keyfunc->algorithm)) {
-        case NID_id_pbkdf2: {
-            PBKDF2PARAM *slow = ASN1_item_unpack(parameter->value.sequence, ASN1_ITEM_rptr(PBKDF2PARAM));
-            if (slow) result = is_at_most(slow->iter, CULVERT_KEY_MAXIMUM_ITERATIONS);
-            PBKDF2PARAM_free(slow);
-            break;
-        }
-        case NID_id_scrypt: result = scrypt_is_bearable(parameter); break;
-        default: break;
-        }
-    }
-    PBE2PARAM_free(both);
-    ERR_clear_error();
-    return result;
-}
-
-static culvert_key_status from_pkcs8(PKCS8_PRIV_KEY_INFO *info, culvert_key_status otherwise, EVP_PKEY **made) {
-    if (!info) return otherwise;
-    *made = EVP_PKCS82PKEY(info);
-    PKCS8_PRIV_KEY_INFO_free(info);
-    if (*made) return CULVERT_KEY_OK;
-    return last_reason_is_unsupported() ? CULVERT_KEY_UNSUPPORTED : CULVERT_KEY_MALFORMED;
-}
-
-static culvert_key_status from_encrypted_pkcs8(const uint8_t *der, long length, phrase *words, EVP_PKEY **made) {
-    X509_SIG *sealed = d2i_X509_SIG(NULL, &der, length);
-    if (!sealed) return CULVERT_KEY_MALFORMED;
-    const X509_ALGOR *algorithm;
-    const ASN1_OCTET_STRING *content;
-    culvert_key_status status = CULVERT_KEY_TOO_COSTLY;
-    X509_SIG_get0(sealed, &algorithm, &content);
-    if (!words->bytes) {
-        status = CULVERT_KEY_NEEDS_PASSPHRASE;
-    } else if (is_bearable(algorithm)) {
-        PKCS8_PRIV_KEY_INFO *info = PKCS8_decrypt(sealed, words->bytes, (int)words->length);
-        culvert_key_status failure = CULVERT_KEY_WRONG_PASSPHRASE;
-        if (!info && last_reason_is_unsupported()) failure = CULVERT_KEY_UNSUPPORTED;
-        status = from_pkcs8(info, failure, made);
-    }
-    X509_SIG_free(sealed);
-    return status;
-}
-
-// RFC 1421 §4.6: the cipher in the header, OpenSSL's one round of MD5 for the key.
-static culvert_key_status from_traditional(
-    int type, char *header, uint8_t *data, long length, phrase *words, EVP_PKEY **made) {
-    EVP_CIPHER_INFO cipher;
-    if (!PEM_get_EVP_CIPHER_INFO(header, &cipher))
-        return last_reason_is_unsupported() ? CULVERT_KEY_UNSUPPORTED : CULVERT_KEY_MALFORMED;
-    if (cipher.cipher) {
-        if (!words->bytes) return CULVERT_KEY_NEEDS_PASSPHRASE;
-        int block = EVP_CIPHER_get_block_size(cipher.cipher);
-        if (length <= 0 || length % block != 0) return CULVERT_KEY_MALFORMED;
-        if (!PEM_do_header(&cipher, data, &length, give_phrase, words))
-            return last_reason_is_unsupported() ? CULVERT_KEY_UNSUPPORTED : CULVERT_KEY_WRONG_PASSPHRASE;
-    }
-    const uint8_t *cursor = data;
-    *made = d2i_PrivateKey(type, NULL, &cursor, length);
-    if (*made) return CULVERT_KEY_OK;
-    // One wrong passphrase in 256 leaves a padding that looks right.
-    return cipher.cipher ? CULVERT_KEY_WRONG_PASSPHRASE : CULVERT_KEY_MALFORMED;
-}
-
-static culvert_key_status checked(EVP_PKEY *made, culvert_key **key) {
-    culvert_key_kind kind = culvert_key_get_kind((culvert_key *)made);
-    // Ed25519 computes its public half; nothing else is in its file. A modulus too long to be used is not looked into.
-    int matches = kind == CULVERT_KEY_OTHER || kind == CULVERT_KEY_ED25519
-        || (kind == CULVERT_KEY_RSA && (EVP_PKEY_get_bits(made) > 16384 || is_rsa_pair(made)))
-        || (kind != CULVERT_KEY_RSA && is_pair(made));
-    if (kind == CULVERT_KEY_OTHER || !matches) {
-        EVP_PKEY_free(made);
-        return kind == CULVERT_KEY_OTHER ? CULVERT_KEY_UNSUPPORTED : CULVERT_KEY_MISMATCH;
-    }
-    *key = (culvert_key *)made;
-    return CULVERT_KEY_OK;
-}
-
-culvert_key_status culvert_key_from_pem(
-    const void *text, size_t length, const void *passphrase, size_t passphrase_length, culvert_key **key) {
-    if (length > INT_MAX || passphrase_length > 1024) return CULVERT_KEY_UNSUPPORTED;
-    ERR_clear_error();
-    BIO *bio = BIO_new_mem_buf(text, (int)length);
-    phrase words = {passphrase, passphrase_length, 0};
-    culvert_key_status status = CULVERT_KEY_MALFORMED;
-    EVP_PKEY *made = NULL;
-    int is_over = bio == NULL;
-    while (!is_over) {
-        char *name = NULL, *header = NULL;
-        unsigned char *data = NULL;
-        long count = 0;
-        if (!PEM_read_bio_ex(bio, &name, &header, &data, &count, PEM_FLAG_SECURE | PEM_FLAG_EAY_COMPATIBLE)) break;
-        is_over = 1;
-        if (!strcmp(name, PEM_STRING_RSA)) {
-            status = from_traditional(EVP_PKEY_RSA, header, data, count, &words, &made);
-        } else if (!strcmp(name, PEM_STRING_ECPRIVATEKEY)) {
-            status = from_traditional(EVP_PKEY_EC, header, data, count, &words, &made);
-        } else if (!strcmp(name, PEM_STRING_PKCS8INF)) {
-            const uint8_t *cursor = data;
-            status = from_pkcs8(d2i_PKCS8_PRIV_KEY_INFO(NULL, &cursor, count), CULVERT_KEY_MALFORMED, &made);
-        } else if (!strcmp(name, PEM_STRING_PKCS8)) {
-            status = from_encrypted_pkcs8(data, count, &words, &made);
-        } else if (!strcmp(name, PEM_STRING_DSA)) {
-            status = CULVERT_KEY_UNSUPPORTED;
-        } else {
-            // Before an EC key stand its parameters.
-            is_over = 0;
-        }
-        OPENSSL_secure_free(name);
-        OPENSSL_secure_free(header);
-        OPENSSL_secure_clear_free(data, (size_t)count);
-    }
-    BIO_free(bio);
-    if (made) status = checked(made, key);
-    ERR_clear_error();
-    return status;
+    return finish(made, key);
 }
 
 // MARK: Signing

@@ -103,7 +103,7 @@ private func tunnel(
         destination: destination, forwards: try store.expandedForwards(expansion), forwarding: store.forwarding,
         connection: store.connection, login: try store.login(expansion), hostKeys: try store.hostKeys(expansion),
         algorithms: store.algorithms, output: store.output, runtime: long.runtime, links: long.links ?? 1,
-        engine: long.engine ?? .libssh2, hold: long.hold ?? TunnelConfiguration.defaultHold,
+        engine: long.engine ?? .native, hold: long.hold ?? TunnelConfiguration.defaultHold,
         persist: long.persist, background: store.background ?? false, notes: store.notes)
 }
 

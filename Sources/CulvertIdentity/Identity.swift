@@ -260,13 +260,14 @@ public final class Identity: LoginAuthority {
         }
     }
 
-    public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) throws(SSHError) -> Bool {
+    public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool {
         do throws(SSHError) {
             guard let agent = try openAgent() else { return false }
             return try agent.bind(hostKey: hostKey, sessionID: sessionID, signature: signature, forwarding: false)
         } catch {
+            // It is asked for its keys next, on a new connection, and what it lacks is told there.
             agent = nil
-            throw error
+            return false
         }
     }
 

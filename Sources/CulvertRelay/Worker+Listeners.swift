@@ -29,6 +29,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func acceptConnections(_ slot: Int) {
         let listener = listeners[slot]
         for _ in 0..<Self.acceptBatch {
+            if waiting.count >= context.limits.waiting { return pause(slot, "too many connections wait") }
             var peer = SocketAddress()
             let result = driver.accept(listener.descriptor, peer: &peer)
             if result >= 0 {
@@ -36,7 +37,6 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 if result >= context.limits.descriptors - context.limits.reservedDescriptors {
                     return pause(slot, "nearly every descriptor is in use")
                 }
-                if waiting.count >= context.limits.waiting { return pause(slot, "too many connections wait") }
                 continue
             }
             switch -Int32(result) {
@@ -67,7 +67,15 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             driver.now + .milliseconds(100), Self.token(.acceptAgain, slot, listeners.generation(slot)))
     }
 
-    mutating func resumeAccepting(_ slot: Int) { acceptConnections(slot) }
+    /// Accepts only where there is room: one more at each try would use up the reserve in seconds.
+    mutating func resumeAccepting(_ slot: Int) {
+        let lowestFree = fcntl(context.mailboxes[number].descriptor, F_DUPFD_CLOEXEC, 0)
+        if lowestFree >= 0 { SocketOption.close(lowestFree) }
+        guard lowestFree >= 0, lowestFree < context.limits.descriptors - context.limits.reservedDescriptors else {
+            return pause(slot, "nearly every descriptor is in use")
+        }
+        acceptConnections(slot)
+    }
 
     // MARK: Routing
 

@@ -21,6 +21,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     // MARK: Beginning: a connection here (-L)
 
     mutating func beginDirectFlow(_ descriptor: Descriptor, forward: Int, peer: SocketAddress, link: Int) {
+        // A server may have filled the table with channels whose target is not reached yet.
+        guard !tunnelFlows.isFull else {
+            context.journal.error("\(context.forwards[forward].text): too many connections")
+            driver.resetOnClose(descriptor)
+            return driver.close(descriptor)
+        }
         let request: ChannelOpenRequest
         switch context.forwards[forward].target {
         case .tcp(let host, let port):
@@ -106,10 +112,15 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// Which of the forwards that stand on this link the channel belongs to.
     private func reverseForward(_ link: Int, _ request: ChannelOpenRequest) -> Int? {
         switch request {
-        case .forwardedTCPIP(_, let port, _, _):
-            // The address comes back as the server understood it, so the port decides.
-            let standing = links[link].standing.first { $0.port == port && $0.port != 0 }
-            return standing?.forward
+        case .forwardedTCPIP(let address, let port, _, _):
+            // Two forwards may have one port and different addresses. The address may come back as the server
+            // understood it, so where none is as it was asked for, the port decides.
+            var found: Int?
+            for each in links[link].standing where each.port == port && port != 0 {
+                if case .tcp(address, _) = context.reverse[each.forward].listen { return each.forward }
+                found = found ?? each.forward
+            }
+            return found
         case .forwardedStreamLocal(let path):
             let standing = links[link].standing.first {
                 context.reverse[$0.forward].listen == .unix(path: path)
@@ -169,31 +180,59 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Channel to socket
 
-    /// Payload has come for this flow: to the socket at once, what it refuses into the spill.
+    /// Payload has come for this flow: to the socket at once, together with what comes next for it where the engine
+    /// opens in place; what the socket refuses goes into the spill.
     mutating func deliver(_ slot: Int, _ payload: Payload) {
         tunnelFlows[slot].received &+= UInt64(payload.count)
-        let channel = tunnelFlows[slot].channel
-        let link = tunnelFlows[slot].link
+        if gatheredFlow != slot || gathered.isFull { deliverGathered() }
+        gatheredFlow = slot
+        unsafe gathered.append(payload.start, payload.count)
+        if !Engine.opensInPlace { deliverGathered() }
+    }
+
+    /// Sends what has been gathered. Called before anything else happens to its flow, and before its memory goes.
+    mutating func deliverGathered() {
+        guard !gathered.isEmpty else { return }
+        defer { gathered.removeAll() }
+        let slot = gatheredFlow
         var sent = 0
         if tunnelFlows[slot].spill.isEmpty {
-            sent = unsafe driver.send(tunnelFlows[slot].socket, payload.start, count: payload.count)
-            if sent > 0 { links[link].engine.credit(channel, count: sent) }
-            if sent == payload.count { return }
+            let socket = tunnelFlows[slot].socket
+            sent =
+                gathered.count == 1
+                ? unsafe driver.send(socket, gathered.start(0), count: gathered.length(0))
+                : driver.send(socket, gathered)
+            if sent > 0 { links[tunnelFlows[slot].link].engine.credit(tunnelFlows[slot].channel, count: sent) }
+            if sent == gathered.totalLength { return }
             guard sent >= 0 || sent == -Int(EAGAIN) else { return cutFlow(slot) }
             sent = max(0, sent)
         }
-        let rest = payload.count - sent
-        let left = unsafe payload.start + sent
-        while !(unsafe spillPool.append(left, rest, to: &tunnelFlows[slot].spill)) {
-            // At the ceiling the flow that has been stalled longest goes; when none is left, this one.
-            guard let victim = longestStalled(), victim != slot else { return exceedCeiling(slot) }
-            exceedCeiling(victim)
+        for index in 0..<gathered.count {
+            let length = gathered.length(index)
+            if sent < length {
+                guard unsafe spill(slot, gathered.start(index) + sent, length - sent) else { return }
+            }
+            sent = max(0, sent - length)
         }
         if !tunnelFlows[slot].awaitsWritable {
             tunnelFlows[slot].awaitsWritable = true
             tunnelFlows[slot].stalledSince = driver.now
             driver.awaitWritable(tunnelFlows[slot].socket, writeToken(slot))
+            startSweeping()
         }
+    }
+
+    /// False when the flow had to go: at the ceiling the flow that has been stalled longest does, and when none is
+    /// left, this one.
+    private mutating func spill(_ slot: Int, _ start: UnsafeRawPointer, _ count: Int) -> Bool {
+        while !(unsafe spillPool.append(start, count, to: &tunnelFlows[slot].spill)) {
+            guard let victim = longestStalled(), victim != slot else {
+                exceedCeiling(slot)
+                return false
+            }
+            exceedCeiling(victim)
+        }
+        return true
     }
 
     private func longestStalled() -> Int? {
@@ -206,9 +245,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func exceedCeiling(_ slot: Int) {
+        let isStalled = !tunnelFlows[slot].spill.isEmpty
+        let slow = isStalled ? driver.now - tunnelFlows[slot].stalledSince : .zero
         context.journal.error(
             "ended a connection through \(forwardText(slot)): its reader has been slow for"
-                + " \(formatSeconds(driver.now - tunnelFlows[slot].stalledSince)) and the memory ceiling is reached"
+                + " \(formatSeconds(slow)) and the memory ceiling is reached"
                 + " (--memory)")
         cutFlow(slot)
     }
@@ -296,6 +337,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let link = tunnelFlows[slot].link
         links[link].setFlow(of: tunnelFlows[slot].channel, nil)
         links[link].flowCount -= 1
+        if tunnelFlows[slot].awaitsWindow {
+            tunnelFlows[slot].awaitsWindow = false
+            links[link].blockedFlows -= 1
+        }
         context.links[links[link].index].flowEnded()
         spillPool.removeAll(&tunnelFlows[slot].spill)
         context.journal.verbose(
@@ -307,9 +352,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     /// A socket that is not read because its channel has no window could be reset unseen.
-    mutating func sweepTunnelFlows() -> Bool {
+    private mutating func sweepTunnelFlows() -> Bool {
         var anyStalled = false
         for slot in 0..<tunnelFlows.highWater where tunnelFlows.isUsed(slot) && tunnelFlows[slot].phase == .open {
+            if !tunnelFlows[slot].spill.isEmpty { anyStalled = true }
             guard tunnelFlows[slot].awaitsWindow else { continue }
             anyStalled = true
             if SocketOption.isReset(tunnelFlows[slot].socket) { cutFlow(slot) }
@@ -317,10 +363,30 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         return anyStalled
     }
 
+    /// What engines hold for slow readers counts as well as what is spilled: at three quarters of the ceiling no
+    /// window grows, at the ceiling the flow that has been stalled longest goes.
+    private mutating func sweepMemory() {
+        let ceiling = context.budget.ceiling
+        var held = heldByEngines()
+        let mayGrow = held + context.budget.inUse < ceiling / 4 * 3
+        for slot in 0..<links.highWater where links.isUsed(slot) { links[slot].engine.allowWindowGrowth(mayGrow) }
+        while held + context.budget.inUse > ceiling, let victim = longestStalled() {
+            exceedCeiling(victim)
+            held = heldByEngines()
+        }
+    }
+
+    private mutating func heldByEngines() -> Int {
+        var held = 0
+        for slot in 0..<links.highWater where links.isUsed(slot) { held += links[slot].engine.heldBytes() }
+        return held
+    }
+
     mutating func sweep() {
         isSweeping = false
         let plain = sweepPlainFlows()
         let tunnelled = sweepTunnelFlows()
+        sweepMemory()
         if plain || tunnelled { startSweeping() }
     }
 

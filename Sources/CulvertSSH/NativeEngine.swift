@@ -2,6 +2,8 @@
 ///
 /// Its limits on keys that count seconds are its owner's to keep: `beginKeyExchange` after `RekeyLimits.seconds`.
 public struct NativeEngine: ~Copyable, SSHEngine {
+    public static var opensInPlace: Bool { true }
+
     private var transport: Transport
     private var connection: ConnectionLayer
     /// From the first keys until the login is over.
@@ -91,7 +93,7 @@ public struct NativeEngine: ~Copyable, SSHEngine {
         case .connection: preconditionFailure("the table lets no message of the connection pass in a login")
         case .hostKey:
             try authority.verify(hostKey: transport.hostKey)
-            _ = try authority.bindAgent(
+            _ = authority.bindAgent(
                 hostKey: transport.hostKey, sessionID: transport.sessionIdentifier,
                 signature: transport.hostKeySignature)
             try transport.trustHostKey()
@@ -181,13 +183,9 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     public mutating func heldBytes() -> Int { 0 }
 
-    // MARK: More than every engine has
+    public mutating func allowWindowGrowth(_ isAllowed: Bool) { connection.windowsMayGrow = isAllowed }
 
-    /// False while memory is short: no window grows.
-    public var windowsMayGrow: Bool {
-        get { connection.windowsMayGrow }
-        set { connection.windowsMayGrow = newValue }
-    }
+    // MARK: More than every engine has
 
     /// Renews the keys now, for example because they are old; while keys are exchanged it has no effect.
     public mutating func beginKeyExchange() { transport.beginExchange() }

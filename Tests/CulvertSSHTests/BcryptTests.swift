@@ -93,7 +93,7 @@ import Testing
         #expect(odd == Array(two.prefix(63)))
     }
 
-    @Test(arguments: [1, 2, 3, 7, 40])
+    @Test(arguments: [1, 2, 3, 7, 20])
     func filesOfEveryNumberOfRoundsOpen(_ rounds: Int) throws {
         let bench = try KeyBench()
         try bench.makeKey(.ed25519, passphrase: "fünf Wörter", options: ["-a", "\(rounds)"])

@@ -37,7 +37,7 @@ import Testing
     func aWrongPassphraseIsCalledSo(_ kind: KeyBench.Kind, _ format: Format) throws {
         let bench = try KeyBench()
         try bench.makeKey(kind, passphrase: "correct horse", options: format.options)
-        for wrong in ["wrong", "", "correct horse ", String(repeating: "x", count: 200)] {
+        for wrong in ["wrong", "", "correct horse ", String(repeating: "x", count: 5000)] {
             #expect(throws: PrivateKeyFailure.wrongPassphrase) { try bench.key(passphrase: wrong) }
         }
         #expect(throws: PrivateKeyFailure.needsPassphrase) { try bench.key() }

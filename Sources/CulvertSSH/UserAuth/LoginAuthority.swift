@@ -14,12 +14,12 @@ public protocol LoginAuthority: AnyObject {
     func verify(hostKey key: [UInt8]) throws(SSHError)
 
     /// Tells an agent which connection the signatures to come are for (session-bind@openssh.com, OpenSSH's
-    /// PROTOCOL.agent §1): after the first key exchange, before the first credential. False: there is no agent, or it does
-    /// not know the extension. A failure stops no login: keys that need it will not sign.
+    /// PROTOCOL.agent §1): after the first key exchange, before the first credential. False: there is no agent, or
+    /// it did not take it; that stops no login, but keys that are bound to a destination will not sign.
     /// - Parameters:
     ///   - sessionID: the exchange hash of the first key exchange (RFC 4253 §7.2).
     ///   - signature: the server's, over the exchange hash (RFC 4253 §8).
-    func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) throws(SSHError) -> Bool
+    func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool
 
     /// The next thing to try, nil when nothing is left. `methods`: what the server says can continue (RFC 4252 §5.1).
     func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential?
@@ -38,7 +38,7 @@ public protocol LoginAuthority: AnyObject {
 extension LoginAuthority {
     public var attempted: [String] { [] }
 
-    public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) throws(SSHError) -> Bool { false }
+    public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool { false }
 }
 
 /// One thing to log in with.

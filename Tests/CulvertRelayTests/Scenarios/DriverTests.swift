@@ -1,0 +1,245 @@
+import CulvertIO
+import CulvertSSH
+import Glibc
+import Testing
+
+@testable import CulvertRelay
+
+/// The same relay over the kernel's sockets, with each of its drivers.
+@Suite struct DriverTests {
+    /// Calls `body` with a worker on that driver.
+    private func withScene(_ kind: DriverKind, _ script: Script, _ place: KernelPlace, _ body: some Scenario) throws {
+        switch kind {
+        case .epoll:
+            try body.play(Scene(place, script, driver: EpollDriver(descriptorLimit: script.limits.descriptors)))
+        case .uring:
+            try body.play(Scene(place, script, driver: UringDriver(descriptorLimit: script.limits.descriptors)))
+        }
+    }
+
+    @Test(arguments: DriverKind.allCases)
+    func tunnelledFlowsBothWays(_ kind: DriverKind) throws {
+        let place = KernelPlace()
+        let target = try place.target(.collect)
+        var script = Script(forwards: 1, pieces: true)
+        script.reverse = [
+            ReverseForward(
+                listen: .tcp(address: "localhost", port: 7000),
+                target: .tcp(host: "127.0.0.1", port: target.address.port), text: "reverse")
+        ]
+        try withScene(kind, script, place, BothWays(target: target))
+    }
+
+    @Test(arguments: DriverKind.allCases)
+    func plainFlows(_ kind: DriverKind) throws {
+        let place = KernelPlace()
+        let target = try place.target(.collect)
+        var script = Script(forwards: 1, links: 0)
+        script.targets = [.tcp(host: "127.0.0.1", port: target.address.port)]
+        try withScene(kind, script, place, Plain(target: target))
+    }
+
+    @Test(arguments: DriverKind.allCases)
+    func resets(_ kind: DriverKind) throws {
+        try withScene(kind, Script(forwards: 1), KernelPlace(), Resets())
+    }
+
+    /// A socket that is not read, because its channel has no window, and is reset: the sweep finds it.
+    @Test(arguments: DriverKind.allCases)
+    func aResetWhileTheWindowIsUsedUp(_ kind: DriverKind) throws {
+        try withScene(kind, Script(forwards: 1), KernelPlace(), ResetUnread())
+    }
+
+    @Test(arguments: DriverKind.allCases)
+    func aStalledReaderHoldsUpNobody(_ kind: DriverKind) throws {
+        try withScene(kind, Script(forwards: 1), KernelPlace(), Stalled())
+    }
+
+    @Test(arguments: DriverKind.allCases)
+    func aLostLinkAndTheNextOne(_ kind: DriverKind) throws {
+        try withScene(kind, Script(forwards: 1), KernelPlace(), LostLink())
+    }
+
+    @Test(arguments: DriverKind.allCases)
+    func refusals(_ kind: DriverKind) throws {
+        let place = KernelPlace()
+        let target = try place.target(.refuse)
+        var script = Script(forwards: 1)
+        script.reverse = [
+            ReverseForward(
+                listen: .tcp(address: "localhost", port: 7000),
+                target: .tcp(host: "127.0.0.1", port: target.address.port), text: "reverse")
+        ]
+        try withScene(kind, script, place, Refusals())
+    }
+}
+
+/// What happens in a scene, on any driver.
+protocol Scenario {
+    func play<Driver: IODriver & ~Copyable>(_ scene: Scene<Driver>) throws
+}
+
+private struct BothWays: Scenario {
+    let target: any Destination
+
+    func play<Driver: IODriver & ~Copyable>(_ scene: Scene<Driver>) throws {
+        var dice = Dice(seed: 1)
+        let far = try scene.addLink(reverse: [0])
+        try scene.run("the forward stands") {
+            scene.worker.links.isUsed(0) && scene.worker.links[0].standing.count == 1
+        }
+        var pairings: [Pairing] = []
+        for number in 0..<4 {
+            let client = try scene.client()
+            try scene.run("the far end is asked") { far.streams.count == 2 * number + 1 }
+            pairings.append(Pairing(client, far.streams[2 * number], &dice, upTo: 2_000_000))
+            let stream = try far.open(port: 7000)
+            try scene.run("the target is connected to") { target.connections.count == number + 1 }
+            pairings.append(Pairing(target.connections[number], stream, &dice, upTo: 2_000_000))
+        }
+        try scene.run("every flow ends") { pairings.allSatisfy(\.isDone) }
+        for pairing in pairings { try pairing.verify() }
+        try scene.expectNoFlows()
+        #expect(scene.lines.all.isEmpty)
+        try scene.expectNothingAfterStop()
+        #expect(far.error == nil || far.hasEnded)
+    }
+}
+
+private struct Plain: Scenario {
+    let target: any Destination
+
+    func play<Driver: IODriver & ~Copyable>(_ scene: Scene<Driver>) throws {
+        var dice = Dice(seed: 2)
+        let slots = scene.worker.driver.freeSlots
+        var pairings: [Pairing] = []
+        for number in 0..<6 {
+            let client = try scene.client()
+            try scene.run("the target is connected to") { target.connections.count == number + 1 }
+            pairings.append(Pairing(client, target.connections[number], &dice, upTo: 3_000_000))
+            // Two begin with a reader that does not read.
+            if number < 2 { target.connections[number].isReading = false }
+        }
+        try scene.run("the rest end") { pairings.dropFirst(2).allSatisfy(\.isDone) }
+        for pairing in pairings { pairing.far.isReading = true }
+        try scene.run("every flow ends") { pairings.allSatisfy(\.isDone) }
+        for pairing in pairings { try pairing.verify() }
+        try scene.expectNoFlows()
+        let free = scene.worker.driver.freeSlots
+        #expect(free == slots, "every slot is given back")
+        try scene.expectNothingAfterStop()
+    }
+}
+
+private struct Resets: Scenario {
+    func play<Driver: IODriver & ~Copyable>(_ scene: Scene<Driver>) throws {
+        let far = try scene.addLink()
+        let clients = try (0..<3).map { _ in try scene.client() }
+        try scene.run("three channels") { far.streams.count == 3 }
+        for number in 0..<3 { clients[number].write([UInt8(number)]) }
+        try scene.run("they are used") { far.streams.allSatisfy { $0.received.count == 1 } }
+        func stream(_ number: UInt8) -> FarStream { far.streams.first { $0.received == [number] }! }
+        clients[0].reset()
+        try scene.run("the channel is cut") { stream(0).sawReset }
+        stream(1).reset()
+        try scene.run("the client is reset") { clients[1].sawReset }
+        clients[2].finish()
+        stream(2).write([1, 2, 3])
+        stream(2).finish()
+        try scene.run("the third ends") { clients[2].sawEnd }
+        #expect(clients[2].received == [1, 2, 3] && !clients[2].sawReset && !stream(2).sawReset)
+        try scene.expectNoFlows()
+        try scene.expectNothingAfterStop()
+    }
+}
+
+private struct ResetUnread: Scenario {
+    func play<Driver: IODriver & ~Copyable>(_ scene: Scene<Driver>) throws {
+        let far = try scene.addLink()
+        let client = try scene.client()
+        try scene.run("the channel") { far.streams.count == 1 }
+        far.streams[0].isReading = false
+        client.write([UInt8](repeating: 1, count: 300_000))
+        try scene.run("the window is used up") {
+            far.streams[0].received.count == Int(scene.script.window) && scene.worker.tunnelFlows[0].awaitsWindow
+        }
+        client.reset()
+        try scene.run("the channel is cut") { far.streams[0].sawReset }
+        try scene.expectNoFlows()
+    }
+}
+
+private struct Stalled: Scenario {
+    func play<Driver: IODriver & ~Copyable>(_ scene: Scene<Driver>) throws {
+        var dice = Dice(seed: 3)
+        let far = try scene.addLink()
+        let bytes = dice.bytes(12_000_000)
+        let stalled = try scene.client()
+        try scene.run("the channel") { far.streams.count == 1 }
+        stalled.isReading = false
+        far.streams[0].write(bytes)
+        far.streams[0].finish()
+        try scene.run("it is stalled") {
+            scene.worker.tunnelFlows[0].spill.count > 0
+                && far.streams[0].unsent + scene.worker.tunnelFlows[0].spill.count > 0
+                && scene.worker.tunnelFlows[0].awaitsWritable
+        }
+        let client = try scene.client()
+        try scene.run("another channel") { far.streams.count == 2 }
+        far.streams[1].write(bytes)
+        far.streams[1].finish()
+        client.finish()
+        try scene.run("it is served whole") { client.sawEnd }
+        #expect(client.received == bytes)
+        stalled.finish()
+        stalled.isReading = true
+        try scene.run("the first one too, in the end") { stalled.sawEnd }
+        #expect(stalled.received == bytes)
+        try scene.expectNoFlows()
+        try scene.expectNothingAfterStop()
+    }
+}
+
+private struct LostLink: Scenario {
+    func play<Driver: IODriver & ~Copyable>(_ scene: Scene<Driver>) throws {
+        let first = try scene.addLink()
+        let open = try scene.client()
+        try scene.run("a flow stands") { first.streams.count == 1 && scene.worker.tunnelFlows[0].phase == .open }
+        first.answer = { _ in .silence }
+        let opening = try scene.client()
+        try scene.run("another is asked for") { scene.worker.tunnelFlows.count == 2 }
+        first.disconnect()
+        try scene.run("the link is lost") { scene.lostLinks.count == 1 }
+        try scene.run("its flow is reset, the other waits") { open.sawReset && scene.worker.waiting.count == 1 }
+        let second = try scene.addLink()
+        try scene.run("it is served") { second.streams.count == 1 }
+        opening.write([4])
+        opening.finish()
+        second.streams[0].write([5])
+        second.streams[0].finish()
+        try scene.run("it ends") { opening.sawEnd && second.streams[0].sawEnd }
+        #expect(opening.received == [5] && second.streams[0].received == [4])
+        try scene.expectNoFlows()
+        try scene.expectNothingAfterStop()
+    }
+}
+
+private struct Refusals: Scenario {
+    func play<Driver: IODriver & ~Copyable>(_ scene: Scene<Driver>) throws {
+        let far = try scene.addLink(reverse: [0])
+        try scene.run("the forward stands") {
+            scene.worker.links.isUsed(0) && scene.worker.links[0].standing.count == 1
+        }
+        far.answer = { _ in .refuse(.connectFailed) }
+        let client = try scene.client()
+        try scene.run("the client is reset") { client.sawReset }
+        #expect(
+            scene.lines.count("channel open failed: the server could not connect to the target: as the test has it")
+                == 1)
+        let stream = try far.open(port: 7000)
+        try scene.run("the channel is refused") { stream.refusal == .connectFailed }
+        #expect(scene.lines.count("Connection refused") == 1)
+        try scene.expectNoFlows()
+        try scene.expectNothingAfterStop()
+    }
+}

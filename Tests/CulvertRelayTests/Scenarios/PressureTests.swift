@@ -1,0 +1,248 @@
+import CulvertIO
+import CulvertSSH
+import Simulation
+import Testing
+
+@testable import CulvertRelay
+
+/// Slow readers, full links and full tables.
+@Suite struct PressureTests {
+    /// Eight clients and their channels; `index` 0 is another kind in most tests.
+    private struct Eight {
+        let clients: [any Peer]
+        let streams: [FarStream]
+    }
+
+    private func eight(_ scene: SimulatedScene, _ far: FarEnd) throws -> Eight {
+        var clients: [any Peer] = []
+        for number in 0..<8 {
+            clients.append(try scene.client())
+            try scene.run("channel \(number)") { far.streams.count == number + 1 }
+        }
+        return Eight(clients: clients, streams: far.streams)
+    }
+
+    @Test(arguments: UInt64(1)...6)
+    func aStalledReaderHoldsUpNobody(_ seed: UInt64) throws {
+        let scene = try SimulatedScene.simulated(Script(forwards: 1, seed: seed), faults: .all, bufferLength: 16 * 1024)
+        let far = try scene.addLink()
+        let flows = try eight(scene, far)
+        var dice = Dice(seed: seed)
+        let bytes = dice.bytes(1_000_000)
+        flows.clients[0].isReading = false
+        for stream in flows.streams {
+            stream.write(bytes)
+            stream.finish()
+        }
+        try scene.run("seven are served whole") { flows.clients.dropFirst().allSatisfy(\.sawEnd) }
+        #expect(flows.clients.dropFirst().allSatisfy { $0.received == bytes })
+        #expect(flows.clients[0].received.isEmpty)
+        // The stalled one costs its window and no more, and is granted only what its socket took.
+        let window = Int(scene.script.window)
+        let spilled = scene.worker.tunnelFlows[0].spill.count
+        #expect(spilled > window / 2 && spilled <= window)
+        #expect(flows.streams[0].unsent >= bytes.count - window - 2 * 16 * 1024)
+        let granted = far.granted[flows.streams[0].channel.value] ?? 0
+        #expect(granted <= 16 * 1024, "\(granted) bytes are granted, at most 16384 fit into the socket")
+        for client in flows.clients { client.finish() }
+        flows.clients[0].isReading = true
+        try scene.run("it reads on and loses nothing") { flows.clients[0].sawEnd }
+        #expect(flows.clients[0].received == bytes)
+        try scene.expectNoFlows()
+        try scene.expectNothingAfterStop()
+    }
+
+    @Test func windowCreditIsWhatTheSocketTook() throws {
+        let scene = try SimulatedScene.simulated(Script(forwards: 1, seed: 4), faults: .all, bufferLength: 4096)
+        let far = try scene.addLink()
+        let client = try scene.client()
+        try scene.run("the channel") { far.streams.count == 1 }
+        let stream = far.streams[0]
+        var dice = Dice(seed: 4)
+        let bytes = dice.bytes(2_000_000)
+        stream.write(bytes)
+        stream.finish()
+        var turns = 0
+        try scene.run("everything arrives") {
+            turns += 1
+            client.isReading = turns % 1000 < 500
+            let granted = far.granted[stream.channel.value] ?? 0
+            if granted > client.received.count + 4096 { return true }
+            return client.sawEnd
+        }
+        #expect(client.received == bytes)
+        #expect((far.granted[stream.channel.value] ?? 0) >= bytes.count - Int(scene.script.window))
+        #expect((far.granted[stream.channel.value] ?? 0) <= bytes.count)
+    }
+
+    @Test func atTheCeilingTheFlowStalledLongestGoes() throws {
+        // Room for three windows and a little.
+        let scene = try SimulatedScene.simulated(Script(forwards: 1, memory: 13 * 64 * 1024), bufferLength: 4096)
+        let far = try scene.addLink()
+        let flows = try eight(scene, far)
+        var dice = Dice(seed: 8)
+        let bytes = dice.bytes(300_000)
+        for number in [5, 2, 6] {
+            flows.clients[number].isReading = false
+            flows.streams[number].write(bytes)
+            try scene.run("flow \(number) is stalled") {
+                scene.worker.tunnelFlows[number].spill.count + 4096 >= Int(scene.script.window)
+            }
+            try scene.run(for: .seconds(1))
+        }
+        #expect(scene.lines.all.isEmpty)
+        flows.clients[1].isReading = false
+        flows.streams[1].write(bytes)
+        try scene.run("the first one goes") { flows.clients[5].sawReset || scene.lines.count("ceiling") > 0 }
+        try scene.run("the fourth has its place") {
+            scene.worker.tunnelFlows[1].spill.count + 4096 >= Int(scene.script.window)
+        }
+        #expect(scene.lines.count("the memory ceiling is reached") == 1)
+        #expect(scene.lines.all.first?.contains("slow for 3.") == true, "\(scene.lines.all)")
+        flows.clients[5].isReading = true
+        try scene.run("its client is told") { flows.clients[5].sawReset }
+        try scene.run("its channel is cut") { flows.streams[5].sawReset }
+        for number in [2, 6, 1] { flows.clients[number].isReading = true }
+        try scene.run("the others have everything") {
+            [2, 6, 1].allSatisfy { flows.clients[$0].received.count == bytes.count }
+        }
+        #expect([2, 6, 1].allSatisfy { flows.clients[$0].received == bytes })
+        try scene.expectNothingAfterStop()
+    }
+
+    /// A flow that was never stalled has been slow for no time, not since the machine began.
+    @Test func aFirstSpillAtTheCeilingSaysNoNonsense() throws {
+        let scene = try SimulatedScene.simulated(Script(forwards: 1, memory: 64 * 1024), bufferLength: 4096)
+        let far = try scene.addLink()
+        let client = try scene.client()
+        try scene.run("the channel") { far.streams.count == 1 }
+        #expect(scene.context.budget.take(64 * 1024), "another worker has it all")
+        scene.takenElsewhere = 64 * 1024
+        client.isReading = false
+        far.streams[0].write([UInt8](repeating: 1, count: 20_000))
+        try scene.run("the flow goes") { scene.lines.count("ceiling") == 1 }
+        #expect(scene.lines.all[0].contains("slow for 0.0 s"), "\(scene.lines.all)")
+        scene.context.budget.give(back: 64 * 1024)
+    }
+
+    // MARK: Fairness
+
+    @Test func bulkFlowsShareTheLinkEvenlyAndASparseOneIsServedFirst() throws {
+        let scene = try SimulatedScene.simulated(
+            Script(forwards: 1, window: 8 * 1024 * 1024), bufferLength: 256 * 1024,
+            linkReader: .sink(bytes: 64 * 1024, every: .milliseconds(1)))
+        let far = try scene.addLink()
+        let flows = try eight(scene, far)
+        var dice = Dice(seed: 9)
+        let bulk = dice.bytes(6_000_000)
+        for client in flows.clients { client.write(bulk) }
+        let sparse = try scene.client()
+        try scene.run("the sparse flow") { far.streams.count == 9 }
+        try scene.run("the bulk flows run") { flows.streams.allSatisfy { $0.received.count > 300_000 } }
+        var slowest = Tick.Span.zero
+        for round in 1...20 {
+            let asked = scene.worker.driver.now
+            sparse.write([UInt8(round)])
+            try scene.run("it arrives") { far.streams[8].received.count == round }
+            slowest = max(slowest, scene.worker.driver.now - asked)
+        }
+        // What is sealed ahead of it, and what the link's socket and its reader hold: less than a round of all flows.
+        #expect(slowest < .milliseconds(30), "\(slowest.seconds * 1000) ms")
+        try scene.run("they have come far") { flows.streams.contains { $0.received.count > 3_000_000 } }
+        let counts = flows.streams.map(\.received.count)
+        let spread = counts.max()! - counts.min()!
+        #expect(spread <= 4 * FlowQueue.quantum, "\(counts)")
+    }
+
+    /// A flow whose reads always come short returns to the queue again and again as a new one. It must not take the
+    /// link from those that always have more.
+    @Test func aFlowOfShortReadsStarvesNobody() throws {
+        let place = SimulatedPlace(seed: 1, bufferLength: 128 * 1024)
+        place.linkReader = .sink(bytes: 32 * 1024, every: .milliseconds(1))
+        let scene = try SimulatedScene(
+            place, Script(forwards: 1, window: 8 * 1024 * 1024), driver: SimulatedDriver(place.network))
+        let far = try scene.addLink()
+        let flows = try eight(scene, far)
+        let bulk = [UInt8](repeating: 7, count: 3_000_000)
+        for client in flows.clients.dropFirst() { client.write(bulk) }
+        let began = scene.worker.driver.now
+        while scene.worker.driver.now - began < .milliseconds(400) {
+            if flows.clients[0].unsent == 0 { flows.clients[0].write([UInt8](repeating: 1, count: 60_000)) }
+            try scene.turn()
+        }
+        let counts = flows.streams.map(\.received.count)
+        let share = counts.reduce(0, +) / 8
+        #expect(counts.dropFirst().allSatisfy { $0 > share / 2 }, "\(counts)")
+    }
+
+    // MARK: Full tables
+
+    /// No more wait than may, however long it lasts.
+    @Test func onlySoManyConnectionsWait() throws {
+        var script = Script(forwards: 1)
+        script.limits.waiting = 3
+        let scene = try SimulatedScene.simulated(script)
+        let clients = try (0..<10).map { _ in try scene.client() }
+        try scene.run("three wait") { scene.worker.waiting.count == 3 }
+        try scene.run(for: .seconds(5))
+        #expect(scene.worker.waiting.count == 3)
+        #expect(scene.lines.count("too many connections wait") == 1)
+        let far = try scene.addLink()
+        try scene.run("all are served") { far.streams.count == 10 }
+        #expect(clients.allSatisfy { !$0.sawReset })
+    }
+
+    /// The reserve of descriptors stays a reserve while connections queue up. In a process of its own, since the
+    /// numbers of descriptors are what counts.
+    @Test func theReserveOfDescriptorsIsKept() async {
+        await #expect(processExitsWith: .success) {
+            let place = KernelPlace()
+            var script = Script(forwards: 1)
+            script.limits.descriptors = 164
+            script.limits.reservedDescriptors = 64
+            let scene = try Scene(place, script, driver: EpollDriver(descriptorLimit: 164))
+            var clients: [any Peer] = []
+            for _ in 0..<70 { clients.append(try scene.client()) }
+            try scene.run("the listener pauses") { scene.lines.count("nearly every descriptor") == 1 }
+            let waiting = scene.worker.waiting.count
+            try scene.run(for: .seconds(1))
+            guard waiting < 60, scene.worker.waiting.count == waiting else {
+                throw Missed("\(waiting) waited, then \(scene.worker.waiting.count)")
+            }
+            // Some go, as many come in.
+            let far = try scene.addLink()
+            try scene.run("those have channels") { far.streams.count == waiting }
+            for number in 0..<20 { clients[number].reset() }
+            try scene.run("others follow") { far.streams.count > waiting }
+        }
+    }
+
+    /// A server that fills the table with channels that go nowhere: a local connection is turned away, with a line.
+    @Test func aFullTableTurnsConnectionsAway() throws {
+        let place = SimulatedPlace(seed: 1)
+        let silent = try place.target(.silent)
+        var script = Script(forwards: 1)
+        script.reverse = [
+            ReverseForward(
+                listen: .tcp(address: "localhost", port: 7000),
+                target: .tcp(host: "127.0.0.1", port: silent.address.port), text: "reverse")
+        ]
+        script.limits.descriptors = 8 - Int(SimulatedNetwork.firstDescriptor)
+        let scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+        let far = try scene.addLink(reverse: [0])
+        try scene.run("the forward stands") {
+            scene.worker.links.isUsed(0) && scene.worker.links[0].standing.count == 1
+        }
+        let streams = try (0..<17).map { _ in try far.open(port: 7000) }
+        try scene.run("the last is refused") { streams[16].refusal == .resourceShortage }
+        let isFull = scene.worker.tunnelFlows.isFull
+        #expect(isFull)
+        let client = try scene.client()
+        try scene.run("it is turned away") { client.sawReset }
+        #expect(scene.lines.count("too many connections") == 1)
+        try scene.run("the dials expire") { streams.allSatisfy { $0.refusal != nil } }
+        #expect(streams[0].refusal == .connectFailed)
+        try scene.expectNoFlows()
+        try scene.expectNothingAfterStop()
+    }
+}

@@ -1,0 +1,246 @@
+import CulvertIO
+import CulvertSSH
+import Simulation
+import Synchronization
+
+@testable import CulvertRelay
+
+/// What the journal was told.
+final class Lines: Sendable {
+    private let lines = Mutex<[String]>([])
+    func add(_ line: String) { lines.withLock { $0.append(line) } }
+    var all: [String] { lines.withLock { $0 } }
+    func count(_ words: String) -> Int { all.count { $0.contains(words) } }
+}
+
+/// One thread for all names of all tests: a resolver never ends.
+private let sharedResolver: Resolver = {
+    do { return try Resolver() } catch { fatalError("no thread for names: \(error)") }
+}()
+
+/// What a worker is told to serve.
+struct Script {
+    var forwards = 0
+    /// Where plain connections of each forward go, when there is no link.
+    var targets: [Target] = []
+    var reverse: [ReverseForward] = []
+    var links = 1
+    var workers = 1
+    var memory = 64 * 1024 * 1024
+    var limits = RelayLimits()
+    var alive = KeepAlive()
+    /// Windows keep their size, so that what may lie around is known exactly.
+    var window: UInt32 = 256 * 1024
+    var windowsGrow = false
+    /// The far end sends and credits in pieces of any size.
+    var pieces = false
+    var seed: UInt64 = 1
+
+    var settings: ConnectionSettings {
+        var settings = ConnectionSettings()
+        settings.initialWindow = window
+        if !windowsGrow { settings.maximumWindow = window }
+        return settings
+    }
+}
+
+/// A worker under test, what it was given, and what it said.
+final class Scene<Driver: IODriver & ~Copyable> {
+    let place: any Place
+    let script: Script
+    let lines = Lines()
+    let context: WorkerContext<NullCipherEngine>
+    var worker: Worker<Driver, NullCipherEngine>
+    /// Where each local forward is listened on.
+    private(set) var addresses: [SocketAddress] = []
+    private(set) var said: [ControlMessage<NullCipherEngine>] = []
+
+    /// Of the budget, by the test itself.
+    var takenElsewhere = 0
+
+    init(_ place: any Place, _ script: Script, driver: consuming Driver) throws {
+        self.place = place
+        self.script = script
+        var limits = script.limits
+        if place is SimulatedPlace { limits.descriptors += Int(SimulatedNetwork.firstDescriptor) }
+        let forwards = (0..<script.forwards).map { number in
+            LocalForward(
+                listen: .loopback(port: 0),
+                target: number < script.targets.count ? script.targets[number] : .unix(path: "/far"),
+                text: "forward \(number)")
+        }
+        let lines = lines
+        context = WorkerContext(
+            forwards: forwards, reverse: script.reverse,
+            links: (0..<script.links).map { LinkStatus(worker: $0 % script.workers) },
+            mailboxes: try (0..<script.workers).map { _ in try Mailbox() },
+            loads: (0..<script.workers).map { LinkStatus(worker: $0, isOpen: true) }, control: try Mailbox(),
+            budget: MemoryBudget(ceiling: script.memory), resolver: sharedResolver,
+            journal: Journal(level: .error) { _, line in lines.add(line) }, limits: limits, alive: script.alive)
+        worker = Worker(number: 0, driver: driver, context: context)
+        for number in 0..<script.forwards {
+            let (descriptor, address) = try place.listen()
+            addresses.append(address)
+            tell(.listen(descriptor, forward: number))
+        }
+    }
+
+    func tell(_ message: WorkerMessage<NullCipherEngine>) { context.mailboxes[0].post(message) }
+
+    /// A link at that place of the pool; the far end of it.
+    func addLink(_ index: Int = 0, reverse: [Int] = [], worker: Int = 0) throws -> FarEnd {
+        let (descriptor, wire) = try place.link()
+        let far = FarEnd(wire, seed: script.seed, pieces: script.pieces, settings: script.settings)
+        place.drive { far.step() }
+        let link = LoggedInLink(
+            descriptor: descriptor, engine: NullCipherEngine(role: .client, settings: script.settings),
+            ring: try MirroredRing(capacity: 1024 * 1024), summary: "")
+        context.mailboxes[worker].post(.link(Parcel(link), index: index, reverse: reverse))
+        return far
+    }
+
+    func client(_ forward: Int = 0) throws -> any Peer { try place.client(to: addresses[forward]) }
+
+    // MARK: Turns
+
+    func turn() throws {
+        place.pump()
+        // The far ends live on this thread or in this world: no turn may wait for long. The timer finds nothing to do.
+        let now = place is KernelPlace ? Tick.current() : worker.driver.now
+        let longest = now + place.longestTurn
+        if worker.timers.soonest.map({ $0 > longest }) ?? true {
+            worker.timers.add(longest, Token(operation: Operation.waitingExpiry.rawValue, slot: 0, generation: 1))
+        }
+        try worker.turnOnce()
+        said += context.control.takeAll()
+        try check()
+    }
+
+    /// Turns until it is so.
+    func run(_ what: String, until isSo: () -> Bool) throws {
+        let begun = worker.driver.now
+        while worker.driver.now - begun < place.patience {
+            if isSo() { return }
+            try turn()
+        }
+        throw Missed("not in \(formatSeconds(place.patience)): \(what)\n\(worker.snapshot())\n\(lines.all.suffix(5))")
+    }
+
+    /// Turns for some time of the worker's clock.
+    func run(for span: Tick.Span) throws {
+        let end = worker.driver.now + span
+        try run("time passes") { worker.driver.now >= end }
+    }
+
+    // MARK: What must always hold
+
+    private func check() throws {
+        // Another worker's spill is not seen from here.
+        guard script.workers == 1 else { return }
+        var held = 0
+        for slot in 0..<worker.tunnelFlows.highWater where worker.tunnelFlows.isUsed(slot) {
+            let count = worker.tunnelFlows[slot].spill.count
+            held += count
+            guard count <= Int(script.settings.maximumWindow) else {
+                throw Missed("\(count) bytes are spilled for a window of \(script.settings.maximumWindow)")
+            }
+        }
+        for slot in 0..<worker.plainFlows.highWater where worker.plainFlows.isUsed(slot) {
+            for end in 0...1 { held += worker.plainFlows[slot].ends[end].spill.count }
+        }
+        let used = context.budget.inUse - takenElsewhere
+        guard held <= used, used <= context.budget.ceiling, (held > 0) == (used > 0) else {
+            throw Missed("\(held) bytes are spilled, \(used) are taken of \(context.budget.ceiling)")
+        }
+    }
+
+    /// After everything has ended: nothing is kept of any flow.
+    func expectNoFlows() throws {
+        try run("every flow is gone") {
+            worker.tunnelFlows.count == 0 && worker.plainFlows.count == 0 && worker.waiting.isEmpty
+        }
+        guard context.budget.inUse == 0 else {
+            throw Missed("\(context.budget.inUse) bytes of spill were not given back")
+        }
+        for status in context.links + context.loads where status.flowCount != 0 {
+            throw Missed("\(status.flowCount) flows are still counted")
+        }
+    }
+
+    /// Stops the worker: nothing is kept of anything.
+    func expectNothingAfterStop() throws {
+        tell(.stop)
+        try run("the worker stops") { worker.hasStopped }
+        try expectNoFlows()
+        guard worker.links.count == 0, worker.listeners.count == 0 else { throw Missed("links or listeners are left") }
+        if let simulated = place as? SimulatedPlace, simulated.network.openDescriptors != 0 {
+            throw Missed("\(simulated.network.openDescriptors) descriptors are left")
+        }
+    }
+
+    var lostLinks: [String] {
+        said.compactMap { if case .linkLost(_, let reason) = $0 { reason } else { nil } }
+    }
+}
+
+typealias SimulatedScene = Scene<SimulatedDriver>
+
+extension Scene where Driver == SimulatedDriver {
+    /// A worker in a simulated world.
+    static func simulated(
+        _ script: Script, faults: Faults = .none, bufferLength: Int = 64 * 1024,
+        linkReader: SimulatedPeer.Behaviour? = nil
+    ) throws -> SimulatedScene {
+        let place = SimulatedPlace(seed: script.seed, faults: faults, bufferLength: bufferLength)
+        if let linkReader { place.linkReader = linkReader }
+        return try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+    }
+
+    var network: SimulatedNetwork { (place as! SimulatedPlace).network }
+
+    /// The driver's slots too.
+    func expectEverySlotBack() throws {
+        guard worker.driver.freeSlots == 4 else { throw Missed("\(4 - worker.driver.freeSlots) slots are still lent") }
+    }
+}
+
+/// Two peers that one flow joins, and what each must read from the other.
+struct Pairing {
+    let near: any Peer
+    let far: any Peer
+    let toFar: [UInt8]
+    let toNear: [UInt8]
+
+    /// Both sides write, then end their direction.
+    init(_ near: any Peer, _ far: any Peer, _ dice: inout Dice, upTo limit: Int) {
+        self.near = near
+        self.far = far
+        toFar = dice.bytes(Int.random(in: 0...limit, using: &dice))
+        toNear = dice.bytes(Int.random(in: 0...limit, using: &dice))
+        near.write(toFar)
+        near.finish()
+        far.write(toNear)
+        far.finish()
+    }
+
+    var isDone: Bool { near.sawEnd && far.sawEnd }
+
+    /// Every byte once, in order, in both directions, and both ends told.
+    func verify() throws {
+        guard near.received == toNear else { throw Missed(Self.difference("near", near.received, toNear)) }
+        guard far.received == toFar else { throw Missed(Self.difference("far", far.received, toFar)) }
+        guard !near.sawReset, !far.sawReset else { throw Missed("a stream that ended was reset") }
+    }
+
+    /// What came is the beginning of what was sent.
+    func verifyPrefixes() throws {
+        guard toNear.starts(with: near.received) else { throw Missed(Self.difference("near", near.received, toNear)) }
+        guard toFar.starts(with: far.received) else { throw Missed(Self.difference("far", far.received, toFar)) }
+    }
+
+    static func difference(_ side: String, _ came: [UInt8], _ sent: [UInt8]) -> String {
+        let first = zip(came, sent).enumerated().first { $0.element.0 != $0.element.1 }?.offset
+        return
+            "\(side): \(came.count) bytes of \(sent.count) came, the first wrong one at \(first.map(String.init) ?? "the end")"
+    }
+}
