@@ -40,10 +40,14 @@ final class NativeLink {
     private var held = 0
     private(set) var allSendable = 0
 
-    init(_ server: NativeServer, _ settings: NativeSettings = NativeSettings()) throws {
+    convenience init(_ server: NativeServer, _ settings: NativeSettings = NativeSettings()) throws {
+        try self.init(port: server.port, .withKey(), settings)
+    }
+
+    init(port: UInt16, _ authority: NativeAuthority, _ settings: NativeSettings) throws {
         engine = try NativeEngine(settings: settings)
-        authority = try .withKey()
-        socket = try NativeSocket.connect(server.port)
+        self.authority = authority
+        socket = try NativeSocket.connect(port)
         _ = fcntl(socket.descriptor, F_SETFL, O_NONBLOCK)
     }
 
