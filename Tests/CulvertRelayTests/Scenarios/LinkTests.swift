@@ -38,7 +38,7 @@ import Testing
         let client = try scene.client()
         try scene.run("it waits") { scene.worker.waiting.count == 1 }
         let began = scene.worker.driver.now
-        try scene.run("it is given up") { client.sawReset }
+        try scene.run("it is given up", within: .seconds(100)) { client.sawReset }
         let waited = scene.worker.driver.now - began
         #expect(waited >= .seconds(29.9) && waited < .seconds(31))
         #expect(scene.lines.count("no link within 30 s") == 1)
@@ -126,9 +126,9 @@ import Testing
         old.client.write([1, 2, 3])
         old.client.finish()
         old.stream.finish()
-        try scene.run("the old flow ends whole") { old.client.sawEnd && old.stream.sawEnd }
+        try scene.run("the old flow ends whole", within: .seconds(40)) { old.client.sawEnd && old.stream.sawEnd }
         #expect(old.stream.received == [1, 2, 3])
-        try scene.run("the replaced link ends") { scene.worker.links.count == 1 }
+        try scene.run("the replaced link ends", within: .seconds(40)) { scene.worker.links.count == 1 }
         #expect(scene.lostLinks.isEmpty, "nobody is told of a link that was replaced")
         let third = try pairing(scene, second, &dice)
         for (client, stream) in zip([opening, later], second.streams) {
@@ -156,7 +156,7 @@ import Testing
         let client = try scene.client()
         try scene.run("the link is suspected") { !scene.context.links[0].isOpen }
         far.isFrozen = false
-        try scene.run("it is asked again and answers") { scene.context.links[0].isOpen }
+        try scene.run("it is asked again and answers", within: .seconds(40)) { scene.context.links[0].isOpen }
         #expect(scene.said.contains { if case .linkRecovered = $0 { true } else { false } })
         // The channel that was given up is closed again by the far end's first word about it.
         try scene.run("the connection is served") { far.streams.count == 2 }
@@ -174,7 +174,7 @@ import Testing
         let flow = try pairingLeftOpen(scene, far)
         far.isFrozen = true
         let began = scene.worker.driver.now
-        try scene.run("it is given up") { !scene.lostLinks.isEmpty }
+        try scene.run("it is given up", within: .seconds(100)) { !scene.lostLinks.isEmpty }
         #expect(scene.lostLinks[0].contains("timeout, server not responding"))
         let after = scene.worker.driver.now - began
         #expect(

@@ -124,7 +124,7 @@ import Testing
         let (scene, _) = try scene(seed: 1, faults: .none, [.silent])
         let client = try scene.client()
         let began = scene.worker.driver.now
-        try scene.run("it is reset") { client.sawReset }
+        try scene.run("it is reset", within: .seconds(70)) { client.sawReset }
         #expect(scene.worker.driver.now - began >= .seconds(60))
         #expect(scene.lines.count("timed out") == 1)
         try scene.expectNoFlows()

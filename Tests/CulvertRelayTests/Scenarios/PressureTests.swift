@@ -63,9 +63,9 @@ import Testing
         stream.write(bytes)
         stream.finish()
         var turns = 0
-        try scene.run("everything arrives") {
+        try scene.run("everything arrives", within: .seconds(120)) {
             turns += 1
-            client.isReading = turns % 1000 < 500
+            client.isReading = turns % 400 < 200
             let granted = far.granted[stream.channel.value] ?? 0
             if granted > client.received.count + 4096 { return true }
             return client.sawEnd
@@ -240,7 +240,7 @@ import Testing
         let client = try scene.client()
         try scene.run("it is turned away") { client.sawReset }
         #expect(scene.lines.count("too many connections") == 1)
-        try scene.run("the dials expire") { streams.allSatisfy { $0.refusal != nil } }
+        try scene.run("the dials expire", within: .seconds(70)) { streams.allSatisfy { $0.refusal != nil } }
         #expect(streams[0].refusal == .connectFailed)
         try scene.expectNoFlows()
         try scene.expectNothingAfterStop()

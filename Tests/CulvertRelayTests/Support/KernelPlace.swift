@@ -54,7 +54,6 @@ final class KernelPlace: Place {
     }
 
     var longestTurn: Tick.Span { .milliseconds(1) }
-    var patience: Tick.Span { .seconds(30) }
 
     deinit {
         for target in targets { target.close() }

@@ -47,8 +47,6 @@ protocol Place: AnyObject {
     func pump()
     /// A turn takes no longer than this.
     var longestTurn: Tick.Span { get }
-    /// What takes longer, on the worker's clock, is a failure.
-    var patience: Tick.Span { get }
 }
 
 /// Something did not happen.
@@ -124,5 +122,4 @@ final class SimulatedPlace: Place {
 
     func pump() {}
     var longestTurn: Tick.Span { .milliseconds(100) }
-    var patience: Tick.Span { .seconds(120) }
 }

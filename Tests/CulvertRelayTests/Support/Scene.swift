@@ -116,20 +116,20 @@ final class Scene<Driver: IODriver & ~Copyable> {
         try check()
     }
 
-    /// Turns until it is so.
-    func run(_ what: String, until isSo: () -> Bool) throws {
+    /// Turns until it is so. What takes longer, on the worker's clock, is a failure.
+    func run(_ what: String, within patience: Tick.Span = .seconds(20), until isSo: () -> Bool) throws {
         let begun = worker.driver.now
-        while worker.driver.now - begun < place.patience {
+        while worker.driver.now - begun < patience {
             if isSo() { return }
             try turn()
         }
-        throw Missed("not in \(formatSeconds(place.patience)): \(what)\n\(worker.snapshot())\n\(lines.all.suffix(5))")
+        throw Missed("not in \(formatSeconds(patience)): \(what)\n\(worker.snapshot())\n\(lines.all.suffix(5))")
     }
 
     /// Turns for some time of the worker's clock.
     func run(for span: Tick.Span) throws {
         let end = worker.driver.now + span
-        try run("time passes") { worker.driver.now >= end }
+        try run("time passes", within: .seconds(span.seconds + 20)) { worker.driver.now >= end }
     }
 
     // MARK: What must always hold
@@ -156,7 +156,7 @@ final class Scene<Driver: IODriver & ~Copyable> {
 
     /// After everything has ended: nothing is kept of any flow.
     func expectNoFlows() throws {
-        try run("every flow is gone") {
+        try run("every flow is gone", within: .seconds(40)) {
             worker.tunnelFlows.count == 0 && worker.plainFlows.count == 0 && worker.waiting.isEmpty
         }
         guard context.budget.inUse == 0 else {
