@@ -39,15 +39,17 @@ let package = Package(
         .executableTarget(
             name: "culvert",
             dependencies: [
-                "CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertLibSSH2", "CulvertRelay", "CulvertSSH",
-                .product(name: "Logging", package: "swift-log"),
+                "CulvertConfig", "CulvertIdentity", "CulvertRelay", .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: rules),
 
         .target(
             name: "Simulation", dependencies: ["CulvertIO"], path: "Tests/Simulation", swiftSettings: testRules),
         .testTarget(
             name: "CulvertIOTests", dependencies: ["CulvertIO", "CLinux", "Simulation"], swiftSettings: testRules),
-        .testTarget(name: "CulvertSSHTests", dependencies: ["CulvertSSH"], swiftSettings: testRules),
+        .testTarget(
+            name: "CulvertSSHTests",
+            dependencies: ["CulvertSSH", "CCrypto", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: testRules),
         .testTarget(name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2"], swiftSettings: testRules),
         .testTarget(
             name: "CulvertIdentityTests",
@@ -57,8 +59,7 @@ let package = Package(
         .testTarget(
             name: "CulvertRelayTests", dependencies: ["CulvertIO", "CulvertRelay", "CulvertSSH", "Simulation"],
             swiftSettings: testRules),
-        .testTarget(
-            name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),
+        .testTarget(name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),
         .testTarget(name: "TidyTests", dependencies: [], swiftSettings: testRules),
     ]
 )

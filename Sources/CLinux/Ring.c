@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <liburing.h>
 #include "CLinux.h"
 
@@ -21,6 +24,18 @@
 #define IORING_SETUP_DEFER_TASKRUN (1U << 13)
 #endif
 
+#ifndef IORING_FEAT_MIN_TIMEOUT
+#define IORING_FEAT_MIN_TIMEOUT (1U << 15)
+#endif
+
+// struct io_uring_getevents_arg of kernels with IORING_FEAT_MIN_TIMEOUT: older headers call the third field padding.
+struct wait_argument {
+    uint64_t signals;
+    uint32_t signals_size;
+    uint32_t least_microseconds;
+    uint64_t timeout;
+};
+
 enum { BUFFER_GROUP = 0 };
 
 struct culvert_ring {
@@ -30,6 +45,7 @@ struct culvert_ring {
     unsigned length;
     unsigned count;
     int defers;
+    int gathers;
 };
 
 static int supports_all(struct io_uring *ring) {
@@ -62,6 +78,8 @@ int culvert_ring_create(culvert_ring **out, unsigned entries, unsigned completio
             ring->defers = (flags[i] & IORING_SETUP_DEFER_TASKRUN) != 0;
             // Timeouts ride on the wait itself, and a full completion queue must lose nothing.
             unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP;
+            for (unsigned i = 0; i < parameters.sq_entries; i++) ring->ring.sq.array[i] = i;
+            ring->gathers = (parameters.features & IORING_FEAT_MIN_TIMEOUT) != 0;
             if ((parameters.features & needed) == needed && supports_all(&ring->ring)) {
                 *out = ring;
                 return 0;
@@ -144,6 +162,27 @@ int culvert_ring_withdraw(culvert_ring *ring, uint32_t position, uint64_t token,
     io_uring_prep_nop(entry);
     io_uring_sqe_set_data64(entry, replacement);
     return 1;
+}
+
+int culvert_ring_gathers(const culvert_ring *ring) { return ring->gathers; }
+
+int culvert_ring_turn_gathering(culvert_ring *ring, int64_t nanoseconds, unsigned count, uint32_t microseconds) {
+    if (nanoseconds == 0 || io_uring_cq_ready(&ring->ring) > 0) return culvert_ring_turn(ring, nanoseconds);
+    struct __kernel_timespec wait = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    struct wait_argument argument = {
+        .signals_size = _NSIG / 8,
+        .least_microseconds = microseconds,
+        .timeout = nanoseconds < 0 ? 0 : (uint64_t)(uintptr_t)&wait,
+    };
+    // What io_uring_submit does before its call; slot and entry have the same index (culvert_ring_create).
+    struct io_uring_sq *queue = &ring->ring.sq;
+    queue->sqe_head = queue->sqe_tail;
+    __atomic_store_n(queue->ktail, queue->sqe_tail, __ATOMIC_RELEASE);
+    unsigned queued = queue->sqe_tail - __atomic_load_n(queue->khead, __ATOMIC_ACQUIRE);
+    int64_t result = syscall(__NR_io_uring_enter, ring->ring.ring_fd, queued, count,
+                             IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument, sizeof argument);
+    if (result < 0 && errno != ETIME && errno != EINTR && errno != EBUSY && errno != EAGAIN) return -errno;
+    return 0;
 }
 
 int culvert_ring_turn(culvert_ring *ring, int64_t nanoseconds) {

@@ -89,7 +89,7 @@ private func tunnel(
     to typedHost: String, _ store: SettingStore, _ long: LongOptions, _ environment: ConfigurationEnvironment
 ) throws(ConfigurationError) -> TunnelConfiguration {
     var store = store
-    if store.compression == true { store.note("compression is not supported: the connection goes uncompressed") }
+    if store.compression == true { store.note("compression (-C) is not supported: the connection goes uncompressed") }
     if store.clearAllForwardings == true {
         throw ConfigurationError("-o ClearAllForwardings=yes: it takes every forward away: leave it out")
     }
@@ -103,7 +103,7 @@ private func tunnel(
         destination: destination, forwards: try store.expandedForwards(expansion), forwarding: store.forwarding,
         connection: store.connection, login: try store.login(expansion), hostKeys: try store.hostKeys(expansion),
         algorithms: store.algorithms, output: store.output, runtime: long.runtime, links: long.links ?? 1,
-        engine: long.engine ?? .libssh2, hold: long.hold ?? TunnelConfiguration.defaultHold,
+        engine: long.engine ?? .native, hold: long.hold ?? TunnelConfiguration.defaultHold,
         persist: long.persist, background: store.background ?? false, notes: store.notes)
 }
 

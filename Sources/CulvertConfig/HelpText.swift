@@ -32,7 +32,7 @@ enum HelpText {
           --links N             SSH connections to the server, as one tunnel (1)
           --hold TIME           how long a new connection waits while the link is down (30s)
           --persist             keep trying when the first connection fails
-          --engine libssh2      what speaks SSH (libssh2)
+          --engine ENGINE       what speaks SSH: native, or libssh2 for servers with old algorithms only (native)
 
         Running:
           -f                    to the background once the forwards stand

@@ -58,6 +58,9 @@ public struct Destination: Hashable, Sendable {
 
 /// `--engine`.
 public enum EngineChoice: String, Hashable, Sendable, CaseIterable {
+    /// culvert's own: modern algorithms only.
+    case native
+    /// For servers that speak only what libssh2 1.10 speaks.
     case libssh2
 }
 
@@ -169,6 +172,16 @@ public struct AlgorithmOptions: Hashable, Sendable {
     public var keyExchanges: AlgorithmList?
     public var hostKeys: AlgorithmList?
     public var publicKeys: AlgorithmList?
+    /// nil: the engine's own limits.
+    public var rekeyLimit: RekeyLimit?
+}
+
+/// RekeyLimit: when keys are exchanged again.
+public struct RekeyLimit: Hashable, Sendable {
+    /// nil: the engine's own amount.
+    public var bytes: Int?
+    /// nil: time does not matter.
+    public var interval: Duration?
 }
 
 /// A list of algorithm names as ssh_config(5) has it. Which names exist is for the engine to say.

@@ -42,6 +42,7 @@ internal import Glibc
     private var served: [Reader] = []
     /// Readers that found every slot lent: they go on when slots are back. Rare.
     private var starved: [Reader] = []
+    private var gathering: WakeGathering
     public private(set) var now = Tick.current()
 
     /// Throws where the kernel, a container or a sysctl forbids io_uring, or knows too little of it.
@@ -62,6 +63,7 @@ internal import Glibc
         }
         unsafe ring = made
         unsafe provided = memory
+        gathering = WakeGathering(isSupported: unsafe culvert_ring_gathers(made) != 0)
         table = DescriptorTable(capacity: descriptorLimit)
         unsafe completions = .allocate(capacity: Self.batch)
     }
@@ -206,11 +208,16 @@ internal import Glibc
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
         if !served.isEmpty { wait = 0 }
-        let result = unsafe culvert_ring_turn(ring, wait)
+        let expected = gathering.expected
+        let result =
+            expected > 1
+            ? unsafe culvert_ring_turn_gathering(ring, wait, expected, WakeGathering.microseconds)
+            : unsafe culvert_ring_turn(ring, wait)
         guard result >= 0 else { throw IOError(-result, "io_uring_enter") }
         now = Tick.current()
         cursor = 0
         completionCount = unsafe Int(culvert_ring_reap(ring, completions, UInt32(Self.batch)))
+        gathering.woke(completionCount)
     }
 
     public mutating func next() -> Completion? {

@@ -260,13 +260,15 @@ public final class Identity: LoginAuthority {
         }
     }
 
-    /// Tells the agent which connection the signatures to come are for (session-bind@openssh.com), so that keys with
-    /// destination constraints work. To be called before the first signature. False: there is no agent, or it does not
-    /// know the extension.
-    /// - Parameter signature: the server's, over the session id, of the key exchange (RFC 4253 §8).
-    public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) throws(SSHError) -> Bool {
-        guard let agent = try openAgent() else { return false }
-        return try agent.bind(hostKey: hostKey, sessionID: sessionID, signature: signature, forwarding: false)
+    public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool {
+        do throws(SSHError) {
+            guard let agent = try openAgent() else { return false }
+            return try agent.bind(hostKey: hostKey, sessionID: sessionID, signature: signature, forwarding: false)
+        } catch {
+            // It is asked for its keys next, on a new connection, and what it lacks is told there.
+            agent = nil
+            return false
+        }
     }
 
     // MARK: The server's words

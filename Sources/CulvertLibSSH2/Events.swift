@@ -92,11 +92,11 @@ extension LibSSH2Engine {
     private mutating func drainOnce() throws(SSHError) {
         if !opens.isEmpty { return try pumpOpens() }
         if !forwardQueue.isEmpty { return try pumpForwards() }
-        if forwards.contains(where: { $0.phase == .listening }) { return try acceptForwarded() }
-        for channel in channels {
-            guard let handle = unsafe channel.handle else { continue }
+        for index in forwards.indices where forwards[index].phase == .listening { return try acceptForwarded() }
+        for index in channels.indices {
+            guard let handle = unsafe channels[index].handle else { continue }
             let result: Int32
-            switch channel.phase {
+            switch channels[index].phase {
             case .open, .requested:
                 // Neither of them touches the window. The first stops at the EOF of its channel, the second at CLOSE.
                 let eof = unsafe libssh2_channel_wait_eof(handle)
@@ -118,6 +118,9 @@ extension LibSSH2Engine {
 
     /// The next payload, round robin, one event a channel; or nil when no channel has any. Events of EOF and CLOSE go
     /// to the queue.
+    ///
+    /// libssh2 does not say for whom a packet came, so each turn asks every open channel once: about 0.1 µs for an idle
+    /// one up to a few hundred channels, more when their state leaves the cache.
     private mutating func readNext() throws(SSHError) -> EngineEvent? {
         for _ in 0..<channels.count {
             if cursor >= channels.count { cursor = 0 }

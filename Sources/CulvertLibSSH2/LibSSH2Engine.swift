@@ -142,6 +142,8 @@ public import CulvertSSH
     public mutating func probe() {
         guard failure == nil, login.isDone else { return }
         if !forwardQueue.isEmpty { return }  // The peer owes an answer to that one already.
+        // A probe that is under way already will do; one that made input flow (`drain`) as well.
+        if let first = opens.first, first.channel == nil { return }
         if opens.isEmpty {
             opens.append(PendingOpen.probe())
             pumpOrKeepError()

@@ -1,4 +1,3 @@
-public import CulvertIO
 internal import CulvertSSH
 
 /// Where a connection goes.
@@ -16,23 +15,24 @@ public enum Target: Sendable, Hashable, CustomStringConvertible {
 
 /// A direct forward (`-L`), or one of `culvert relay`: listened on here.
 public struct LocalForward: Sendable {
-    /// Every address to listen on; more than one when a name or the wildcard has several.
-    public let addresses: [SocketAddress]
+    public enum Listen: Sendable, Hashable {
+        /// 127.0.0.1 and ::1.
+        case loopback(port: UInt16)
+        /// 0.0.0.0 and ::.
+        case everywhere(port: UInt16)
+        case address(String, port: UInt16)
+        /// `modeMask`: the umask for the socket (StreamLocalBindMask). `unlinksFirst`: a socket in the way is removed.
+        case unix(path: String, modeMask: UInt32, unlinksFirst: Bool)
+    }
+
+    public let listen: Listen
     public let target: Target
-    /// The umask for a Unix socket (StreamLocalBindMask), and whether a socket file in the way is removed first.
-    public let unixModeMask: UInt32
-    public let unlinksFirst: Bool
     /// As the user typed it.
     public let text: String
 
-    public init(
-        addresses: [SocketAddress], target: Target, unixModeMask: UInt32 = 0o177, unlinksFirst: Bool = false,
-        text: String
-    ) {
-        self.addresses = addresses
+    public init(listen: Listen, target: Target, text: String) {
+        self.listen = listen
         self.target = target
-        self.unixModeMask = unixModeMask
-        self.unlinksFirst = unlinksFirst
         self.text = text
     }
 }
@@ -58,6 +58,14 @@ public struct ReverseForward: Sendable {
         switch listen {
         case .tcp(let address, let port): .tcp(address: address, port: port)
         case .unix(let path): .streamLocal(path: path)
+        }
+    }
+
+    /// Asked for at the server's own loopback, or at a path, which no other host reaches.
+    var isLoopback: Bool {
+        switch listen {
+        case .tcp(let address, _): ["localhost", "127.0.0.1", "::1"].contains(address)
+        case .unix: true
         }
     }
 

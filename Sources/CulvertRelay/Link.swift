@@ -21,6 +21,8 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     /// The engine may have something to say although nothing was received: a channel was accepted, or a slow reader's
     /// payload was credited.
     var needsEvents = false
+    /// Flows that wait for window, or for the end of a key exchange.
+    var blockedFlows = 0
 
     // Liveness.
     var lastReceived: Tick
@@ -31,6 +33,8 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var isRetired = false
     /// When a channel was asked for that is not answered yet.
     var openAsked: Tick?
+    /// When keys were last exchanged because of their age.
+    var keysSince: Tick
     /// The soonest moment at which this link is to be looked at.
     var nextCheck = Tick.distantFuture
 
@@ -54,6 +58,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
         sealAhead = SealAhead(now: now)
         lastReceived = now
         since = now
+        keysSince = now
     }
 
     /// The flow of a channel, nil when it has none (any more).

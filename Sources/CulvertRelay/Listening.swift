@@ -7,18 +7,24 @@ enum Listening {
         let description: String
     }
 
-    /// One descriptor for each address, or none and the reason. A wildcard's second family may be missing (no IPv6).
-    static func open(_ forward: LocalForward) throws(Failure) -> [(descriptor: Descriptor, address: SocketAddress)] {
+    /// One descriptor for each address, or none and the reason. A second address of a forward may be missing (no IPv6).
+    static func open(_ forward: LocalForward, family: SocketAddress.Family)
+        throws(Failure) -> [(descriptor: Descriptor, address: SocketAddress)]
+    {
         var opened: [(descriptor: Descriptor, address: SocketAddress)] = []
         var failure: Failure?
-        for address in forward.addresses {
+        let addresses = try addresses(forward, family)
+        var modeMask: UInt32 = 0o177
+        if case .unix(let path, let mask, let unlinksFirst) = forward.listen {
+            modeMask = mask
+            if unlinksFirst { removeSocket(path) }
+        }
+        for address in addresses {
             do throws(IOError) {
-                if address.isUnix, forward.unlinksFirst { removeSocket(address.host) }
-                // Port 0 given several addresses: the first one's choice serves all.
-                let descriptor = try address.listen(modeMask: forward.unixModeMask)
+                let descriptor = try address.listen(modeMask: modeMask)
                 opened.append((descriptor, SocketAddress.local(of: descriptor) ?? address))
             } catch {
-                if error.number == EAFNOSUPPORT || error.number == EADDRNOTAVAIL, forward.addresses.count > 1 {
+                if error.number == EAFNOSUPPORT || error.number == EADDRNOTAVAIL, addresses.count > 1 {
                     failure = failure ?? Failure(description: words(error.number, address))
                     continue
                 }
@@ -28,6 +34,33 @@ enum Listening {
         }
         if opened.isEmpty { throw failure ?? Failure(description: "no address to listen on") }
         return opened
+    }
+
+    private static func addresses(_ forward: LocalForward, _ family: SocketAddress.Family) throws(Failure)
+        -> [SocketAddress]
+    {
+        do throws(ResolveError) {
+            switch forward.listen {
+            case .loopback(let port): return try both("127.0.0.1", "::1", port, family)
+            case .everywhere(let port): return try both("0.0.0.0", "::", port, family)
+            case .address(let host, let port): return try SocketAddress.resolve(host: host, port: port, family: family)
+            case .unix(let path, _, _):
+                if let address = SocketAddress(path: path) { return [address] }
+            }
+        } catch {
+            throw Failure(description: error.description)
+        }
+        throw Failure(description: "the path is longer than a socket's name can be (107 bytes)")
+    }
+
+    /// The same place in both families, or in the one that `-4` or `-6` leaves.
+    private static func both(_ ipv4: String, _ ipv6: String, _ port: UInt16, _ family: SocketAddress.Family)
+        throws(ResolveError) -> [SocketAddress]
+    {
+        var found: [SocketAddress] = []
+        if family != .ipv6 { found += try SocketAddress.resolve(host: ipv4, port: port, numeric: true) }
+        if family != .ipv4 { found += try SocketAddress.resolve(host: ipv6, port: port, numeric: true) }
+        return found
     }
 
     private static func words(_ number: Int32, _ address: SocketAddress) -> String {

@@ -11,6 +11,8 @@ struct LoginPlan: Sendable {
     var source: String?
     /// A connection must stand, and the server must have said its version, within this.
     var connect: Tick.Span
+    /// ConnectTimeout where none is set: the kernel gives up after about two minutes.
+    static let patience = Tick.Span.seconds(120)
     /// No later step of a login waits longer for the server.
     var silence = Tick.Span.seconds(60)
     var keepsAlive: Bool

@@ -1,12 +1,11 @@
 internal import CulvertIO
-internal import CulvertLibSSH2
 internal import CulvertSSH
 internal import Glibc
 
 /// The control thread of `culvert relay`: opens the listeners, spreads them over the workers, answers signals.
 struct PlainSupervisor {
     let settings: RelaySettings
-    let group: WorkerGroup<LibSSH2Engine>
+    let group: WorkerGroup<NativeEngine>
     let signals: SignalSource
     let journal: Journal
     let service = ServiceNotifier()
@@ -14,7 +13,7 @@ struct PlainSupervisor {
     private var isStopping = false
     private var stoppedWorkers = 0
 
-    init(settings: RelaySettings, group: WorkerGroup<LibSSH2Engine>, signals: SignalSource, journal: Journal) {
+    init(settings: RelaySettings, group: WorkerGroup<NativeEngine>, signals: SignalSource, journal: Journal) {
         self.settings = settings
         self.group = group
         self.signals = signals
@@ -36,7 +35,7 @@ struct PlainSupervisor {
         var descriptors: [(descriptor: Descriptor, forward: Int)] = []
         for (number, forward) in settings.forwards.enumerated() {
             do throws(Listening.Failure) {
-                for (descriptor, address) in try Listening.open(forward) {
+                for (descriptor, address) in try Listening.open(forward, family: .any) {
                     journal.info("listening on \(address) for \(forward.target)")
                     descriptors.append((descriptor, number))
                 }
@@ -57,7 +56,7 @@ struct PlainSupervisor {
                 group.post(.snapshot)
                 continue
             }
-            if isStopping { _exit(128 + signal) }
+            if isStopping { return ending = .signalled(signal) }
             isStopping = true
             journal.info("stopping")
             service.tell("STOPPING=1")

@@ -1,57 +1,101 @@
 internal import CulvertIO
-public import CulvertLibSSH2
+internal import CulvertLibSSH2
 public import CulvertSSH
 internal import Glibc
 
 /// The relay, as the executable sees it. Each call takes the calling thread as its control thread and returns the exit
 /// status. Made before any other thread of the process, so that every thread has the signals blocked.
 public enum Relay {
-    /// Runs a tunnel until it is told to end. `authority` is asked for once a login; `becameReady` is called when
-    /// every forward has been answered and at least one stands.
+    /// Runs a tunnel until it is told to end. `authority` is asked for once a login, on that login's thread.
     public static func runTunnel(
-        _ settings: TunnelSettings, engine: LibSSH2Settings,
-        authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority, journal: Journal,
-        becameReady: @escaping () -> Void
+        _ settings: TunnelSettings, authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority,
+        journal: Journal
     ) -> Int32 {
         do throws(IOError) {
+            // Forked before any thread or ring exists.
+            let background = settings.goesToBackground ? try Background.fork() : nil
             let signals = try beginProcess()
-            var settings = settings
-            settings.limits.descriptors = HostProcess.raiseDescriptorLimit()
-            let kind = try settings.driver.resolve(journal)
-            let cores = Thread.processors(startingAt: 0).count
-            let workers = max(1, min(settings.links, cores, settings.threads ?? cores))
-            let statuses = (0..<settings.links).map { LinkStatus(worker: $0 % workers) }
-            let group = try WorkerGroup<LibSSH2Engine>.start(
-                count: workers, kind: kind, forwards: settings.forwards, reverse: settings.reverse, links: statuses,
-                memory: settings.memory, limits: settings.limits, alive: settings.alive, journal: journal)
-            var supervisor = Supervisor<LibSSH2Engine>(
-                settings, group: group, statuses: statuses, signals: signals,
-                makeEngine: { () throws(SSHError) in try LibSSH2Engine(settings: engine) }, makeAuthority: authority,
-                journal: journal, becameReady: becameReady)
-            return supervisor.run().rawValue
+            switch settings.engine {
+            case .native:
+                let engine = nativeSettings(settings.algorithms)
+                return try run(settings, signals, background, authority, journal) { () throws(SSHError) in
+                    try NativeEngine(settings: engine)
+                }
+            case .libssh2:
+                let lists = settings.algorithms
+                let engine = LibSSH2Settings(
+                    keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
+                    hostKeyAlgorithms: lists.hostKeys)
+                return try run(settings, signals, background, authority, journal) { () throws(SSHError) in
+                    try LibSSH2Engine(settings: engine)
+                }
+            }
         } catch {
             journal.error("\(error)")
-            return Ending.systemError.rawValue
+            return Ending.systemError.exitStatus
         }
+    }
+
+    private static func nativeSettings(_ lists: AlgorithmSettings) -> NativeSettings {
+        var settings = NativeSettings()
+        settings.keyExchange = lists.keyExchange
+        settings.ciphers = lists.ciphers
+        settings.macs = lists.macs
+        settings.hostKeyAlgorithms = lists.hostKeys
+        settings.publicKeyAlgorithms = lists.publicKeys
+        if let bytes = lists.rekeyBytes { settings.rekeyLimits.bytes = min(bytes, settings.rekeyLimits.bytes) }
+        return settings
+    }
+
+    /// Generic, so that everything below is specialised for one engine.
+    private static func run<Engine: SSHEngine & ~Copyable>(
+        _ settings: TunnelSettings, _ signals: SignalSource, _ background: consuming Background?,
+        _ authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority, _ journal: Journal,
+        makeEngine: @escaping @Sendable () throws(SSHError) -> Engine
+    ) throws(IOError) -> Int32 {
+        let kind = try settings.runtime.driver.resolve(journal)
+        let cores = Thread.processors(startingAt: 0).count
+        let workers = max(1, min(settings.links, cores, settings.runtime.threads ?? cores))
+        let statuses = (0..<settings.links).map { LinkStatus(worker: $0 % workers) }
+        var limits = limits()
+        limits.hold = Tick.Span(settings.hold)
+        var alive = KeepAlive()
+        alive.interval = settings.aliveInterval.map { Tick.Span($0) } ?? .zero
+        alive.countMaximum = settings.aliveCountMaximum
+        limits.rekeyInterval = settings.algorithms.rekeyInterval.map { Tick.Span($0) }
+        let group = try WorkerGroup<Engine>.start(
+            count: workers, kind: kind, forwards: settings.forwards, reverse: settings.reverse, links: statuses,
+            memory: settings.runtime.memory, limits: limits, alive: alive, journal: journal)
+        var parent = background
+        var supervisor = Supervisor<Engine>(
+            settings, group: group, statuses: statuses, signals: signals, makeEngine: makeEngine,
+            makeAuthority: authority, journal: journal,
+            becameReady: { if let waiting = parent.take() { waiting.ready() } })
+        return supervisor.run().exitStatus
     }
 
     /// Relays plain TCP, without SSH, until it is told to end.
     public static func runRelay(_ settings: RelaySettings, journal: Journal) -> Int32 {
         do throws(IOError) {
             let signals = try beginProcess()
-            var limits = settings.limits
-            limits.descriptors = HostProcess.raiseDescriptorLimit()
-            let kind = try settings.driver.resolve(journal)
+            let kind = try settings.runtime.driver.resolve(journal)
             let cores = Thread.processors(startingAt: 0).count
-            let group = try WorkerGroup<LibSSH2Engine>.start(
-                count: max(1, settings.threads ?? cores), kind: kind, forwards: settings.forwards, reverse: [],
-                links: [], memory: settings.memory, limits: limits, alive: KeepAlive(), journal: journal)
+            let group = try WorkerGroup<NativeEngine>.start(
+                count: max(1, settings.runtime.threads ?? cores), kind: kind, forwards: settings.forwards,
+                reverse: [], links: [], memory: settings.runtime.memory, limits: limits(), alive: KeepAlive(),
+                journal: journal)
             var supervisor = PlainSupervisor(settings: settings, group: group, signals: signals, journal: journal)
-            return supervisor.run().rawValue
+            return supervisor.run().exitStatus
         } catch {
             journal.error("\(error)")
-            return Ending.systemError.rawValue
+            return Ending.systemError.exitStatus
         }
+    }
+
+    private static func limits() -> RelayLimits {
+        var limits = RelayLimits()
+        limits.descriptors = HostProcess.raiseDescriptorLimit()
+        return limits
     }
 
     private static func beginProcess() throws(IOError) -> SignalSource {

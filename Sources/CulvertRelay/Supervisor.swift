@@ -2,13 +2,24 @@ internal import CulvertIO
 internal import CulvertSSH
 internal import Glibc
 
-/// How the process should end. The numbers are the exit status.
-enum Ending: Int32 {
-    case asAsked = 0
+/// How the process should end.
+enum Ending {
+    case asAsked
     /// As ssh: a connection, a login or a forward that failed.
-    case connectionFailed = 255
+    case connectionFailed
     /// The machine refused something that culvert cannot do without.
-    case systemError = 71
+    case systemError
+    /// Told to end while it was ending: nothing is waited for.
+    case signalled(Int32)
+
+    var exitStatus: Int32 {
+        switch self {
+        case .asAsked: 0
+        case .connectionFailed: 255
+        case .systemError: 71
+        case .signalled(let signal): 128 + signal
+        }
+    }
 }
 
 /// The control thread of a tunnel: makes links, makes lost ones again, opens the listeners once the first login has
@@ -56,6 +67,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var reverseStates: [ReverseState]
     var standingForwards = 0
     var hasLoggedIn = false
+    var firstAttempts = 0
     var isReady = false
     var isStopping = false
     var stopDeadline: Tick?
@@ -141,8 +153,9 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].isTrying = true
         if places[index].phase != .up { places[index].phase = .connecting }
         let plan = LoginPlan(
-            host: settings.host, port: settings.port, family: settings.family, source: settings.source,
-            connect: settings.connectTimeout, keepsAlive: settings.keepsAlive)
+            host: settings.host, port: settings.port, family: settings.family.socketFamily, source: settings.source,
+            connect: settings.connectTimeout.map { Tick.Span($0) } ?? LoginPlan.patience,
+            keepsAlive: settings.keepsAlive)
         let mayPrompt = !hasLoggedIn
         let control = group.control
         let makeEngine = makeEngine
@@ -200,6 +213,12 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].isTrying = false
         guard !isStopping else { return }
         if !hasLoggedIn && !settings.persists {
+            firstAttempts += 1
+            if error.kind == .transport, firstAttempts < settings.connectionAttempts {
+                journal.error("\(error); trying again in 1 s")
+                places[index].phase = .waiting(until: Tick.current() + .seconds(1), wasRefused: false)
+                return
+            }
             journal.error("\(error)")
             return stop(.connectionFailed)
         }
@@ -271,7 +290,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
 
     private mutating func connectionWaits() {
         let now = Tick.current()
-        waitersUntil = now + settings.limits.hold
+        waitersUntil = now + Tick.Span(settings.hold)
         for index in places.indices {
             if case .waiting(let until, false) = places[index].phase, until > now + Backoff.longestWhileWaited {
                 places[index].phase = .waiting(until: now, wasRefused: false)
@@ -304,7 +323,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         var anyFailed = false
         for (number, forward) in settings.forwards.enumerated() {
             do throws(Listening.Failure) {
-                for (descriptor, address) in try Listening.open(forward) {
+                for (descriptor, address) in try Listening.open(forward, family: settings.family.socketFamily) {
                     journal.info("listening on \(address) for \(forward.target)")
                     group.mailboxes[number % group.mailboxes.count].post(.listen(descriptor, forward: number))
                 }
@@ -329,11 +348,12 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         let spec = settings.reverse[forward]
         let wasRefused = reverseStates[forward] == .refused
         if accepted {
-            if case .tcp(let address, 0) = spec.listen {
+            if case .tcp(_, 0) = spec.listen {
                 journal.info("Allocated port \(port) for remote forward to \(spec.target)")
-                _ = address
             }
-            journal.info("the server listens on \(spec.listenDescription) for \(spec.target)")
+            // The server says yes and binds loopback all the same, unless its GatewayPorts allows more.
+            let reach = spec.isLoopback ? "" : " (other hosts reach it only if GatewayPorts in its sshd_config allows)"
+            journal.info("the server listens on \(spec.listenDescription) for \(spec.target)\(reach)")
             reverseStates[forward] = .standing(port: port)
         } else {
             reverseStates[forward] = .refused
@@ -389,7 +409,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
                 continue
             }
             // A second one does not wait for anything.
-            if isStopping { _exit(128 + signal) }
+            if isStopping { return ending = .signalled(signal) }
             journal.info("stopping")
             stop(nil)
         }

@@ -19,7 +19,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         SocketOption.setNotSentLowWater(descriptor, bytes: links[slot].sealAhead.bytes)
         for forward in reverse { askReverse(slot, forward) }
         context.links[index].isOpen = true
-        scheduleCheck(slot, at: driver.now + context.alive.interval)
+        scheduleCheck(slot, at: driver.now + min(context.alive.interval, context.limits.rekeyInterval ?? .seconds(60)))
         driver.awaitReadable(descriptor, readToken(slot))
         // Whatever came behind the last packet of the login.
         processReceived(slot)
@@ -85,7 +85,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         unsafe links[slot].engine.receive(links[slot].ring.readable)
         do throws(SSHError) {
             while let event = try links[slot].engine.nextEvent() { handle(event, slot) }
+            deliverGathered()
         } catch {
+            deliverGathered()
             _ = flush(slot)
             if links.isUsed(slot) { loseLink(slot, error.description) }
             return
@@ -96,9 +98,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     private mutating func handle(_ event: EngineEvent, _ link: Int) {
-        switch event {
-        case .payload(let channel, let payload):
+        if case .payload(let channel, let payload) = event {
             if let flow = links[link].flow(of: channel) { deliver(flow, payload) }
+            return
+        }
+        deliverGathered()
+        switch event {
+        case .payload: preconditionFailure("payload was delivered above")
         case .opened(let channel):
             links[link].openAsked = nil
             if let flow = links[link].flow(of: channel) { channelOpened(flow) }
@@ -153,6 +159,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func windowOpened(_ slot: Int) {
         guard tunnelFlows[slot].awaitsWindow else { return }
         tunnelFlows[slot].awaitsWindow = false
+        links[tunnelFlows[slot].link].blockedFlows -= 1
         flowReadable(slot)
     }
 
@@ -241,6 +248,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func blockOnWindow(_ flow: Int) {
         tunnelFlows[flow].isQueued = false
         tunnelFlows[flow].awaitsWindow = true
+        links[tunnelFlows[flow].link].blockedFlows += 1
         startSweeping()
     }
 
@@ -272,6 +280,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             let count = max(0, sent)
             links[slot].engine.outputSent(count)
             links[slot].bytesSent &+= UInt64(count)
+            // An engine may have waited for room in its output to say that all may send again.
+            if links[slot].blockedFlows > 0 {
+                links[slot].needsEvents = true
+                links[slot].needsPump = true
+            }
             let isFull = count < output.count
             if links[slot].sealAhead.sent(count, isFull: isFull, now: driver.now) {
                 SocketOption.setNotSentLowWater(links[slot].descriptor, bytes: links[slot].sealAhead.bytes)
@@ -312,6 +325,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             return loseLink(slot, "replaced", engineLives: true)
         }
         askRefusedAgain(slot)
+        exchangeOldKeys(slot)
         if context.alive.interval > .zero { checkLiveness(slot) }
     }
 
@@ -325,6 +339,16 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             askReverse(slot, each.forward)
         }
         if let next = links[slot].refused.map(\.at).min(), next < .distantFuture { scheduleCheck(slot, at: next) }
+    }
+
+    private mutating func exchangeOldKeys(_ slot: Int) {
+        guard let interval = context.limits.rekeyInterval else { return }
+        if driver.now - links[slot].keysSince >= interval {
+            links[slot].keysSince = driver.now
+            links[slot].engine.beginKeyExchange()
+            links[slot].needsPump = true
+        }
+        scheduleCheck(slot, at: links[slot].keysSince + interval)
     }
 
     private mutating func checkLiveness(_ slot: Int) {

@@ -180,31 +180,59 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Channel to socket
 
-    /// Payload has come for this flow: to the socket at once, what it refuses into the spill.
+    /// Payload has come for this flow: to the socket at once, together with what comes next for it where the engine
+    /// opens in place; what the socket refuses goes into the spill.
     mutating func deliver(_ slot: Int, _ payload: Payload) {
         tunnelFlows[slot].received &+= UInt64(payload.count)
-        let channel = tunnelFlows[slot].channel
-        let link = tunnelFlows[slot].link
+        if gatheredFlow != slot || gathered.isFull { deliverGathered() }
+        gatheredFlow = slot
+        unsafe gathered.append(payload.start, payload.count)
+        if !Engine.opensInPlace { deliverGathered() }
+    }
+
+    /// Sends what has been gathered. Called before anything else happens to its flow, and before its memory goes.
+    mutating func deliverGathered() {
+        guard !gathered.isEmpty else { return }
+        defer { gathered.removeAll() }
+        let slot = gatheredFlow
         var sent = 0
         if tunnelFlows[slot].spill.isEmpty {
-            sent = unsafe driver.send(tunnelFlows[slot].socket, payload.start, count: payload.count)
-            if sent > 0 { links[link].engine.credit(channel, count: sent) }
-            if sent == payload.count { return }
+            let socket = tunnelFlows[slot].socket
+            sent =
+                gathered.count == 1
+                ? unsafe driver.send(socket, gathered.start(0), count: gathered.length(0))
+                : driver.send(socket, gathered)
+            if sent > 0 { links[tunnelFlows[slot].link].engine.credit(tunnelFlows[slot].channel, count: sent) }
+            if sent == gathered.totalLength { return }
             guard sent >= 0 || sent == -Int(EAGAIN) else { return cutFlow(slot) }
             sent = max(0, sent)
         }
-        let rest = payload.count - sent
-        let left = unsafe payload.start + sent
-        while !(unsafe spillPool.append(left, rest, to: &tunnelFlows[slot].spill)) {
-            // At the ceiling the flow that has been stalled longest goes; when none is left, this one.
-            guard let victim = longestStalled(), victim != slot else { return exceedCeiling(slot) }
-            exceedCeiling(victim)
+        for index in 0..<gathered.count {
+            let length = gathered.length(index)
+            if sent < length {
+                guard unsafe spill(slot, gathered.start(index) + sent, length - sent) else { return }
+            }
+            sent = max(0, sent - length)
         }
         if !tunnelFlows[slot].awaitsWritable {
             tunnelFlows[slot].awaitsWritable = true
             tunnelFlows[slot].stalledSince = driver.now
             driver.awaitWritable(tunnelFlows[slot].socket, writeToken(slot))
+            startSweeping()
         }
+    }
+
+    /// False when the flow had to go: at the ceiling the flow that has been stalled longest does, and when none is
+    /// left, this one.
+    private mutating func spill(_ slot: Int, _ start: UnsafeRawPointer, _ count: Int) -> Bool {
+        while !(unsafe spillPool.append(start, count, to: &tunnelFlows[slot].spill)) {
+            guard let victim = longestStalled(), victim != slot else {
+                exceedCeiling(slot)
+                return false
+            }
+            exceedCeiling(victim)
+        }
+        return true
     }
 
     private func longestStalled() -> Int? {
@@ -309,6 +337,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let link = tunnelFlows[slot].link
         links[link].setFlow(of: tunnelFlows[slot].channel, nil)
         links[link].flowCount -= 1
+        if tunnelFlows[slot].awaitsWindow {
+            tunnelFlows[slot].awaitsWindow = false
+            links[link].blockedFlows -= 1
+        }
         context.links[links[link].index].flowEnded()
         spillPool.removeAll(&tunnelFlows[slot].spill)
         context.journal.verbose(
@@ -320,9 +352,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     /// A socket that is not read because its channel has no window could be reset unseen.
-    mutating func sweepTunnelFlows() -> Bool {
+    private mutating func sweepTunnelFlows() -> Bool {
         var anyStalled = false
         for slot in 0..<tunnelFlows.highWater where tunnelFlows.isUsed(slot) && tunnelFlows[slot].phase == .open {
+            if !tunnelFlows[slot].spill.isEmpty { anyStalled = true }
             guard tunnelFlows[slot].awaitsWindow else { continue }
             anyStalled = true
             if SocketOption.isReset(tunnelFlows[slot].socket) { cutFlow(slot) }
@@ -330,10 +363,30 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         return anyStalled
     }
 
+    /// What engines hold for slow readers counts as well as what is spilled: at three quarters of the ceiling no
+    /// window grows, at the ceiling the flow that has been stalled longest goes.
+    private mutating func sweepMemory() {
+        let ceiling = context.budget.ceiling
+        var held = heldByEngines()
+        let mayGrow = held + context.budget.inUse < ceiling / 4 * 3
+        for slot in 0..<links.highWater where links.isUsed(slot) { links[slot].engine.allowWindowGrowth(mayGrow) }
+        while held + context.budget.inUse > ceiling, let victim = longestStalled() {
+            exceedCeiling(victim)
+            held = heldByEngines()
+        }
+    }
+
+    private mutating func heldByEngines() -> Int {
+        var held = 0
+        for slot in 0..<links.highWater where links.isUsed(slot) { held += links[slot].engine.heldBytes() }
+        return held
+    }
+
     mutating func sweep() {
         isSweeping = false
         let plain = sweepPlainFlows()
         let tunnelled = sweepTunnelFlows()
+        sweepMemory()
         if plain || tunnelled { startSweeping() }
     }
 

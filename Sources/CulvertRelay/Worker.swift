@@ -1,4 +1,4 @@
-public import CulvertIO
+internal import CulvertIO
 internal import CulvertSSH
 
 /// What the workers of one process share.
@@ -18,29 +18,28 @@ struct WorkerContext<Engine: SSHEngine & ~Copyable>: Sendable {
 }
 
 /// Limits, each with its reason.
-public struct RelayLimits: Sendable {
+struct RelayLimits: Sendable {
     /// How long a connection to a local port waits for a link before it is closed.
-    public var hold = Tick.Span.seconds(30)
+    var hold = Tick.Span.seconds(30)
     /// Connections that wait at once, a worker: beyond it the kernel's backlog holds them.
-    public var waiting = 4096
+    var waiting = 4096
     /// Descriptors kept for culvert itself, so that a link can be made again however many flows there are.
-    public var reservedDescriptors = 64
+    var reservedDescriptors = 64
     /// The process's limit of open files.
-    public var descriptors = 1024
+    var descriptors = 1024
     /// A target that does not answer is given up after this long.
-    public var dial = Tick.Span.seconds(60)
-
-    public init() {}
+    var dial = Tick.Span.seconds(60)
+    /// Keys of a link are exchanged again after so long; nil: time does not matter.
+    var rekeyInterval: Tick.Span?
 }
 
 /// When a silent link is asked whether it lives, and when it is given up (ServerAliveInterval, ServerAliveCountMax).
-public struct KeepAlive: Sendable {
+struct KeepAlive: Sendable {
     /// Zero: never asked.
-    public var interval = Tick.Span.seconds(15)
-    public var countMaximum = 3
+    var interval = Tick.Span.seconds(15)
+    var countMaximum = 3
     /// A question unanswered for this long makes a link suspect: a second one is tried beside it.
-    public var suspicion = Tick.Span.seconds(2)
-    public init() {}
+    var suspicion = Tick.Span.seconds(2)
 }
 
 /// What a token's operation means to a worker.
@@ -75,6 +74,9 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var tunnelFlows: Slab<TunnelFlow>
     var links: Slab<Link<Engine>>
     var spillPool: SpillPool
+    /// Payload of one flow, opened in place, that leaves in one send.
+    var gathered = RangeList()
+    var gatheredFlow = -1
     var timers = TimerQueue()
     var waiting: [WaitingConnection] = []
     var directTargets: [TargetCache]

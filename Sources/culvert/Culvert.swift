@@ -1,5 +1,5 @@
 internal import CulvertConfig
-internal import CulvertIO
+internal import CulvertIdentity
 internal import CulvertRelay
 internal import Glibc
 
@@ -21,6 +21,7 @@ struct Culvert {
 
     /// Without destructors: other threads may still run, and have nothing to save.
     private static func leave(_ status: Int32) -> Never {
+        TerminalPrompter.restoreTerminal()
         _ = fflush(nil)
         _exit(status)
     }

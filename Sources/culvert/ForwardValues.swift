@@ -1,22 +1,16 @@
 internal import CulvertConfig
-internal import CulvertIO
 internal import CulvertRelay
 
 /// Forwards as typed become forwards as the relay knows them.
 struct ForwardValues {
-    struct Failure: Error {
-        let description: String
-    }
-
     let gatewayPorts: Bool
-    var family = SocketAddress.Family.any
     var modeMask: UInt32 = 0o177
-    var unlinks = false
+    var unlinksFirst = false
 
-    func local(_ specification: ForwardSpecification) throws(Failure) -> LocalForward {
+    func local(_ specification: ForwardSpecification) -> LocalForward {
         LocalForward(
-            addresses: try addresses(specification), target: target(specification.target), unixModeMask: modeMask,
-            unlinksFirst: unlinks, text: "\(specification.flag) \(specification.text)")
+            listen: listen(specification.listen), target: target(specification.target),
+            text: "\(specification.flag) \(specification.text)")
     }
 
     func reverse(_ specification: ForwardSpecification) -> ReverseForward {
@@ -29,38 +23,35 @@ struct ForwardValues {
             listen: listen, target: target(specification.target), text: "\(specification.flag) \(specification.text)")
     }
 
+    private func listen(_ endpoint: ListenEndpoint) -> LocalForward.Listen {
+        switch endpoint {
+        case .unix(let path): .unix(path: path, modeMask: modeMask, unlinksFirst: unlinksFirst)
+        case .tcp(let bind, let port):
+            switch bind.localBinding(gatewayPorts: gatewayPorts) {
+            case .loopback: .loopback(port: port)
+            case .everywhere: .everywhere(port: port)
+            case .address(let host): .address(host, port: port)
+            }
+        }
+    }
+
     private func target(_ endpoint: TargetEndpoint) -> Target {
         switch endpoint {
         case .tcp(let host, let port): .tcp(host: host, port: port)
         case .unix(let path): .unix(path: path)
         }
     }
+}
 
-    private func addresses(_ specification: ForwardSpecification) throws(Failure) -> [SocketAddress] {
-        switch specification.listen {
-        case .unix(let path):
-            guard let address = SocketAddress(path: path) else {
-                throw Failure(description: "\(specification.flag) \(specification.text): the path is too long")
-            }
-            return [address]
-        case .tcp(let bind, let port):
-            do throws(ResolveError) {
-                switch bind.localBinding(gatewayPorts: gatewayPorts) {
-                case .loopback: return try resolve("127.0.0.1", port, .ipv4) + resolve("::1", port, .ipv6)
-                case .everywhere: return try resolve("0.0.0.0", port, .ipv4) + resolve("::", port, .ipv6)
-                case .address(let host): return try resolve(host, port, family)
-                }
-            } catch {
-                throw Failure(description: "\(specification.flag) \(specification.text): \(error)")
-            }
+extension RuntimeSettings {
+    init(_ options: RuntimeOptions) {
+        self.init()
+        switch options.io {
+        case .auto: driver = .auto
+        case .uring: driver = .uring
+        case .epoll: driver = .epoll
         }
-    }
-
-    /// Nothing for a family that `-4` or `-6` excludes.
-    private func resolve(_ host: String, _ port: UInt16, _ wanted: SocketAddress.Family) throws(ResolveError)
-        -> [SocketAddress]
-    {
-        if family != .any && wanted != .any && family != wanted { return [] }
-        return try SocketAddress.resolve(host: host, port: port, family: wanted)
+        threads = options.threads
+        memory = options.memory
     }
 }

@@ -1,5 +1,4 @@
 internal import CulvertConfig
-internal import CulvertIO
 internal import CulvertRelay
 internal import Glibc
 
@@ -18,15 +17,8 @@ struct RelayCommand {
         if configuration.output.verbosity >= .verbose { configuration.notes.forEach(output.notice) }
         var settings = RelaySettings()
         let values = ForwardValues(gatewayPorts: configuration.gatewayPorts)
-        do throws(ForwardValues.Failure) {
-            for each in configuration.forwards { settings.forwards.append(try values.local(each)) }
-        } catch {
-            output.notice(error.description)
-            return ExitCode.connection.rawValue
-        }
-        settings.driver = DriverChoice(rawValue: configuration.runtime.io.rawValue) ?? .auto
-        settings.threads = configuration.runtime.threads
-        settings.memory = configuration.runtime.memory
+        settings.forwards = configuration.forwards.map(values.local)
+        settings.runtime = RuntimeSettings(configuration.runtime)
         return Relay.runRelay(settings, journal: output.journal)
     }
 }

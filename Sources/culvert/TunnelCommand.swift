@@ -1,7 +1,5 @@
 internal import CulvertConfig
-internal import CulvertIO
 internal import CulvertIdentity
-internal import CulvertLibSSH2
 internal import CulvertRelay
 internal import CulvertSSH
 internal import Glibc
@@ -13,39 +11,24 @@ struct TunnelCommand {
     init(_ configuration: TunnelConfiguration) { self.configuration = configuration }
 
     func run() -> Int32 {
-        // Before any thread or ring exists.
-        var background: Background?
-        if configuration.background {
-            do throws(IOError) { background = try Background.fork() } catch {
-                LogOutput.writeLine("culvert: -f: \(error)", to: STDERR_FILENO)
-                return ExitCode.system.rawValue
-            }
-        }
         let output: LogOutput
         do throws(LogOutput.Failure) { output = try LogOutput(configuration.output) } catch {
             LogOutput.writeLine("culvert: \(error.description)", to: STDERR_FILENO)
             return ExitCode.logFile.rawValue
         }
         if configuration.output.verbosity >= .verbose { configuration.notes.forEach(output.notice) }
-        let settings: TunnelSettings
-        do throws(ForwardValues.Failure) { settings = try tunnelSettings() } catch {
-            output.notice(error.description)
-            return ExitCode.connection.rawValue
-        }
         let identity = identitySettings()
         let memory = IdentityMemory()
         let prompter = TerminalPrompter(environment: ConfigurationEnvironment.current().variables)
         let notice = output.notice
         return Relay.runTunnel(
-            settings, engine: engineSettings(),
+            tunnelSettings(),
             authority: { mayPrompt in
                 Identity(settings: identity, memory: memory, mayPrompt: mayPrompt, prompter: prompter, notice: notice)
-            },
-            journal: output.journal,
-            becameReady: { if let parent = background.take() { parent.ready() } })
+            }, journal: output.journal)
     }
 
-    private func tunnelSettings() throws(ForwardValues.Failure) -> TunnelSettings {
+    private func tunnelSettings() -> TunnelSettings {
         var settings = TunnelSettings()
         let destination = configuration.destination
         let host = destination.host.contains(":") ? "[\(destination.host)]" : destination.host
@@ -60,41 +43,46 @@ struct TunnelCommand {
         case .inet6: settings.family = .ipv6
         }
         settings.source = configuration.connection.bindAddress
-        if let limit = configuration.connection.connectTimeout { settings.connectTimeout = span(limit) }
+        settings.connectTimeout = configuration.connection.connectTimeout
+        settings.connectionAttempts = configuration.connection.connectionAttempts
         settings.keepsAlive = configuration.connection.tcpKeepAlive
-        settings.alive.interval = configuration.connection.serverAliveInterval.map(span) ?? .zero
-        settings.alive.countMaximum = configuration.connection.serverAliveCountMax
-
+        settings.aliveInterval = configuration.connection.serverAliveInterval
+        settings.aliveCountMaximum = configuration.connection.serverAliveCountMax
+        switch configuration.engine {
+        case .native: settings.engine = .native
+        case .libssh2: settings.engine = .libssh2
+        }
+        settings.algorithms = algorithms()
         let values = ForwardValues(
-            gatewayPorts: configuration.forwarding.gatewayPorts, family: settings.family,
+            gatewayPorts: configuration.forwarding.gatewayPorts,
             modeMask: UInt32(configuration.forwarding.streamLocalBindMask),
-            unlinks: configuration.forwarding.streamLocalBindUnlink)
+            unlinksFirst: configuration.forwarding.streamLocalBindUnlink)
         for each in configuration.forwards {
             switch each.kind {
-            case .local: settings.forwards.append(try values.local(each))
+            case .local: settings.forwards.append(values.local(each))
             case .remote: settings.reverse.append(values.reverse(each))
             }
         }
         settings.exitsOnForwardFailure = configuration.forwarding.exitOnForwardFailure
         settings.links = configuration.links
-        settings.threads = configuration.runtime.threads
-        settings.driver = DriverChoice(rawValue: configuration.runtime.io.rawValue) ?? .auto
-        settings.memory = configuration.runtime.memory
-        settings.limits.hold = span(configuration.hold)
+        settings.hold = configuration.hold
         settings.persists = configuration.persist
+        settings.goesToBackground = configuration.background
+        settings.runtime = RuntimeSettings(configuration.runtime)
         return settings
     }
 
-    private func span(_ duration: Duration) -> Tick.Span {
-        let parts = duration.components
-        return Tick.Span(nanoseconds: parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000)
-    }
-
-    private func engineSettings() -> LibSSH2Settings {
+    private func algorithms() -> AlgorithmSettings {
         let lists = configuration.algorithms
-        return LibSSH2Settings(
-            keyExchange: lists.keyExchanges.map(text), ciphers: lists.ciphers.map(text), macs: lists.macs.map(text),
-            hostKeyAlgorithms: lists.hostKeys.map(text))
+        var settings = AlgorithmSettings()
+        settings.keyExchange = lists.keyExchanges.map(text)
+        settings.ciphers = lists.ciphers.map(text)
+        settings.macs = lists.macs.map(text)
+        settings.hostKeys = lists.hostKeys.map(text)
+        settings.publicKeys = lists.publicKeys.map(text)
+        settings.rekeyBytes = lists.rekeyLimit?.bytes.map { UInt64($0) }
+        settings.rekeyInterval = lists.rekeyLimit?.interval
+        return settings
     }
 
     private func text(_ list: AlgorithmList) -> String {

@@ -19,7 +19,7 @@ import Testing
         #expect(try settings("-g").forwarding.gatewayPorts)
         #expect(try settings("-y").output.syslog)
         #expect(try settings("-E", "/log", "-E", "/log2").output.logFile == "/log2")
-        #expect(try settings("-C").notes == ["compression is not supported: the connection goes uncompressed"])
+        #expect(try settings("-C").notes == ["compression (-C) is not supported: the connection goes uncompressed"])
         #expect(try settings("-NnT").notes.isEmpty)
         #expect(try settings("-F", "none", "-F/dev/null", "-J", "none").notes.isEmpty)
     }
@@ -94,8 +94,7 @@ import Testing
         ("-L1:a:2 --hlod=4 h", "--hlod: unknown option: did you mean --hold?"),
         ("-L1:a:2 --persist=yes h", "--persist takes no value"),
         ("-L1:a:2 --io aio h", "--io aio: give auto, uring or epoll"),
-        ("-L1:a:2 --engine=native h", "--engine native: not built yet: use libssh2"),
-        ("-L1:a:2 --engine x h", "--engine x: give libssh2 or native"),
+        ("-L1:a:2 --engine x h", "--engine x: give native or libssh2"),
         ("-L1:a:2 --links 0 h", "--links 0: give a number from 1 to 64"),
         ("-L1:a:2 --links 65 h", "--links 65: give a number from 1 to 64"),
         ("-L1:a:2 --threads x h", "--threads x: give a number from 1 to 1024"),

@@ -32,7 +32,7 @@ import Testing
         #expect(tunnel.algorithms == AlgorithmOptions())
         #expect(tunnel.output == OutputOptions(verbosity: .info, logFile: nil, syslog: false))
         #expect(tunnel.runtime == RuntimeOptions(io: .auto, threads: nil, memory: 256 << 20))
-        #expect(tunnel.links == 1 && tunnel.engine == .libssh2 && tunnel.hold == .seconds(30))
+        #expect(tunnel.links == 1 && tunnel.engine == .native && tunnel.hold == .seconds(30))
         #expect(!tunnel.persist && !tunnel.background && tunnel.notes.isEmpty)
     }
 
@@ -122,11 +122,16 @@ import Testing
         Shown("ForkAfterAuthentication=yes") { $0.background },
         Shown("Compression=no") { $0.notes.isEmpty },
         Shown("Compression=yes") {
-            $0.notes == ["compression is not supported: the connection goes uncompressed"]
+            $0.notes == ["compression (-C) is not supported: the connection goes uncompressed"]
         },
         Shown("ProxyJump=none") { $0.notes.isEmpty },
         Shown("ForwardAgent=yes") { $0.notes == ["-o ForwardAgent has no effect here: ignored"] },
-        Shown("rekeylimit=1G 1h") { $0.notes == ["-o RekeyLimit has no effect here: ignored"] },
+        Shown("rekeylimit=1G 1h") {
+            $0.algorithms.rekeyLimit?.bytes == 1 << 30 && $0.algorithms.rekeyLimit?.interval == .seconds(3600)
+        },
+        Shown("RekeyLimit=default none") {
+            $0.algorithms.rekeyLimit?.bytes == nil && $0.algorithms.rekeyLimit?.interval == nil
+        },
     ]
 
     @Test(arguments: shown) func isTaken(_ shown: Shown) throws {

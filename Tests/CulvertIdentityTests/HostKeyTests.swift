@@ -94,7 +94,7 @@ import Testing
                 The authenticity of host '[db.example]:2222' can't be established.
                 ED25519 key fingerprint is \(one.fingerprint).
                 This key is not known by any other names.
-                Are you sure you want to continue connecting (yes/no/[fingerprint])? 
+                Are you sure you want to continue connecting (yes/no/[fingerprint])?\u{20}
                 """, "Please type 'yes', 'no' or the fingerprint: ",
             ])
         #expect(

@@ -130,6 +130,20 @@ import Testing
         #expect(identity.attempted[1].hasSuffix("): wrong passphrase"))
     }
 
+    /// Telling the agent comes before the first credential; that there is none to tell must not end a login that a key
+    /// file could win.
+    @Test func anAgentThatIsGoneStopsNoLogin() throws {
+        try workshop.makeKey("plain")
+        var settings = workshop.settings()
+        settings.identityFiles = ["~/plain"]
+        settings.agentSocket = workshop.file("gone")
+        let identity = login(settings)
+        #expect(!identity.bindAgent(hostKey: [1], sessionID: [2], signature: [3]))
+        let credential = try identity.nextCredential(methods: ["publickey"], partialSuccess: false)
+        #expect(word(credential) == "~/plain true -")
+        #expect(identity.attempted.first?.hasPrefix("agent \(workshop.file("gone")): ") == true)
+    }
+
     @Test func aPassphraseIsRememberedAndAnEmptyOnePassesTheKeyOver() throws {
         try workshop.makeKey("locked", passphrase: "right")
         var settings = workshop.settings()

@@ -68,7 +68,6 @@ import Testing
         }
         let service = try Service.echo()
         let link = try TestLink(server)
-        let slow = try link.openNow(flood.port)
         let quick = try link.openNow(service.port)
         var slowBytes = 0
         var slowPattern = Pattern(seed: 3)
@@ -78,6 +77,7 @@ import Testing
             slowBytes += bytes.count
             return 0
         }
+        let slow = try link.openNow(flood.port)
         // The peer stops when the window is used up: the bytes held stand still at its size.
         var held = -1
         try link.turns(until: "the slow channel stands still") {
@@ -96,7 +96,7 @@ import Testing
             var sent = 0
             link.onPayload = { channel, bytes in
                 guard channel == quick else { return remembered(channel, bytes) }
-                if !expected.matches(bytes) { altered = true; print("QUICK", got, bytes.count) }
+                if !expected.matches(bytes) { altered = true }
                 got += bytes.count
                 return bytes.count
             }
@@ -108,7 +108,7 @@ import Testing
         #expect(slowBytes == stuck)
         // Credit sets the slow one going again.
         link.onPayload = { channel, bytes in
-            if !slowPattern.matches(bytes) { altered = true; print("SLOW2", channel, slowBytes, bytes.count) }
+            if !slowPattern.matches(bytes) { altered = true }
             slowBytes += bytes.count
             return bytes.count
         }

@@ -209,6 +209,7 @@ final class TestLink {
             bytes = bytes.dropFirst(count)
             return bytes.isEmpty
         }
+        try turns(until: "it is sent") { engine.output.isEmpty }
     }
 }
 

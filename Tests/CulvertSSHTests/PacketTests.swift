@@ -8,7 +8,7 @@ import Testing
         let memory = UnsafeMutableRawPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
         defer { memory.deallocate() }
         memory.copyMemory(from: bytes, byteCount: bytes.count)
-        var opener = PacketOpener(cipher: .none)
+        var opener = PacketOpener()
         guard let opened = try opener.open(memory, available: bytes.count) else { return nil }
         return (
             Array(UnsafeRawBufferPointer(start: opened.packet.message, count: opened.packet.count)), opened.wireLength
@@ -18,7 +18,7 @@ import Testing
     @Test func everyLengthIsPaddedAndComesBack() throws {
         for length in Array(1...300) + [32777, 32778, 34000] {
             let message = (0..<length).map { UInt8(truncatingIfNeeded: $0) }
-            var sealer = PacketSealer(cipher: .none)
+            var sealer = PacketSealer()
             let room = sealer.wireLength(messageLength: length)
             let memory = UnsafeMutableRawPointer.allocate(byteCount: room, alignment: 1)
             defer { memory.deallocate() }
@@ -81,7 +81,7 @@ import Testing
     /// A batch of full packets is one range, each packet of exactly the stride, wherever it begins.
     @Test(arguments: [256, 257, 1000, 16384, 32767, 32768], [0, 1, 100])
     func fullPacketsLieBackToBack(_ slotLength: Int, _ before: Int) {
-        var output = PacketOutput(cipher: .none)
+        var output = PacketOutput()
         if before > 0 { packet(&output, ignore: before) }
         let begin = output.unsent.count
         let room = output.payloadRoom(slotLength: slotLength)
@@ -108,7 +108,7 @@ import Testing
 
     @Test func lessMayBeCommittedThanReserved() {
         for count in [0, 1, 255, 256, 257, 511, 512, 600] {
-            var output = PacketOutput(cipher: .none)
+            var output = PacketOutput()
             _ = output.reserve(count: 700, slotLength: 256)
             output.commit(recipient: 3, count: count)
             let lengths = Script.messages(Array(output.unsent)).map { $0.count - 9 }
@@ -120,7 +120,7 @@ import Testing
 
     /// Control messages fit where payload has to wait, and go out in order when even they had to.
     @Test func controlPacketsHaveRoomOfTheirOwn() {
-        var output = PacketOutput(cipher: .none)
+        var output = PacketOutput()
         for slotLength in [32768, 4096, 256] {
             while case let room = output.payloadRoom(slotLength: slotLength), room > 0 {
                 _ = reserveAndCommit(&output, room, slotLength: slotLength)
@@ -149,7 +149,7 @@ import Testing
     }
 
     @Test func theLastWordAlwaysFitsAndIsTheLast() {
-        var output = PacketOutput(cipher: .none)
+        var output = PacketOutput()
         while output.payloadRoom(slotLength: 256) > 0 {
             _ = reserveAndCommit(&output, output.payloadRoom(slotLength: 256), slotLength: 256)
         }
@@ -166,7 +166,7 @@ import Testing
 
     /// During a key exchange nothing of the connection passes; after it, all in the order in which it was made.
     @Test func whatIsHeldGoesOutInOrder() {
-        var output = PacketOutput(cipher: .none)
+        var output = PacketOutput()
         output.hold()
         #expect(output.payloadRoom(slotLength: 32768) == 0 && !output.passesMessages)
         for length in 1...50 { packet(&output, ignore: length) }
@@ -192,7 +192,7 @@ import Testing
     }
 
     @Test func repliesToAPeerThatDoesNotReadAreBounded() throws {
-        var output = PacketOutput(cipher: .none)
+        var output = PacketOutput()
         output.hold()
         var error: SSHError?
         var count = 0

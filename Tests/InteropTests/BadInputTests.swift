@@ -183,7 +183,7 @@ import Testing
             try tunnel.waitForListener(door)
             let near = try TestSocket.connect(.tcp(door))
             try near.drainToEnd(within: 5)
-            if Subject.isCulvert { try tunnel.process.waitForLine(Wording.targetRefused) }
+            if Subject.isCulvert { try tunnel.process.waitForLine(Wording.ownTargetRefused) }
             #expect(tunnel.process.isRunning)
         }
     }

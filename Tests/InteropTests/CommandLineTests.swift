@@ -51,6 +51,27 @@ import Testing
         }
     }
 
+    @Test(
+        "what means nothing for a tunnel is accepted, with a note at -v only",
+        .enabled(if: Subject.isCulvert, "ssh does it"), arguments: [true, false])
+    func notes(_ isVerbose: Bool) throws {
+        try onStage { stage in
+            let server = try SSHServer(on: stage)
+            let door = try Ports.free()
+            let tunnel = try Tunnel(
+                to: server, (isVerbose ? ["-v"] : []) + ["-C", "-X", "-L", "\(door):127.0.0.1:1"])
+            try tunnel.waitForListener(door)
+            try tunnel.waitForLink()
+            for option in ["-C", "-X"] {
+                if isVerbose {
+                    try tunnel.process.waitForLine([option])
+                } else {
+                    #expect(!tunnel.process.errorText.contains(option))
+                }
+            }
+        }
+    }
+
     @Test("help and version", .enabled(if: Subject.isCulvert, "ssh has neither"))
     func help() throws {
         try onStage { stage in

@@ -46,6 +46,18 @@ import Testing
         }
     }
 
+    @Test("IPv6 in brackets, at both ends of both kinds", arguments: ["-L", "-R"])
+    func bracketed(_ flag: String) throws {
+        try onStage { stage in
+            let (door, target) = (try Ports.free(), try Ports.free())
+            _ = try TargetServer.echo(on: stage, .tcpAt("::1", target))
+            let server = try SSHServer(on: stage, options: ["GatewayPorts clientspecified"])
+            let tunnel = try Tunnel(to: server, [flag, "[::1]:\(door):[::1]:\(target)"])
+            #expect(try tunnel.waitForListener(door) == ["::1"])
+            try OutageTests.expectEcho(.tcpAt("::1", door), within: 10)
+        }
+    }
+
     @Test("port 0: the port that the server chose is printed")
     func portZero() throws {
         try onStage { stage in

@@ -1,10 +1,59 @@
-// libcrypto, and libipsec-mb where it is found at start: one call a packet.
+// Packet ciphers over libcrypto, and over libipsec-mb where that is found at start: one call a packet, in place.
+//
+// A handle is the key of one direction of one connection: used by one thread at a time, freed exactly once, and the key
+// in it is overwritten then. Nothing here allocates after a handle is made. Functions that can fail return 0 or -1.
 #ifndef CCRYPTO_H
 #define CCRYPTO_H
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CCryptoKeys.h"
+#include "CCryptoSignatures.h"
+
 // Whether the processor has AES instructions (then AES-GCM is preferred to ChaCha20).
 int culvert_crypto_has_aes_instructions(void);
+
+// MARK: AES-GCM (RFC 5647)
+
+enum { CULVERT_GCM_TAG = 16, CULVERT_GCM_IV = 12 };
+
+// Who computes it. CULVERT_GCM_BEST is libipsec-mb where it works here, else libcrypto.
+enum { CULVERT_GCM_BEST = 0, CULVERT_GCM_LIBCRYPTO = 1, CULVERT_GCM_IPSEC_MB = 2 };
+
+// Whether libipsec-mb was there at build and is there now, for this processor, and computes what it should: known
+// answers, and the same as libcrypto for a long text. Found out once; any thread.
+int culvert_gcm_has_ipsec_mb(void);
+
+typedef struct culvert_gcm culvert_gcm;
+
+// key_length: 16 or 32 bytes. iv: CULVERT_GCM_IV bytes, 4 fixed ones and the first invocation counter, which counts up
+// modulo 2^64 (RFC 5647 7.1). A handle either seals or opens. NULL: no memory, or nobody to compute it.
+culvert_gcm *culvert_gcm_new(int provider, int seals, const uint8_t *key, size_t key_length, const uint8_t *iv);
+void culvert_gcm_free(culvert_gcm *gcm);
+
+// Ciphers the text in place and writes the tag.
+int culvert_gcm_seal(
+    culvert_gcm *gcm, const uint8_t *aad, size_t aad_length, uint8_t *text, size_t length, uint8_t *tag);
+// Deciphers the text in place. -1: the tag is not the one of this text, which is overwritten with zeros.
+int culvert_gcm_open(
+    culvert_gcm *gcm, const uint8_t *aad, size_t aad_length, uint8_t *text, size_t length, const uint8_t *tag);
+
+// MARK: chacha20-poly1305@openssh.com (draft-ietf-sshm-chacha20-poly1305)
+
+enum { CULVERT_CHACHAPOLY_TAG = 16, CULVERT_CHACHAPOLY_KEY = 64 };
+
+typedef struct culvert_chachapoly culvert_chachapoly;
+
+// key: CULVERT_CHACHAPOLY_KEY bytes, K_2 (packet) and then K_1 (length). NULL: no memory, or libcrypto refuses.
+culvert_chachapoly *culvert_chachapoly_new(const uint8_t *key);
+void culvert_chachapoly_free(culvert_chachapoly *key);
+
+// Deciphers the length of a packet of which at least 4 bytes are there, and leaves them as they are.
+int culvert_chachapoly_length(culvert_chachapoly *key, uint32_t sequence, const uint8_t *packet, uint32_t *length);
+// packet: the length in clear, `length` bytes of text, room for the tag. Ciphers both in place and writes the tag.
+int culvert_chachapoly_seal(culvert_chachapoly *key, uint32_t sequence, uint8_t *packet, size_t length);
+// packet: the ciphered length, `length` bytes of text, the tag. Deciphers the text in place. -1: the tag is not the one
+// of this packet, which is left as it came.
+int culvert_chachapoly_open(culvert_chachapoly *key, uint32_t sequence, uint8_t *packet, size_t length);
 
 #endif

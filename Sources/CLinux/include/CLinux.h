@@ -40,6 +40,10 @@ int culvert_ring_withdraw(culvert_ring *ring, uint32_t position, uint64_t token,
 
 // Submits what is queued and waits for a completion: `nanoseconds` < 0 for ever, 0 not at all.
 int culvert_ring_turn(culvert_ring *ring, int64_t nanoseconds);
+// As above, but waits for `count` completions for the first `microseconds`, then for one. Only where
+// culvert_ring_gathers.
+int culvert_ring_turn_gathering(culvert_ring *ring, int64_t nanoseconds, unsigned count, uint32_t microseconds);
+int culvert_ring_gathers(const culvert_ring *ring);
 // Takes at most `capacity` completions out of the ring.
 int culvert_ring_reap(culvert_ring *ring, culvert_completion *completions, unsigned capacity);
 

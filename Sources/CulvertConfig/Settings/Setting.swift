@@ -44,6 +44,24 @@ struct Setting: Hashable, Sendable {
         return seconds
     }
 
+    /// An amount, "default" or "none", and perhaps a time behind it.
+    func rekeyLimit() throws(ConfigurationError) -> RekeyLimit {
+        let cause = "give an amount such as 1G or default, and perhaps a time such as 1h behind it"
+        let parts = words.flatMap { $0.split(separator: " ").map(String.init) }
+        guard parts.count == 1 || parts.count == 2 else { throw fault(cause) }
+        var limit = RekeyLimit()
+        if !["default", "none"].contains(parts[0].lowercased()) {
+            // ssh's least: less would exchange keys for every packet.
+            guard let bytes = SizeValue.bytes(parts[0]), bytes >= 16 else { throw fault(cause) }
+            limit.bytes = bytes
+        }
+        if parts.count == 2, parts[1].lowercased() != "none" {
+            guard let seconds = TimeValue.seconds(parts[1]) else { throw fault(cause) }
+            limit.interval = seconds == 0 ? nil : .seconds(seconds)
+        }
+        return limit
+    }
+
     func count(from least: Int) throws(ConfigurationError) -> Int {
         guard let count = Int32(try word()), count >= least else { throw fault("give a whole number from \(least)") }
         return Int(count)

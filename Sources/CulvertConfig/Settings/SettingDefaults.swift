@@ -54,7 +54,7 @@ extension SettingStore {
     var algorithms: AlgorithmOptions {
         AlgorithmOptions(
             ciphers: ciphers, macs: macs, keyExchanges: kexAlgorithms, hostKeys: hostKeyAlgorithms,
-            publicKeys: pubkeyAcceptedAlgorithms)
+            publicKeys: pubkeyAcceptedAlgorithms, rekeyLimit: rekeyLimit)
     }
 
     var output: OutputOptions {

@@ -32,6 +32,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     case preferredAuthentications = "PreferredAuthentications"
     case pubkeyAcceptedAlgorithms = "PubkeyAcceptedAlgorithms"
     case pubkeyAuthentication = "PubkeyAuthentication"
+    case rekeyLimit = "RekeyLimit"
     case remoteForward = "RemoteForward"
     case serverAliveCountMax = "ServerAliveCountMax"
     case serverAliveInterval = "ServerAliveInterval"
@@ -105,7 +106,7 @@ enum OtherKey {
         GSSAPIRenewalForcesRekey GSSAPIServerIdentity GSSAPITrustDns HostbasedAcceptedAlgorithms
         HostbasedAuthentication HostbasedKeyTypes IPQoS KbdInteractiveDevices KerberosAuthentication
         KerberosTGTPassing LocalCommand LogVerbose NoHostAuthenticationForLocalhost ObscureKeystrokeTiming
-        PermitLocalCommand PermitRemoteOpen PKCS11Provider Protocol ProxyUseFdpass RefuseConnection RekeyLimit RequestTTY
+        PermitLocalCommand PermitRemoteOpen PKCS11Provider Protocol ProxyUseFdpass RefuseConnection RequestTTY
         RhostsAuthentication RhostsRSAAuthentication RSAAuthentication SecurityKeyProvider SendEnv SessionType SetEnv
         SmartcardDevice StdinNull SyslogFacility Tag Tunnel TunnelDevice UpdateHostKeys UsePrivilegedPort UseRoaming UseRsh
         UserKnownHostsFile2 VerifyHostKeyDNS VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation

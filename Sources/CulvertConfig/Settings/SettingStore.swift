@@ -36,6 +36,7 @@ struct SettingStore {
     var preferredAuthentications: [String]?
     var pubkeyAcceptedAlgorithms: AlgorithmList?
     var pubkeyAuthentication: Bool?
+    var rekeyLimit: RekeyLimit?
     var serverAliveCountMax: Int?
     var serverAliveInterval: Int?
     var streamLocalBindMask: UInt16?
@@ -162,6 +163,7 @@ struct SettingStore {
         case .macs: first(\.macs, try setting.algorithms())
         case .kexAlgorithms: first(\.kexAlgorithms, try setting.algorithms())
         case .hostKeyAlgorithms: first(\.hostKeyAlgorithms, try setting.algorithms())
+        case .rekeyLimit: first(\.rekeyLimit, try setting.rekeyLimit())
         case .pubkeyAcceptedAlgorithms: first(\.pubkeyAcceptedAlgorithms, try setting.algorithms())
         }
     }

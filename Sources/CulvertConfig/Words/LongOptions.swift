@@ -104,11 +104,8 @@ struct LongOptions {
     }
 
     private static func engine(_ text: String) throws(Cause) -> EngineChoice {
-        switch text {
-        case "libssh2": return .libssh2
-        case "native": throw Cause("not built yet: use libssh2")
-        default: throw Cause("give libssh2 or native")
-        }
+        guard let choice = EngineChoice(rawValue: text) else { throw Cause("give native or libssh2") }
+        return choice
     }
 
     private static func links(_ text: String) throws(Cause) -> Int {

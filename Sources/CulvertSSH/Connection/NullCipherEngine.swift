@@ -1,8 +1,10 @@
 /// The connection protocol over packets that nothing protects: an engine for tests and measurements, where everything
 /// but keys, ciphers and login is what the native engine has. Never put it on a network.
 public struct NullCipherEngine: ~Copyable, SSHEngine {
-    private var input = PacketInput(cipher: .none)
-    private var packets = PacketOutput(cipher: .none)
+    public static var opensInPlace: Bool { true }
+
+    private var input = PacketInput()
+    private var packets = PacketOutput()
     private var connection: ConnectionLayer
 
     public init(role: ConnectionRole, settings: ConnectionSettings = ConnectionSettings()) {
@@ -93,13 +95,9 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     public mutating func heldBytes() -> Int { 0 }
 
-    // MARK: More than every engine has
+    public mutating func allowWindowGrowth(_ isAllowed: Bool) { connection.windowsMayGrow = isAllowed }
 
-    /// False while memory is short: no window grows.
-    public var windowsMayGrow: Bool {
-        get { connection.windowsMayGrow }
-        set { connection.windowsMayGrow = newValue }
-    }
+    // MARK: More than every engine has
 
     /// Server: the oldest request of the peer to listen, or to stop, that has not been taken yet. To be asked for
     /// after `nextEvent` has returned nil; every one must be answered, in this order.

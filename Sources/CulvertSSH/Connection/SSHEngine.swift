@@ -12,6 +12,10 @@
 /// No call waits. Control messages (credit, EOF, CLOSE, answers) appear in `output` in the order in which they were
 /// made, sealed, and never overtake data that was committed before.
 public protocol SSHEngine: ~Copyable, SendableMetatype {
+    /// Payload stays valid until `takeConsumed`, not only until the next event: it was opened where it was received.
+    /// Then several payloads of one channel can leave in one send.
+    static var opensInPlace: Bool { get }
+
     // MARK: Bytes
 
     /// Lends what has been received and not yet consumed. The range stays valid, and unchanged by the caller, until
@@ -87,8 +91,20 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// The last word: SSH_MSG_DISCONNECT with reason 11, by application (RFC 4253 §11.1).
     mutating func disconnect()
 
+    /// Exchanges keys again (RFC 4253 §9). An engine that keeps its own limits only takes no notice.
+    mutating func beginKeyExchange()
+
     /// Bytes that the engine holds in memory for channels whose reader is slow; 0 for an engine that holds none.
     mutating func heldBytes() -> Int
+
+    /// False while memory is short: no window may grow. An engine with fixed windows takes no notice.
+    mutating func allowWindowGrowth(_ isAllowed: Bool)
+}
+
+extension SSHEngine where Self: ~Copyable {
+    public static var opensInPlace: Bool { false }
+    public mutating func allowWindowGrowth(_ isAllowed: Bool) {}
+    public mutating func beginKeyExchange() {}
 }
 
 /// How far a login has come.

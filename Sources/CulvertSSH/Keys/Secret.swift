@@ -10,44 +10,68 @@ internal import Glibc
     private let mapped: Int
     public let count: Int
 
-    private init(count: Int) {
-        self.count = count
+    /// Room for `capacity` bytes; `body` fills it from the front and says how many bytes count.
+    init<Failure: Error>(
+        capacity: Int, filling body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Int
+    ) throws(Failure) {
+        let (memory, length) = unsafe Self.map(capacity)
+        do throws(Failure) {
+            count = try unsafe body(UnsafeMutableRawBufferPointer(start: memory, count: capacity))
+        } catch {
+            unsafe Self.unmap(memory, length)
+            throw error
+        }
+        precondition(count >= 0 && count <= capacity, "a secret ends within its memory")
+        unsafe base = memory
+        mapped = length
+    }
+
+    private static func map(_ count: Int) -> (UnsafeMutableRawPointer, Int) {
         let page = 4096
-        mapped = max(page, (count + page - 1) / page * page)
-        let memory = unsafe mmap(nil, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        let length = max(page, (count + page - 1) / page * page)
+        let memory = unsafe mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         guard let memory = unsafe memory, unsafe memory != MAP_FAILED else {
             preconditionFailure("no memory for a secret of \(count) bytes")
         }
-        unsafe base = memory
         // Locking can be refused by RLIMIT_MEMLOCK; the other three protections hold all the same.
-        _ = unsafe mlock(base, mapped)
-        _ = unsafe madvise(base, mapped, MADV_DONTDUMP)
-        _ = unsafe madvise(base, mapped, MADV_WIPEONFORK)
+        _ = unsafe mlock(memory, length)
+        _ = unsafe madvise(memory, length, MADV_DONTDUMP)
+        _ = unsafe madvise(memory, length, MADV_WIPEONFORK)
+        return unsafe (memory, length)
+    }
+
+    private static func unmap(_ memory: UnsafeMutableRawPointer, _ length: Int) {
+        unsafe explicit_bzero(memory, length)
+        _ = unsafe munmap(memory, length)
     }
 
     /// Copies the bytes and leaves the caller's own copy to the caller: pass a buffer that is wiped next.
     public convenience init(copying bytes: UnsafeRawBufferPointer) {
-        self.init(count: bytes.count)
-        if let source = bytes.baseAddress { unsafe base.copyMemory(from: source, byteCount: bytes.count) }
+        unsafe self.init(capacity: bytes.count) { memory in
+            unsafe memory.copyMemory(from: bytes)
+            return bytes.count
+        }
     }
 
     /// Takes the bytes over: the array is overwritten with zeros.
     public convenience init(wiping bytes: inout [UInt8]) {
-        self.init(count: bytes.count)
-        unsafe bytes.withUnsafeMutableBytes { buffer in
-            guard let start = buffer.baseAddress else { return }
-            unsafe base.copyMemory(from: start, byteCount: buffer.count)
-            unsafe explicit_bzero(start, buffer.count)
+        unsafe self.init(capacity: bytes.count) { memory in
+            unsafe bytes.withUnsafeMutableBytes { buffer in
+                unsafe memory.copyMemory(from: UnsafeRawBufferPointer(buffer))
+                if let start = buffer.baseAddress { unsafe explicit_bzero(start, buffer.count) }
+            }
+            return memory.count
         }
     }
 
     deinit {
-        unsafe explicit_bzero(base, mapped)
-        _ = unsafe munmap(base, mapped)
+        unsafe Self.unmap(base, mapped)
     }
 
     /// Lends the bytes for the length of the call.
-    public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    public func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         try unsafe body(UnsafeRawBufferPointer(start: base, count: count))
     }
 

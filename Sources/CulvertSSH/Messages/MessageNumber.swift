@@ -1,9 +1,17 @@
-/// The first byte of a message (RFC 4250 §4.1.2): those which this layer sends or understands.
+/// The first byte of a message (RFC 4250 §4.1.2): those that are sent or understood here.
 enum MessageNumber {
     static let disconnect: UInt8 = 1
     static let ignore: UInt8 = 2
     static let unimplemented: UInt8 = 3
     static let debug: UInt8 = 4
+    static let serviceRequest: UInt8 = 5
+    static let serviceAccept: UInt8 = 6
+    static let extInfo: UInt8 = 7
+    static let keyExchangeInit: UInt8 = 20
+    static let newKeys: UInt8 = 21
+    /// The client's part of a key exchange, and the server's (RFC 5656 §7.1; the hybrid has the same numbers).
+    static let ecdhInit: UInt8 = 30
+    static let ecdhReply: UInt8 = 31
     static let userAuthRequest: UInt8 = 50
     static let globalRequest: UInt8 = 80
     static let requestSuccess: UInt8 = 81
@@ -19,6 +27,9 @@ enum MessageNumber {
     static let channelRequest: UInt8 = 98
     static let channelSuccess: UInt8 = 99
     static let channelFailure: UInt8 = 100
+    /// ping@openssh.com (OpenSSH's PROTOCOL §1.8).
+    static let ping: UInt8 = 192
+    static let pong: UInt8 = 193
 }
 
 /// The names by which OpenSSH and the RFCs call channel types and global requests.

@@ -15,12 +15,15 @@
     static let controlRoom = 8 * 1024
     /// Control packets that may stand before a full batch of payload without shortening it.
     static let slack = 4 * 1024
+    /// Kept for the messages of key exchanges: two of them, the longest, though a peer that reads has at most one unread.
+    static let exchangeRoom = 16 * 1024
     /// Kept for SSH_MSG_DISCONNECT.
     static let lastWordRoom = 192
     /// What is left unsent is moved to the front when it is at most this, one packet: it costs about a microsecond.
     static let smallRest = 33 * 1024
 
-    static let capacity = PayloadSlots.maximumCount * maximumStride + slack + controlRoom + lastWordRoom
+    static let capacity =
+        PayloadSlots.maximumCount * maximumStride + slack + controlRoom + exchangeRoom + lastWordRoom
 
     private let base: UnsafeMutableRawPointer
     private(set) var sent = 0
@@ -42,10 +45,15 @@
     var end: UnsafeMutableRawPointer { unsafe base + filled }
 
     /// Bytes for packets with payload.
-    var payloadRoom: Int { max(0, Self.capacity - Self.lastWordRoom - Self.controlRoom - filled) }
+    var payloadRoom: Int {
+        max(0, Self.capacity - Self.lastWordRoom - Self.exchangeRoom - Self.controlRoom - filled)
+    }
 
     /// Bytes for control packets.
-    var messageRoom: Int { max(0, Self.capacity - Self.lastWordRoom - filled) }
+    var messageRoom: Int { max(0, Self.capacity - Self.lastWordRoom - Self.exchangeRoom - filled) }
+
+    /// Bytes for packets of a key exchange.
+    var exchangeRoom: Int { max(0, Self.capacity - Self.lastWordRoom - filled) }
 
     /// Bytes for the last word.
     var finalRoom: Int { Self.capacity - filled }

@@ -14,31 +14,50 @@
 }
 
 /// Takes packets out of bytes, opening them in place, in the order in which they came.
-struct PacketOpener: BitwiseCopyable {
+@safe struct PacketOpener: ~Copyable {
     /// RFC 4253 §6.1: packets of 35000 bytes must be taken. Longer ones nobody needs to send us, since the greatest
     /// packet that we offer for a channel, with its headers, is less.
     static let maximumPacketLength = 35000
 
-    private(set) var cipher: PacketCipher
+    private var key = PacketKey()
     /// Of the next packet; wraps (RFC 4253 §6.4).
     private(set) var sequenceNumber: UInt32 = 0
+    /// Under the key in use.
+    private(set) var use = KeyUse()
+    /// The next packet's length, judged; 0 until 4 bytes of it are there. It is deciphered once, however the rest drips.
+    private var length = 0
 
-    init(cipher: PacketCipher) {
-        self.cipher = cipher
+    /// Begins with the "none" cipher, at sequence number 0.
+    init() {}
+
+    var cipher: PacketCipher { key.cipher }
+
+    /// What comes after the peer's SSH_MSG_NEWKEYS is under `key`: to be called before the next packet is opened. Under
+    /// strict key exchange the sequence number begins again at 0. The old key is overwritten.
+    mutating func setKey(_ key: consuming PacketKey, resetsSequence: Bool) {
+        precondition(length == 0, "keys change between two packets")
+        self.key = key
+        use = KeyUse()
+        if resetsSequence { sequenceNumber = 0 }
     }
 
     /// The packet at the start of `bytes` and the bytes that it takes, nil while it is not there in full. Its length
-    /// is judged as soon as it is known, before the rest is waited for: a false one must not make us wait.
+    /// is judged as soon as it is known, before the rest is waited for: a false one must not make us wait. After nil
+    /// the same bytes are shown again, with more behind them; after a throw nothing may be called.
     mutating func open(
         _ bytes: UnsafeMutableRawPointer, available: Int
     ) throws(SSHError) -> (packet: OpenedPacket, wireLength: Int)? {
-        guard available >= 4 else { return nil }
-        let length = Int(UInt32(bigEndian: unsafe bytes.loadUnaligned(as: UInt32.self)))
-        try check(length: length)
-        let wireLength = 4 + length + cipher.tagLength
+        if length == 0 {
+            guard available >= 4 else { return nil }
+            let claimed = unsafe key.length(of: bytes, sequenceNumber: sequenceNumber)
+            try check(length: claimed)
+            length = claimed
+        }
+        let wireLength = 4 + length + key.cipher.tagLength
         guard available >= wireLength else { return nil }
-        switch cipher {
-        case .none: break
+        guard !use.isSpent else { throw .violation("it sends on without renewing the keys") }
+        guard unsafe key.open(bytes, length: length, sequenceNumber: sequenceNumber) else {
+            throw SSHError(.integrity, "packet \(sequenceNumber) was altered on the way, or its keys are not ours")
         }
         let padding = Int(unsafe bytes.load(fromByteOffset: 4, as: UInt8.self))
         // A message has at least its number.
@@ -48,15 +67,17 @@ struct PacketOpener: BitwiseCopyable {
         let packet = unsafe OpenedPacket(
             message: UnsafeRawPointer(bytes + PacketCipher.headroom), count: length - 1 - padding,
             sequenceNumber: sequenceNumber)
+        length = 0
         sequenceNumber &+= 1
+        use.count(wireLength)
         return (packet, wireLength)
     }
 
     private func check(length: Int) throws(SSHError) {
+        let cipher = key.cipher
         let padded = cipher.lengthIsPadded ? length + 4 : length
-        // RFC 4253 §6: at least 16 bytes, or one block, whichever is more.
-        guard length >= 12, length <= Self.maximumPacketLength, padded.isMultiple(of: cipher.blockLength) else {
-            throw .violation("a packet claims a length of \(length) bytes")
-        }
+        guard length >= cipher.minimumLength, length <= Self.maximumPacketLength,
+            padded.isMultiple(of: cipher.blockLength)
+        else { throw .violation("a packet claims a length of \(length) bytes") }
     }
 }

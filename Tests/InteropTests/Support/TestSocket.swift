@@ -17,6 +17,18 @@ enum Address: Hashable, CustomStringConvertible {
     func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t, Int32) throws -> Result) throws -> Result {
         switch self {
         case .tcp(let port): return try Address.tcpAt("127.0.0.1", port).withSockaddr(body)
+        case .tcpAt(let host, let port) where host.contains(":"):
+            var address = sockaddr_in6()
+            address.sin6_family = sa_family_t(AF_INET6)
+            address.sin6_port = port.bigEndian
+            guard inet_pton(AF_INET6, host, &address.sin6_addr) == 1 else {
+                throw Failure("\(host) is no IPv6 address")
+            }
+            return try withUnsafePointer(to: &address) {
+                try $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    try body($0, socklen_t(MemoryLayout<sockaddr_in6>.size), AF_INET6)
+                }
+            }
         case .tcpAt(let host, let port):
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)

@@ -22,13 +22,16 @@ enum Wording {
     static let snapshot = ["link", "forward", "flow"]
 
     // What stops culvert, or fails within it.
-    static let badForward = either(culvert: ["forward"], ssh: ["Bad", "forwarding specification"])
+    static let badForward = either(culvert: ["culvert:"], ssh: ["Bad", "forwarding specification"])
     static let portInUse = ["Address already in use"]
     static let privilegedPort = ["Permission denied"]
     static let unknownHost = ["no-such-host.invalid"]
     static let unreachableHost = ["refused"]
     static let loginRefused = ["Permission denied"]
-    static let targetRefused = either(culvert: ["refused"], ssh: ["Connection refused"])
+    static let targetRefused = either(culvert: ["could not connect to the target"], ssh: ["Connection refused"])
+    /// Behind a reverse forward culvert dials itself, and knows the reason.
+    static let ownTargetRefused = ["refused"]
+    static let rsaRefused = ["RSA", "SHA-1"]
     static let unreadableKey = ["Permission denied"]
     static let openKey = ["too open"]
     static let ringRefused = ["io_uring"]

@@ -1,0 +1,126 @@
+internal import Crypto
+
+/// A key exchange method by its name on the wire, best first. Both hash with SHA-256.
+enum KeyAgreementMethod: String, CaseIterable {
+    /// RFC 10042: ML-KEM-768 and X25519, against whoever records today and has a quantum computer tomorrow.
+    case mlkem768x25519 = "mlkem768x25519-sha256"
+    /// RFC 8731.
+    case curve25519 = "curve25519-sha256"
+    /// The name of the same before it was a standard.
+    case curve25519libssh = "curve25519-sha256@libssh.org"
+
+    var isHybrid: Bool {
+        switch self {
+        case .mlkem768x25519: true
+        case .curve25519, .curve25519libssh: false
+        }
+    }
+}
+
+/// Lengths of the public parts, bytes (RFC 8731 §3, FIPS 203 table 3).
+private enum Length {
+    static let x25519 = 32
+    static let encapsulationKey = 1184
+    static let ciphertext = 1088
+}
+
+/// The client's side of one key exchange: its secrets, until the server's answer is there.
+struct KeyAgreement {
+    private let method: KeyAgreementMethod
+    private let curve = Curve25519.KeyAgreement.PrivateKey()
+    private let kem: MLKEM768.PrivateKey?
+    /// What SSH_MSG_KEX_ECDH_INIT carries: Q_C or C_INIT.
+    let publicPart: [UInt8]
+
+    init(_ method: KeyAgreementMethod) throws(SSHError) {
+        self.method = method
+        if method.isHybrid {
+            let key: MLKEM768.PrivateKey
+            do { key = try MLKEM768.PrivateKey() } catch { throw .exchange("no ML-KEM key could be made") }
+            kem = key
+            publicPart = Array(key.publicKey.rawRepresentation) + Array(curve.publicKey.rawRepresentation)
+        } else {
+            kem = nil
+            publicPart = Array(curve.publicKey.rawRepresentation)
+        }
+    }
+
+    /// The shared secret from the server's part (Q_S or S_REPLY), encoded as it is hashed: a `string` for the hybrid
+    /// (RFC 10042 §2.4), an `mpint` for the curve alone (RFC 8731 §3.1).
+    func secret(peerPart: [UInt8]) throws(SSHError) -> [UInt8] {
+        guard let kem else {
+            return SharedSecret.encoded(curve: try SharedSecret.curve(curve, peerPart[...]))
+        }
+        guard peerPart.count == Length.ciphertext + Length.x25519 else {
+            throw .exchange("the peer's part of \(method.rawValue) has \(peerPart.count) bytes")
+        }
+        let lattice: SymmetricKey
+        do { lattice = try kem.decapsulate(peerPart[..<Length.ciphertext]) } catch {
+            throw .exchange("the peer's ML-KEM part is none")
+        }
+        return SharedSecret.encoded(
+            lattice: lattice, curve: try SharedSecret.curve(curve, peerPart[Length.ciphertext...]))
+    }
+
+    /// The server's side: its own part and the secret.
+    static func answer(
+        _ method: KeyAgreementMethod, peerPart: [UInt8]
+    ) throws(SSHError) -> (publicPart: [UInt8], secret: [UInt8]) {
+        let curve = Curve25519.KeyAgreement.PrivateKey()
+        let own = Array(curve.publicKey.rawRepresentation)
+        guard method.isHybrid else {
+            return (own, SharedSecret.encoded(curve: try SharedSecret.curve(curve, peerPart[...])))
+        }
+        guard peerPart.count == Length.encapsulationKey + Length.x25519 else {
+            throw .exchange("the peer's part of \(method.rawValue) has \(peerPart.count) bytes")
+        }
+        let result: KEM.EncapsulationResult
+        do {
+            let key = try MLKEM768.PublicKey(rawRepresentation: peerPart[..<Length.encapsulationKey])
+            result = try key.encapsulate()
+        } catch { throw .exchange("the peer's ML-KEM key is none") }
+        let secret = SharedSecret.encoded(
+            lattice: result.sharedSecret,
+            curve: try SharedSecret.curve(curve, peerPart[Length.encapsulationKey...]))
+        return (Array(result.encapsulated) + own, secret)
+    }
+}
+
+private enum SharedSecret {
+    /// Refuses a secret of zeros, which a point of small order gives (RFC 8731 §3): the library throws on it.
+    static func curve(
+        _ own: Curve25519.KeyAgreement.PrivateKey, _ peerPart: ArraySlice<UInt8>
+    ) throws(SSHError) -> [UInt8] {
+        guard peerPart.count == Length.x25519 else {
+            throw .exchange("the peer's X25519 key has \(peerPart.count) bytes")
+        }
+        do {
+            let peer = try Curve25519.KeyAgreement.PublicKey(rawRepresentation: peerPart)
+            let secret = unsafe try own.sharedSecretFromKeyAgreement(with: peer).withUnsafeBytes { unsafe Array($0) }
+            if secret.contains(where: { $0 != 0 }) { return secret }
+        } catch {}
+        throw .exchange("the peer's X25519 key gives no secret")
+    }
+
+    static func encoded(curve: [UInt8]) -> [UInt8] {
+        var encoded = WireBytes()
+        encoded.mpint(curve)
+        return encoded.bytes
+    }
+
+    static func encoded(lattice: SymmetricKey, curve: [UInt8]) -> [UInt8] {
+        var hash = SHA256()
+        unsafe lattice.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
+        hash.update(data: curve)
+        var encoded = WireBytes()
+        encoded.string(Array(hash.finalize()))
+        return encoded.bytes
+    }
+}
+
+extension SSHError {
+    /// The key exchange failed; ends the link with code 3.
+    static func exchange(_ what: String) -> SSHError {
+        SSHError(.keyExchange, "the key exchange failed: \(what)")
+    }
+}

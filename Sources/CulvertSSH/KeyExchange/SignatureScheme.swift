@@ -1,0 +1,25 @@
+/// A host key algorithm by its name on the wire: a type of key and how it signs. Best first. SHA-1 is not among them.
+enum SignatureScheme: String, CaseIterable {
+    /// RFC 8709.
+    case ed25519 = "ssh-ed25519"
+    /// RFC 5656 §3.
+    case ecdsa256 = "ecdsa-sha2-nistp256"
+    case ecdsa384 = "ecdsa-sha2-nistp384"
+    case ecdsa521 = "ecdsa-sha2-nistp521"
+    /// RFC 8332.
+    case rsa512 = "rsa-sha2-512"
+    case rsa256 = "rsa-sha2-256"
+
+    /// The type in the key's blob.
+    var keyType: String {
+        switch self {
+        case .ed25519, .ecdsa256, .ecdsa384, .ecdsa521: rawValue
+        case .rsa512, .rsa256: "ssh-rsa"
+        }
+    }
+
+    /// Those that a key of this type, or a name of this algorithm, stands for.
+    static func named(_ name: String) -> [SignatureScheme] {
+        allCases.filter { $0.rawValue == name || $0.keyType == name }
+    }
+}

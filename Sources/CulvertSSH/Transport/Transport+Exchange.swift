@@ -1,0 +1,181 @@
+/// Where our side of a key exchange is (RFC 4253 §7). What the peer may send is another question: `MessageGate`.
+enum ExchangePhase: BitwiseCopyable {
+    case idle
+    /// Our SSH_MSG_KEXINIT is out, the peer's has not come.
+    case sentInit
+    /// Client: our part is out, the server's answer is awaited. Server: the client's part is awaited.
+    case awaitsPart
+    /// Client: the server's answer is right, and somebody decides whether its key is trusted.
+    case awaitsTrust
+    /// Our SSH_MSG_NEWKEYS is out, the peer's has not come.
+    case awaitsNewKeys
+}
+
+/// What a key exchange needs until its end.
+struct ExchangeState {
+    var ownInit: [UInt8] = []
+    var ownOffer = KeyExchangeInit()
+    var peerInit: [UInt8] = []
+    /// The next message 30 to 49 is the peer's wrong guess (RFC 4253 §7).
+    var skipsGuess = false
+    var agreement: KeyAgreement?
+    var derivation: KeyDerivation?
+}
+
+/// The steps of a key exchange, the first and every later one, for both roles (RFC 4253 §7 to §9, RFC 5656 §4).
+extension Transport {
+    private var isFirst: Bool { sessionIdentifier.isEmpty }
+
+    /// Our SSH_MSG_KEXINIT: from here on nothing of the connection goes out.
+    mutating func sendInit() {
+        var random = SystemRandomNumberGenerator()
+        let cookie = (0..<KeyExchangeInit.cookieLength).map { _ in UInt8.random(in: 0...255, using: &random) }
+        exchange = ExchangeState()
+        exchange.ownOffer = offer.message(role: role, isFirst: isFirst)
+        exchange.ownInit = exchange.ownOffer.bytes(cookie: cookie)
+        phase = .sentInit
+        packets.hold()
+        packets.sendExchange(exchange.ownInit)
+    }
+
+    mutating func receiveInit(_ packet: OpenedPacket) throws(SSHError) {
+        let peer = try KeyExchangeInit(packet.reader("SSH_MSG_KEXINIT"))
+        if isFirst { try judgeFirstInit(peer, packet) }
+        if phase == .idle { sendInit() }
+        precondition(phase == .sentInit, "the table lets no second SSH_MSG_KEXINIT pass")
+        exchange.peerInit = unsafe Array(UnsafeRawBufferPointer(start: packet.message, count: packet.count))
+        peerExchange = isFirst ? (isStrict ? .firstStrict : .first) : .later
+        let agreed = try Negotiation.agree(own: exchange.ownOffer, peer: peer, role: role, strict: isStrict)
+        algorithms = agreed
+        exchange.skipsGuess = agreed.peerGuessedWrong
+        phase = .awaitsPart
+        if role == .client {
+            let agreement = try KeyAgreement(agreed.method)
+            packets.sendExchange(KeyExchangeClientPart.bytes(agreement.publicPart))
+            exchange.agreement = agreement
+        }
+    }
+
+    /// Whether both ends keep to strict key exchange is settled by the first SSH_MSG_KEXINIT alone.
+    private mutating func judgeFirstInit(_ peer: KeyExchangeInit, _ packet: OpenedPacket) throws(SSHError) {
+        isStrict = peer.keyExchange.contains(role == .client ? Negotiation.strictServer : Negotiation.strictClient)
+        guard !isStrict || packet.sequenceNumber == 0 else {
+            throw .violation("it asks for strict key exchange, and sent something before SSH_MSG_KEXINIT")
+        }
+        if phase == .idle && !isStrict { offer.dropWhatNeedsStrict(peer) }
+    }
+
+    /// Messages 30 to 49: what they mean is the method's matter.
+    mutating func receivePart(_ packet: OpenedPacket) throws(SSHError) -> Step {
+        if exchange.skipsGuess {
+            exchange.skipsGuess = false
+            return .nothing
+        }
+        let expected = role == .client ? MessageNumber.ecdhReply : MessageNumber.ecdhInit
+        guard phase == .awaitsPart, packet.number == expected else {
+            throw .violation("message \(packet.number) is not what the key exchange waits for")
+        }
+        switch role {
+        case .client: return try receiveServerPart(packet)
+        case .server:
+            try receiveClientPart(packet)
+            return .nothing
+        }
+    }
+
+    private mutating func receiveServerPart(_ packet: OpenedPacket) throws(SSHError) -> Step {
+        let reply = try KeyExchangeServerPart(packet.reader("SSH_MSG_KEX_ECDH_REPLY"))
+        guard let agreement = exchange.agreement.take(), let algorithms else {
+            preconditionFailure("a client's part was made before the server's is awaited")
+        }
+        let secret = try agreement.secret(peerPart: reply.part)
+        let hash = exchangeHash(
+            hostKey: reply.hostKey, clientPart: agreement.publicPart, serverPart: reply.part, secret: secret)
+        // The signature first: only who holds the key is worth a question about it.
+        try HostKey(blob: reply.hostKey, scheme: algorithms.hostKey).verify(signature: reply.signature, over: hash)
+        guard isFirst else {
+            guard reply.hostKey == hostKey else {
+                throw SSHError(.hostKey, "the server showed another host key in a later key exchange")
+            }
+            derive(secret, hash)
+            try sendNewKeys()
+            return .nothing
+        }
+        hostKey = reply.hostKey
+        hostKeySignature = reply.signature
+        sessionIdentifier = hash
+        derive(secret, hash)
+        phase = .awaitsTrust
+        return .hostKey
+    }
+
+    /// Client: the host key is trusted; the exchange goes on.
+    mutating func trustHostKey() throws(SSHError) {
+        precondition(phase == .awaitsTrust, "trust was asked for")
+        // A later exchange must show the same key, so no other kind is asked for.
+        if let algorithms { offer.hostKey = [algorithms.hostKey.rawValue] }
+        try sendNewKeys()
+    }
+
+    private mutating func receiveClientPart(_ packet: OpenedPacket) throws(SSHError) {
+        let message = try KeyExchangeClientPart(packet.reader("SSH_MSG_KEX_ECDH_INIT"))
+        guard let signer, let algorithms else { preconditionFailure("a server has a host key") }
+        let (part, secret) = try KeyAgreement.answer(algorithms.method, peerPart: message.part)
+        let hash = exchangeHash(hostKey: signer.blob, clientPart: message.part, serverPart: part, secret: secret)
+        let signature = try signer.sign(algorithms.hostKey, hash)
+        packets.sendExchange(KeyExchangeServerPart(hostKey: signer.blob, part: part, signature: signature).bytes)
+        if isFirst {
+            hostKey = signer.blob
+            hostKeySignature = signature
+            sessionIdentifier = hash
+        }
+        derive(secret, hash)
+        try sendNewKeys()
+    }
+
+    private func exchangeHash(
+        hostKey: [UInt8], clientPart: [UInt8], serverPart: [UInt8], secret: [UInt8]
+    ) -> [UInt8] {
+        let own = Array(VersionLine.own.utf8)
+        let isClient = role == .client
+        return ExchangeHash(
+            clientVersion: isClient ? own : peerVersion, serverVersion: isClient ? peerVersion : own,
+            clientInit: isClient ? exchange.ownInit : exchange.peerInit,
+            serverInit: isClient ? exchange.peerInit : exchange.ownInit, hostKey: hostKey, clientPart: clientPart,
+            serverPart: serverPart, secret: secret
+        ).value(.sha256)
+    }
+
+    private mutating func derive(_ secret: [UInt8], _ hash: [UInt8]) {
+        exchange.derivation = KeyDerivation(
+            digest: .sha256, secret: secret, exchangeHash: hash, sessionIdentifier: sessionIdentifier)
+    }
+
+    /// Our SSH_MSG_NEWKEYS: what we send is under the new key from here on, what we receive not yet.
+    private mutating func sendNewKeys() throws(SSHError) {
+        guard var derivation = exchange.derivation.take(), let algorithms else {
+            preconditionFailure("keys come from a finished exchange")
+        }
+        defer { derivation.secret.wipe() }
+        let own = role == .client ? algorithms.clientToServer : algorithms.serverToClient
+        let peer = role == .client ? algorithms.serverToClient : algorithms.clientToServer
+        nextOpeningKey = try derivation.packetKey(peer, towardServer: role == .server, .opening)
+        phase = .awaitsNewKeys
+        oweResume()
+        try packets.sendNewKeys(
+            try derivation.packetKey(own, towardServer: role == .client, .sealing), resetsSequence: isStrict)
+    }
+
+    mutating func receiveNewKeys(_ packet: OpenedPacket) throws(SSHError) -> Step {
+        guard phase == .awaitsNewKeys, let key = nextOpeningKey.take() else {
+            throw .violation("SSH_MSG_NEWKEYS comes before the key exchange is done")
+        }
+        try packet.reader("SSH_MSG_NEWKEYS").end()
+        input.setKey(key, resetsSequence: isStrict)
+        let wasFirst = peerExchange != .later
+        phase = .idle
+        exchange = ExchangeState()
+        peerExchange = .idle
+        return wasFirst ? .secured : .nothing
+    }
+}

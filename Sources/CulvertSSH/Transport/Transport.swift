@@ -1,0 +1,245 @@
+/// The transport protocol (RFC 4253), for either end: versions, packets, key exchanges, and the messages 1 to 49. It
+/// opens and seals, keeps to the table of `MessageGate`, and hands on what belongs to user authentication and to the
+/// connection. The steps of a key exchange are in Transport+Exchange.swift.
+///
+/// Errors end the link. Whoever drives it then says the last word with `fail`.
+struct Transport: ~Copyable {
+    /// What has come with a message of the transport, for whoever drives it.
+    enum Step: BitwiseCopyable {
+        case nothing
+        /// Client: the server proved that it holds `hostKey`. Nothing goes on until `trustHostKey`.
+        case hostKey
+        /// The first keys are in use, in both directions.
+        case secured
+        /// Client: SSH_MSG_SERVICE_ACCEPT; server: SSH_MSG_SERVICE_REQUEST, to be answered.
+        case service
+        /// The peer told what it can do: `extensions`.
+        case extensions
+        /// Not for the transport.
+        case authentication
+        case connection
+    }
+
+    let role: ConnectionRole
+    let settings: NativeSettings
+    var input = PacketInput()
+    var packets = PacketOutput()
+
+    // MARK: Hot: looked at with each packet
+
+    /// Messages 80 to 127 go to the connection without a look at the table.
+    private(set) var passesConnection = false
+
+    // MARK: State of the exchange
+
+    var peerExchange = MessageGate.Exchange.beforeFirst { didSet { update() } }
+    private(set) var stage = MessageGate.Stage.service { didSet { update() } }
+    var phase = ExchangePhase.idle
+    var exchange = ExchangeState()
+    /// From the first exchange on.
+    var algorithms: NegotiatedAlgorithms?
+    var isStrict = false
+    var offer: Offer
+    /// The key of what the peer sends behind its SSH_MSG_NEWKEYS.
+    var nextOpeningKey: PacketKey?
+    let signer: HostKeySigner?
+
+    // MARK: What the first exchange settled
+
+    /// H of the first exchange (RFC 4253 §7.2); empty before.
+    var sessionIdentifier: [UInt8] = []
+    /// The server's key, and its signature over the session identifier.
+    var hostKey: [UInt8] = []
+    var hostKeySignature: [UInt8] = []
+
+    // MARK: The rest
+
+    private var isStarted = false
+    private var versions = VersionLine()
+    /// Empty until it has come.
+    private(set) var peerVersion: [UInt8] = []
+    private(set) var extensions = ExtensionInfo()
+    private var extensionMessages = 0
+    /// Channels may be told that they have room again.
+    private var owesResume = false
+
+    /// Longest data of SSH2_MSG_PING that is sent back, bytes; OpenSSH's own have none.
+    static let maximumPing = 1024
+
+    /// Throws when the settings name what the engine does not have. `signer`: a server has one.
+    init(role: ConnectionRole, settings: NativeSettings, signer: HostKeySigner? = nil) throws(SSHError) {
+        precondition((role == .server) == (signer != nil), "a server has a host key, a client has none")
+        self.role = role
+        self.settings = settings
+        self.signer = signer
+        offer = try Offer(settings, preferred: [], signer: signer)
+        packets.hold()
+    }
+
+    private mutating func update() { passesConnection = stage == .connection && peerExchange == .idle }
+
+    // MARK: Beginning
+
+    /// Sends the version and, right behind it, SSH_MSG_KEXINIT. Further calls have no effect. `preferred`: names or types
+    /// of the host keys that are known.
+    mutating func start(preferred: [String]) throws(SSHError) {
+        guard !isStarted else { return }
+        isStarted = true
+        offer = try Offer(settings, preferred: preferred, signer: signer)
+        packets.sendVersion(Array((VersionLine.own + "\r\n").utf8))
+        if role == .server || !offer.waitsForPeer { sendInit() }
+    }
+
+    /// The next packet; the peer's version is read on the way. Nil when it is not there in full.
+    mutating func next() throws(SSHError) -> OpenedPacket? {
+        while peerVersion.isEmpty {
+            switch unsafe try versions.read(input.rest, role: role) {
+            case .incomplete: return nil
+            case .greeting(let length): input.skip(length)
+            case .version(let line, let length):
+                peerVersion = line
+                input.skip(length)
+            }
+        }
+        return try input.next()
+    }
+
+    // MARK: Messages
+
+    /// What becomes of a message.
+    mutating func handle(_ packet: OpenedPacket) throws(SSHError) -> Step {
+        switch MessageGate.verdict(packet.number, role: role, exchange: peerExchange, stage: stage) {
+        case .transport: return try own(packet)
+        case .authentication: return .authentication
+        case .connection: return .connection
+        case .ignored: return .nothing
+        case .refused:
+            throw .violation("message \(packet.number) has no place \(place)")
+        case .unimplemented:
+            var message = packets.message()
+            UnimplementedMessage.write(sequenceNumber: packet.sequenceNumber, to: &message)
+            try packets.reply(message)
+            return .nothing
+        }
+    }
+
+    private var place: String {
+        switch peerExchange {
+        case .beforeFirst: "before the first key exchange"
+        case .first, .firstStrict, .later: "in a key exchange"
+        case .idle:
+            switch stage {
+            case .service: "before the login"
+            case .authentication: "in the login"
+            case .connection: "in the connection protocol"
+            }
+        }
+    }
+
+    private mutating func own(_ packet: OpenedPacket) throws(SSHError) -> Step {
+        switch packet.number {
+        case MessageNumber.disconnect: throw DisconnectMessage.error(packet.reader("SSH_MSG_DISCONNECT"))
+        case MessageNumber.keyExchangeInit: try receiveInit(packet)
+        case 30...49: return try receivePart(packet)
+        case MessageNumber.newKeys: return try receiveNewKeys(packet)
+        case MessageNumber.serviceRequest, MessageNumber.serviceAccept:
+            try ServiceMessage.check(packet.reader("SSH_MSG_SERVICE_REQUEST"), ServiceMessage.userAuth)
+            stage = .authentication
+            return .service
+        case MessageNumber.extInfo:
+            extensionMessages += 1
+            // RFC 8308 §2.4: a client once, a server twice.
+            guard extensionMessages <= (role == .client ? 2 : 1) else {
+                throw .violation("SSH_MSG_EXT_INFO comes more often than it may")
+            }
+            extensions = try ExtensionInfo(packet.reader("SSH_MSG_EXT_INFO"))
+            return .extensions
+        case MessageNumber.ping: try answerPing(packet)
+        default: preconditionFailure("the table sends only these to the transport")
+        }
+        return .nothing
+    }
+
+    /// OpenSSH's PROTOCOL §1.8. Nothing is answered later: a queue of answers is how CVE-2025-26466 began.
+    private mutating func answerPing(_ packet: OpenedPacket) throws(SSHError) {
+        var reader = packet.reader("SSH2_MSG_PING")
+        let data = unsafe try reader.string()
+        try reader.end()
+        guard data.count <= Self.maximumPing, packets.passesMessages else { return }
+        var message = packets.message()
+        message.byte(MessageNumber.pong)
+        unsafe message.string(data)
+        try packets.reply(message)
+    }
+
+    // MARK: The login's course
+
+    /// A message that no `WireWriter` made, in its turn.
+    mutating func send(_ message: [UInt8]) {
+        unsafe message.withUnsafeBytes { unsafe packets.send($0) }
+    }
+
+    /// User authentication is over: the connection protocol speaks.
+    mutating func enterConnection() {
+        precondition(stage == .authentication, "the connection follows the login")
+        stage = .connection
+    }
+
+    // MARK: Limits
+
+    /// Begins a key exchange when one is due; throws when it is long overdue. Called when what was lent is used up, and
+    /// when something has been sent.
+    mutating func keepLimits() throws(SSHError) {
+        guard stage == .connection else { return }
+        let limits = settings.rekeyLimits
+        guard !limits.isOver(input.use) && !limits.isOver(packets.use) else {
+            throw .exchange("the peer did not renew the keys in time")
+        }
+        beginIfDue()
+    }
+
+    mutating func beginIfDue() {
+        let limits = settings.rekeyLimits
+        guard stage == .connection, phase == .idle, peerExchange == .idle,
+            limits.isDue(input.use) || limits.isDue(packets.use)
+        else { return }
+        sendInit()
+    }
+
+    /// Begins a key exchange now, unless one is under way or the login is not over.
+    mutating func beginExchange() {
+        guard stage == .connection, phase == .idle, peerExchange == .idle else { return }
+        sendInit()
+    }
+
+    /// True once after each exchange in which messages of the connection were held.
+    mutating func takeResume() -> Bool {
+        guard owesResume && !packets.isHeld else { return false }
+        owesResume = false
+        return true
+    }
+
+    mutating func oweResume() {
+        if stage == .connection { owesResume = true }
+    }
+
+    // MARK: The end
+
+    /// Engine and negotiated algorithms, for a person; the ciphers of both directions where they differ.
+    var summary: String {
+        guard let algorithms else { return "culvert" }
+        var words = [
+            "culvert", algorithms.method.rawValue, algorithms.hostKey.rawValue, algorithms.clientToServer.name,
+        ]
+        if algorithms.serverToClient != algorithms.clientToServer {
+            words[3] += " out"
+            words.append(algorithms.serverToClient.name + " in")
+        }
+        return words.joined(separator: ", ")
+    }
+
+    /// Tells the peer why, as far as it is to know.
+    mutating func fail(_ error: SSHError) {
+        if let reason = DisconnectReason(error.kind) { packets.sendLastWord(reason) }
+    }
+}

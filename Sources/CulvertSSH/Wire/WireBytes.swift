@@ -1,0 +1,31 @@
+/// Writes the data types of RFC 4251 §5 into memory of its own: for what is made once in a while, such as the messages
+/// of a key exchange and what is hashed in it.
+struct WireBytes {
+    private(set) var bytes: [UInt8] = []
+
+    mutating func byte(_ value: UInt8) { bytes.append(value) }
+
+    mutating func uint32(_ value: UInt32) {
+        unsafe withUnsafeBytes(of: value.bigEndian) { unsafe bytes.append(contentsOf: $0) }
+    }
+
+    /// Bytes without a length.
+    mutating func raw(_ value: some Collection<UInt8>) { bytes.append(contentsOf: value) }
+
+    mutating func string(_ value: some Collection<UInt8>) {
+        uint32(UInt32(value.count))
+        bytes.append(contentsOf: value)
+    }
+
+    mutating func string(_ text: String) { string(text.utf8) }
+
+    /// A number that is not negative, most significant byte first, as `mpint`: no leading zeros but the one that keeps
+    /// the sign.
+    mutating func mpint(_ value: some Collection<UInt8>) {
+        let digits = value.drop { $0 == 0 }
+        let needsSign = (digits.first ?? 0) >= 0x80
+        uint32(UInt32(digits.count + (needsSign ? 1 : 0)))
+        if needsSign { bytes.append(0) }
+        bytes.append(contentsOf: digits)
+    }
+}

@@ -1,0 +1,92 @@
+import Testing
+
+@testable import CulvertSSH
+
+/// ssh's syntax for lists of algorithms, and RekeyLimit's.
+@Suite struct AlgorithmListTests {
+    private let all = AlgorithmKind.hostKey.known
+
+    @Test func syntax() throws {
+        func list(_ setting: String?, preferred: [String] = []) throws -> [String] {
+            try AlgorithmList.resolve(.hostKey, setting, preferred: preferred)
+        }
+        #expect(try list(nil) == all)
+        #expect(all.first == "ssh-ed25519" && all.count == 6 && !all.contains("ssh-rsa"))
+        #expect(try list("") == all)
+        #expect(try list("rsa-sha2-256,ssh-ed25519") == ["rsa-sha2-256", "ssh-ed25519"])
+        #expect(try list("-ecdsa*") == ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"])
+        #expect(try list("-nothing-we-have") == all)
+        #expect(try list("+rsa-sha2-256") == all)
+        #expect(try list("^rsa-sha2-???") == ["rsa-sha2-512", "rsa-sha2-256"] + all.prefix(4))
+        #expect(try list(nil, preferred: ["rsa-sha2-256", "unknown"]) == ["rsa-sha2-256"] + all.dropLast())
+        // An order of the user's own stands.
+        #expect(try list("rsa-sha2-512,rsa-sha2-256", preferred: ["rsa-sha2-256"]) == ["rsa-sha2-512", "rsa-sha2-256"])
+        for wrong in ["ssh-rsa", "+ssh-dss", "^x", "-*", "ssh-ed25519,x", ","] {
+            let error = #expect(throws: SSHError.self) { try list(wrong) }
+            #expect(error?.kind == .unsupported)
+            #expect(error?.description.contains("HostKeyAlgorithms") == true)
+        }
+        for kind in AlgorithmKind.allCases {
+            #expect(try AlgorithmList.resolve(kind, nil) == kind.known && !kind.known.isEmpty)
+        }
+    }
+
+    @Test(arguments: [
+        ("a*", "abc", true), ("*c", "abc", true), ("a?c", "abc", true), ("*", "", true), ("a*b*c", "axxbxxc", true),
+        ("a", "ab", false), ("ab", "a", false), ("?", "", false), ("*d", "abc", false), ("a*b*c", "acb", false),
+        ("**", "x", true), ("", "", true), ("", "x", false),
+    ])
+    func patterns(_ pattern: String, _ name: String, _ matches: Bool) {
+        #expect(AlgorithmList.matches(pattern, name) == matches)
+    }
+
+    @Test func knownHostKeysComeFirst() throws {
+        let offer = try Offer(NativeSettings(), preferred: ["ssh-rsa", "ecdsa-sha2-nistp384"], signer: nil)
+        #expect(
+            offer.hostKey == ["rsa-sha2-512", "rsa-sha2-256", "ecdsa-sha2-nistp384", "ssh-ed25519"] + [
+                "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521",
+            ])
+    }
+
+    @Test func aWrongListIsFoundBeforeAnythingIsSent() {
+        for change in [
+            { $0.ciphers = "aes256-ctr" }, { $0.keyExchange = "x" }, { $0.macs = "x" }, { $0.hostKeyAlgorithms = "x" },
+            { $0.publicKeyAlgorithms = "ssh-rsa" },
+        ] as [(inout NativeSettings) -> Void] {
+            var settings = NativeSettings()
+            change(&settings)
+            let error = #expect(throws: SSHError.self) { _ = try NativeEngine(settings: settings) }
+            #expect(error?.kind == .unsupported)
+        }
+    }
+
+    @Test func rekeyLimits() throws {
+        func bytes(_ text: String) throws -> UInt64 { try RekeyLimits(text).bytes }
+        #expect(
+            try bytes("32K") == 32 << 10 && bytes("1g") == 1 << 30 && bytes("16") == 16 && bytes("5M none") == 5 << 20)
+        #expect(try bytes("default") == 32 << 30 && bytes("900G") == 32 << 30 && bytes("none") == 32 << 30)
+        #expect(try RekeyLimits("1G 1h30m").seconds == 5400)
+        #expect(try RekeyLimits("default 90").seconds == 90)
+        #expect(try RekeyLimits("default none").seconds == nil && RekeyLimits("1K").seconds == nil)
+        for wrong in [
+            "", "x", "1T", "-1", "15", "1G 0", "1G 1x", "1G 1h 2", "1K1", "G", "99999999999999999999G", "1G h",
+        ] {
+            #expect(throws: SSHError.self) { try RekeyLimits(wrong) }
+        }
+    }
+
+    @Test func limitsOfOneKey() {
+        var use = KeyUse()
+        var limits = RekeyLimits()
+        limits.bytes = 100
+        use.count(99)
+        #expect(!limits.isDue(use) && !limits.isOver(use))
+        use.count(1)
+        #expect(limits.isDue(use) && !limits.isOver(use))
+        limits = RekeyLimits()
+        limits.packets = 2
+        #expect(limits.isDue(use))
+        use.count(60 << 30)
+        #expect(limits.isOver(use))
+    }
+}

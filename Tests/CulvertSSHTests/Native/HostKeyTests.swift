@@ -1,0 +1,144 @@
+import Crypto
+import Testing
+
+@testable import CulvertSSH
+
+/// Public keys and signatures of servers: right ones of each kind, and those that are none.
+@Suite struct HostKeyTests {
+    private func mpint(_ bytes: some Collection<UInt8>) -> [UInt8] {
+        var writer = WireBytes()
+        writer.mpint(bytes)
+        return writer.bytes
+    }
+
+    private func refused(_ blob: [UInt8], _ scheme: SignatureScheme, at: SourceLocation = #_sourceLocation) {
+        let error = #expect(throws: SSHError.self, sourceLocation: at) { _ = try HostKey(blob: blob, scheme: scheme) }
+        #expect(error?.kind == .keyExchange, sourceLocation: at)
+    }
+
+    private func ecdsa(_ curve: String, _ point: [UInt8]) -> [UInt8] {
+        Script.string("ecdsa-sha2-\(curve)") + Script.string(curve) + Script.string(point)
+    }
+
+    @Test func ecdsaSignaturesOfEachCurve() throws {
+        let data = Array("what is signed".utf8)
+        func check(_ blob: [UInt8], _ scheme: SignatureScheme, _ raw: [UInt8]) throws {
+            let half = raw.count / 2
+            func signature(_ r: some Collection<UInt8>, _ s: some Collection<UInt8>, _ name: String? = nil) -> [UInt8] {
+                Script.string(name ?? scheme.rawValue) + Script.string(mpint(r) + mpint(s))
+            }
+            let key = try HostKey(blob: blob, scheme: scheme)
+            try key.verify(signature: signature(raw[..<half], raw[half...]), over: data)
+            for wrong in [
+                signature(raw[half...], raw[..<half]), signature(raw[..<half], []), signature([], []),
+                signature([1] + raw[..<half], raw[half...]), signature(raw[..<half], raw[half...], "ssh-ed25519"),
+                Script.string(scheme.rawValue) + Script.string(raw), [], Script.string(scheme.rawValue),
+                signature(raw[..<half], raw[half...]) + [0],
+            ] {
+                let error = #expect(throws: SSHError.self) { try key.verify(signature: wrong, over: data) }
+                #expect(error?.kind == .keyExchange)
+            }
+            #expect(throws: SSHError.self) {
+                try key.verify(signature: signature(raw[..<half], raw[half...]), over: data + [0])
+            }
+        }
+        // Several, so that a number with a zero in front is among them.
+        for _ in 0..<20 {
+            let p256 = P256.Signing.PrivateKey()
+            try check(
+                ecdsa("nistp256", Array(p256.publicKey.x963Representation)), .ecdsa256,
+                Array(try p256.signature(for: data).rawRepresentation))
+        }
+        let p384 = P384.Signing.PrivateKey()
+        try check(
+            ecdsa("nistp384", Array(p384.publicKey.x963Representation)), .ecdsa384,
+            Array(try p384.signature(for: data).rawRepresentation))
+        let p521 = P521.Signing.PrivateKey()
+        try check(
+            ecdsa("nistp521", Array(p521.publicKey.x963Representation)), .ecdsa521,
+            Array(try p521.signature(for: data).rawRepresentation))
+    }
+
+    @Test func pointsThatAreNone() {
+        let key = P256.Signing.PrivateKey().publicKey
+        let point = Array(key.x963Representation)
+        refused(ecdsa("nistp256", Array(point.dropLast())), .ecdsa256)
+        refused(ecdsa("nistp256", point.dropLast() + [point[64] ^ 1]), .ecdsa256)
+        refused(ecdsa("nistp256", [0]), .ecdsa256)
+        refused(ecdsa("nistp256", Array(key.compressedRepresentation)), .ecdsa256)
+        refused(ecdsa("nistp256", []), .ecdsa256)
+        refused(ecdsa("nistp256", point) + [0], .ecdsa256)
+        // The curve of another type, in one name or in both.
+        refused(ecdsa("nistp256", point), .ecdsa384)
+        refused(Script.string("ecdsa-sha2-nistp384") + Script.string("nistp256") + Script.string(point), .ecdsa384)
+        refused(ecdsa("nistp384", point), .ecdsa384)
+        refused(ecdsa("nistp256", point), .ed25519)
+    }
+
+    private func rsa(_ exponent: [UInt8], _ modulus: [UInt8]) -> [UInt8] {
+        Script.string("ssh-rsa") + mpint(exponent) + mpint(modulus)
+    }
+
+    @Test func rsaKeysThatAreNone() throws {
+        func modulus(bits: Int) -> [UInt8] {
+            var bytes = [UInt8](repeating: 0xa5, count: (bits + 7) / 8)
+            bytes[0] = 1 << ((bits - 1) % 8)
+            return bytes
+        }
+        let exponent: [UInt8] = [1, 0, 1]
+        for bits in [512, 1024, 2047, 16385, 65536] {
+            refused(rsa(exponent, modulus(bits: bits)), .rsa512)
+        }
+        for bits in [2048, 3072, 16384] {
+            _ = try HostKey(blob: rsa(exponent, modulus(bits: bits)), scheme: .rsa256)
+        }
+        let right = modulus(bits: 2048)
+        for wrong in [[], [1], [2], [1, 0, 0], [UInt8](repeating: 0xff, count: 9)] {
+            refused(rsa(wrong, right), .rsa512)
+        }
+        refused(rsa(exponent, right.dropLast() + [0xa4]), .rsa512)
+        refused(Script.string("ssh-rsa") + mpint(exponent) + Script.string([0x80] + right.dropFirst()), .rsa512)
+        refused(Script.string("ssh-rsa") + mpint(exponent), .rsa512)
+        refused(rsa(exponent, right) + [0], .rsa512)
+        refused(Script.string("rsa-sha2-512") + mpint(exponent) + mpint(right), .rsa512)
+    }
+
+    /// Of any length. (Right ones are made by sshd, in OpenSSHTests.)
+    @Test func rsaSignaturesThatAreNone() throws {
+        var modulus = [UInt8](repeating: 0xa5, count: 256)
+        modulus[0] = 0xff
+        let key = try HostKey(blob: rsa([1, 0, 1], modulus), scheme: .rsa512)
+        for length in [0, 1, 255, 256, 257, 5000] {
+            let signature = Script.string("rsa-sha2-512") + Script.string([UInt8](repeating: 0x11, count: length))
+            let error = #expect(throws: SSHError.self) { try key.verify(signature: signature, over: [1]) }
+            #expect(error?.kind == .keyExchange)
+        }
+        for name in ["ssh-rsa", "rsa-sha2-256"] {
+            let signature = Script.string(name) + Script.string([UInt8](repeating: 0x11, count: 256))
+            let error = #expect(throws: SSHError.self) { try key.verify(signature: signature, over: [1]) }
+            #expect(error?.description.contains("signed with \(name), rsa-sha2-512 was agreed on") == true)
+        }
+    }
+
+    /// RFC 4253 §7.2: longer keys than the digest come in rounds; computed here a second time, by hand.
+    @Test func keysAreDerivedInRounds() {
+        let derivation = KeyDerivation(
+            digest: .sha256, secret: Script.string([1, 2, 3]), exchangeHash: [4, 5], sessionIdentifier: [6])
+        let start = derivation.secret + derivation.exchangeHash
+        let first = Array(SHA256.hash(data: start + [0x43, 6]))
+        let second = Array(SHA256.hash(data: start + first))
+        let third = Array(SHA256.hash(data: start + first + second))
+        #expect(derivation.key("C", count: 32) == first)
+        #expect(derivation.key("C", count: 12) == Array(first.prefix(12)))
+        #expect(derivation.key("C", count: 64) == first + second)
+        #expect(derivation.key("C", count: 70) == Array((first + second + third).prefix(70)))
+        let long = KeyDerivation(
+            digest: .sha512, secret: derivation.secret, exchangeHash: [4, 5], sessionIdentifier: [6])
+        #expect(long.key("A", count: 64) == Array(SHA512.hash(data: start + [0x41, 6])))
+    }
+
+    @Test func mpints() {
+        #expect(mpint([]) == [0, 0, 0, 0] && mpint([0, 0]) == [0, 0, 0, 0])
+        #expect(mpint([0x7f]) == [0, 0, 0, 1, 0x7f] && mpint([0, 0x80]) == [0, 0, 0, 2, 0, 0x80])
+    }
+}

@@ -1,0 +1,173 @@
+import CulvertSSH
+import Foundation
+
+/// Trusts the key it is told to, any if none is told, and logs in with the given credentials in order.
+final class NativeAuthority: LoginAuthority {
+    var userName = NSUserName()
+    var known: [String] = []
+    var trusts = true
+    var credentials: [Credential] = []
+    private(set) var hostKeys: [[UInt8]] = []
+    private(set) var reasons: [String?] = []
+
+    func knownHostKeyAlgorithms() -> [String] { known }
+    func verify(hostKey key: [UInt8]) throws(SSHError) {
+        hostKeys.append(key)
+        if !trusts { throw SSHError(.hostKey, "the host key is not the one that is known") }
+    }
+    func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential? {
+        credentials.isEmpty ? nil : credentials.removeFirst()
+    }
+    func refused(reason: String?) { reasons.append(reason) }
+    func answer(_ challenge: Challenge) throws(SSHError) -> [Secret]? { nil }
+    func show(banner: PeerText) {}
+
+    /// The key that the server knows.
+    static func withKey() throws -> NativeAuthority {
+        let authority = NativeAuthority()
+        var text = try NativeServer.keyText("id_ed25519")
+        authority.credentials = [.keyFile(name: "id_ed25519", contents: Secret(wiping: &text), passphrase: nil)]
+        return authority
+    }
+}
+
+/// Drives the native engine over one socket, and blocks: what the relay does, in the simplest form.
+final class NativeLink {
+    var engine: NativeEngine
+    let authority: NativeAuthority
+    private let socket: NativeSocket
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
+    private var held = 0
+    private(set) var allSendable = 0
+
+    convenience init(_ server: NativeServer, _ settings: NativeSettings = NativeSettings()) throws {
+        try self.init(port: server.port, .withKey(), settings)
+    }
+
+    init(port: UInt16, _ authority: NativeAuthority, _ settings: NativeSettings) throws {
+        engine = try NativeEngine(settings: settings)
+        self.authority = authority
+        socket = try NativeSocket.connect(port)
+        _ = fcntl(socket.descriptor, F_SETFL, O_NONBLOCK)
+    }
+
+    deinit {
+        socket.close()
+        buffer.deallocate()
+    }
+
+    private var lent: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: buffer[..<held]) }
+
+    private func release() {
+        let used = engine.takeConsumed()
+        if used > 0 && used < held {
+            buffer.baseAddress!.copyMemory(from: buffer.baseAddress! + used, byteCount: held - used)
+        }
+        held -= used
+    }
+
+    func login() throws {
+        while true {
+            engine.receive(lent)
+            let progress: LoginProgress
+            do { progress = try engine.advanceLogin(authority) } catch {
+                _ = engine.takeConsumed()
+                flush()
+                throw error
+            }
+            release()
+            flush()
+            if case .loggedIn = progress { return }
+            try wait(seconds: 20)
+        }
+    }
+
+    /// Waits for bytes, or for room when some wait to be sent.
+    private func wait(seconds: Int32) throws {
+        var entry = pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
+        if engine.output.count > 0 { entry.events |= Int16(POLLOUT) }
+        guard poll(&entry, 1, seconds * 1000) > 0 else { throw NativeFailure("nothing comes") }
+        if entry.revents & Int16(POLLOUT) != 0 { flush() }
+        guard entry.revents & ~Int16(POLLOUT) != 0 else { return }
+        let count = read(socket.descriptor, buffer.baseAddress! + held, buffer.count - held)
+        guard count > 0 || (count < 0 && errno == EAGAIN) else { throw NativeFailure("the server closed") }
+        held += max(0, count)
+    }
+
+    private func flush() {
+        while engine.output.count > 0 {
+            let output = engine.output
+            let count = send(socket.descriptor, output.baseAddress, output.count, Int32(MSG_NOSIGNAL))
+            guard count > 0 else { return }
+            engine.outputSent(count)
+        }
+    }
+
+    /// One turn. Payload is shown to `payload` and credited at once.
+    func turn(_ payload: (UnsafeRawBufferPointer) -> Void) throws -> [EngineEvent] {
+        flush()
+        try wait(seconds: 20)
+        engine.receive(lent)
+        var events: [EngineEvent] = []
+        while let event = try engine.nextEvent() {
+            if case .payload(let channel, let range) = event {
+                payload(UnsafeRawBufferPointer(start: range.start, count: range.count))
+                engine.credit(channel, count: range.count)
+            } else {
+                if case .allSendable = event { allSendable += 1 }
+                events.append(event)
+            }
+        }
+        release()
+        return events
+    }
+
+    /// Sends `total` bytes of a known sequence through a channel to an echo and compares what comes back.
+    func echo(_ port: UInt16, total: Int) throws {
+        let channel = try engine.open(
+            .directTCPIP(host: "127.0.0.1", port: port, originator: "127.0.0.1", originatorPort: 1))
+        var sent = 0
+        var received = 0
+        var wrong = 0
+        var isOpen = false
+        var isOver = false
+        func byte(_ index: Int) -> UInt8 { UInt8(truncatingIfNeeded: index &* 167 &+ index >> 9) }
+        while !isOver {
+            // More than the window at once would only wait in the echo: keep a megabyte under way.
+            while isOpen && sent < total && sent - received < 1 << 20 {
+                let slots = engine.reserve(channel, maximum: min(total - sent, 256 << 10))
+                guard slots.totalLength > 0 else { break }
+                for index in 0..<slots.count {
+                    let length = index == slots.count - 1 ? slots.lastLength : slots.slotLength
+                    let place = slots.first! + index * slots.stride
+                    for offset in 0..<length {
+                        place.storeBytes(of: byte(sent + offset), toByteOffset: offset, as: UInt8.self)
+                    }
+                    sent += length
+                }
+                try engine.commit(channel, count: slots.totalLength)
+                flush()
+                if sent == total { engine.finish(channel) }
+            }
+            for event in try turn({ bytes in
+                for value in bytes {
+                    if value != byte(received) { wrong += 1 }
+                    received += 1
+                }
+            }) {
+                switch event {
+                case .opened(channel): isOpen = true
+                case .openRefused: throw NativeFailure("the channel was refused: \(engine.takeRefusal(channel))")
+                case .closed(channel, _):
+                    engine.close(channel)
+                    isOver = true
+                default: break
+                }
+            }
+        }
+        flush()
+        guard sent == total, received == total, wrong == 0 else {
+            throw NativeFailure("sent \(sent), received \(received), wrong \(wrong) of \(total)")
+        }
+    }
+}

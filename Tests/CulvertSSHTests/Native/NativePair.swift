@@ -1,0 +1,255 @@
+import Crypto
+import Testing
+
+@testable import CulvertSSH
+
+/// A host key for servers that are tests.
+struct TestHostKey {
+    let key = Curve25519.Signing.PrivateKey()
+    var blob: [UInt8] { Script.string("ssh-ed25519") + Script.string(Array(key.publicKey.rawRepresentation)) }
+
+    func sign(_ data: [UInt8]) -> [UInt8] {
+        guard let signature = try? key.signature(for: data) else { preconditionFailure("Ed25519 signs anything") }
+        return Script.string("ssh-ed25519") + Script.string(Array(signature))
+    }
+
+    var signer: HostKeySigner {
+        HostKeySigner(blob: blob, schemes: [.ed25519]) { _, hash throws(SSHError) in self.sign(hash) }
+    }
+}
+
+/// A client that a test feeds: the native engine, its authority, and what it was shown.
+final class NativeNode {
+    var engine: NativeEngine
+    let authority = NativeAuthority()
+    private var inbox: [UInt8] = []
+    private(set) var isLoggedIn = false
+    private(set) var allSendable = 0
+    var received: [UInt8] = []
+
+    init(_ settings: NativeSettings = NativeSettings()) throws {
+        engine = try NativeEngine(settings: settings)
+    }
+
+    /// Bytes come, in the login or after it. Returns events other than payload, which is credited at once.
+    @discardableResult
+    func feed(_ bytes: some Collection<UInt8>) throws -> [EngineEvent] {
+        inbox += bytes
+        var events: [EngineEvent] = []
+        // After the login the rest of the bytes is shown again.
+        var again = true
+        while again {
+            again = false
+            var credits: [(ChannelNumber, Int)] = []
+            let before = inbox.count
+            let consumed: Int = try inbox.withUnsafeMutableBytes { buffer in
+                // A packet that is whole lies in memory of exactly that length: nothing behind it may be touched.
+                engine.receive(buffer)
+                if !isLoggedIn {
+                    if case .loggedIn = try engine.advanceLogin(authority) {
+                        isLoggedIn = true
+                        again = true
+                    }
+                    return engine.takeConsumed()
+                }
+                while let event = try engine.nextEvent() {
+                    switch event {
+                    case .payload(let channel, let payload):
+                        received += UnsafeRawBufferPointer(start: payload.start, count: payload.count)
+                        credits.append((channel, payload.count))
+                    case .allSendable:
+                        allSendable += 1
+                        events.append(event)
+                    default: events.append(event)
+                    }
+                }
+                return engine.takeConsumed()
+            }
+            inbox.removeFirst(consumed)
+            for (channel, count) in credits { engine.credit(channel, count: count) }
+            engine.invariants()
+            again = again && (!inbox.isEmpty || consumed < before)
+        }
+        return events
+    }
+
+    /// The first step, which needs no bytes.
+    func start() throws { try feed([]) }
+
+    func takeOutput(_ limit: Int = .max) -> [UInt8] {
+        let taken = Array(engine.output.prefix(limit))
+        engine.outputSent(taken.count)
+        return taken
+    }
+
+    func takeAllOutput() -> [UInt8] {
+        var all: [UInt8] = []
+        while case let some = takeOutput(), !some.isEmpty { all += some }
+        return all
+    }
+
+    /// Sends what may be sent of `bytes`, and returns how much that was.
+    func send(_ channel: ChannelNumber, _ bytes: ArraySlice<UInt8>) throws -> Int {
+        try fill(engine.reserve(channel, maximum: bytes.count), bytes) { try engine.commit(channel, count: $0) }
+    }
+}
+
+/// Copies into reserved slots and commits.
+func fill(_ slots: PayloadSlots, _ bytes: ArraySlice<UInt8>, _ commit: (Int) throws -> Void) throws -> Int {
+    var next = bytes.startIndex
+    for index in 0..<slots.count {
+        let length = index == slots.count - 1 ? slots.lastLength : slots.slotLength
+        UnsafeMutableRawBufferPointer(start: slots.first! + index * slots.stride, count: length)
+            .copyBytes(from: bytes[next..<next + length])
+        next += length
+    }
+    try commit(slots.totalLength)
+    return slots.totalLength
+}
+
+/// A server for tests: the same transport in the other role, a login that lets everybody in, and channels that send back
+/// what comes.
+final class EchoServer {
+    var transport: Transport
+    var connection: ConnectionLayer
+    private var inbox: [UInt8] = []
+    private var pending: [UInt8] = []
+    private var channel: ChannelNumber?
+    private(set) var wasHeld = 0
+    /// How often keys were renewed after the first time.
+    private(set) var exchanges = 0
+
+    init(_ settings: NativeSettings = NativeSettings(), _ key: TestHostKey = TestHostKey()) throws {
+        transport = try Transport(role: .server, settings: settings, signer: key.signer)
+        connection = ConnectionLayer(role: .server, settings: settings.connection)
+        try transport.start(preferred: [])
+    }
+
+    func feed(_ bytes: some Collection<UInt8>) throws {
+        inbox += bytes
+        let consumed = try inbox.withUnsafeMutableBytes { buffer in
+            transport.input.lend(buffer)
+            while let packet = try transport.next() { try handle(packet) }
+            try transport.keepLimits()
+            return transport.input.takeConsumed()
+        }
+        inbox.removeFirst(consumed)
+        resume()
+        try pump()
+        transport.packets.invariants()
+    }
+
+    private func handle(_ packet: OpenedPacket) throws {
+        switch try transport.handle(packet) {
+        case .nothing:
+            if packet.number == 21 { exchanges += 1 }
+            resume()
+        case .secured:
+            var info = ExtensionInfo()
+            info.signatureAlgorithms = ["ssh-ed25519", "rsa-sha2-512"]
+            info.answersPing = true
+            transport.send(info.bytes)
+        case .service: transport.send(ServiceMessage.bytes(6, ServiceMessage.userAuth))
+        case .authentication:
+            transport.send([52])
+            transport.enterConnection()
+        case .connection:
+            guard let event = try connection.handle(packet, &transport.packets) else { return }
+            switch event {
+            case .openRequested(let number):
+                connection.accept(number, &transport.packets)
+                channel = number
+            case .payload(let number, let payload):
+                pending += UnsafeRawBufferPointer(start: payload.start, count: payload.count)
+                connection.credit(number, count: payload.count, &transport.packets)
+            default: break
+            }
+        case .hostKey, .extensions: Issue.record("a server is told nothing of this kind")
+        }
+    }
+
+    private func resume() {
+        if transport.takeResume() {
+            wasHeld += 1
+            connection.sendOwed(&transport.packets)
+        }
+    }
+
+    func pump() throws {
+        guard let channel, !pending.isEmpty else { return }
+        let slots = connection.reserve(channel, maximum: pending.count, &transport.packets)
+        guard slots.count > 0 else { return }
+        let count = try fill(slots, pending[...]) { connection.commit(channel, count: $0, &transport.packets) }
+        pending.removeFirst(count)
+    }
+
+    func takeOutput(_ limit: Int = .max) throws -> [UInt8] {
+        let taken = Array(transport.packets.unsent.prefix(limit))
+        transport.packets.didSend(taken.count)
+        connection.sendOwed(&transport.packets)
+        transport.beginIfDue()
+        try pump()
+        return taken
+    }
+}
+
+/// How bytes are cut on their way.
+enum NativeCut: Sendable, CaseIterable {
+    case whole, oneByte, random
+}
+
+/// A client and a server, and the bytes between them.
+final class NativePair {
+    let client: NativeNode
+    let server: EchoServer
+    private var random: SplitMix
+    private let cut: NativeCut
+    private(set) var events: [EngineEvent] = []
+
+    init(
+        _ cut: NativeCut, seed: UInt64 = 1, client: NativeSettings = NativeSettings(),
+        server: NativeSettings = NativeSettings()
+    ) throws {
+        self.cut = cut
+        random = SplitMix(seed)
+        self.client = try NativeNode(client)
+        self.server = try EchoServer(server)
+        try self.client.start()
+    }
+
+    private func pieces(_ bytes: [UInt8]) -> [ArraySlice<UInt8>] {
+        var pieces: [ArraySlice<UInt8>] = []
+        var at = 0
+        while at < bytes.count {
+            let size: Int
+            switch cut {
+            case .whole: size = bytes.count
+            case .oneByte: size = 1
+            case .random: size = Int.random(in: 1...5000, using: &random)
+            }
+            pieces.append(bytes[at..<min(bytes.count, at + size)])
+            at += size
+        }
+        return pieces
+    }
+
+    /// Moves bytes both ways once. Returns whether anything moved.
+    @discardableResult
+    func step() throws -> Bool {
+        let limit = cut == .random ? Int.random(in: 1...20_000, using: &random) : .max
+        let out = client.takeOutput(limit)
+        for piece in pieces(out) { try server.feed(piece) }
+        let back = try server.takeOutput(limit)
+        for piece in pieces(back) { events += try client.feed(piece) }
+        return !out.isEmpty || !back.isEmpty
+    }
+
+    func settle() throws {
+        while try step() {}
+    }
+
+    func takeEvents() -> [EngineEvent] {
+        defer { events = [] }
+        return events
+    }
+}

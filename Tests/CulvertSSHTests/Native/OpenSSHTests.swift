@@ -1,0 +1,66 @@
+import CulvertSSH
+import Testing
+
+/// The native engine at the machine's own `sshd`, over TCP: every algorithm that both have.
+@Suite(.serialized) struct OpenSSHTests {
+    static let hostKeys = [
+        ("host_ed25519", "ssh-ed25519"), ("host_ecdsa256", "ecdsa-sha2-nistp256"),
+        ("host_ecdsa384", "ecdsa-sha2-nistp384"), ("host_ecdsa521", "ecdsa-sha2-nistp521"),
+        ("host_rsa", "rsa-sha2-512"), ("host_rsa", "rsa-sha2-256"),
+    ]
+
+    private func login(_ server: NativeServer, _ settings: NativeSettings) throws -> NativeLink {
+        let link = try NativeLink(server, settings)
+        do { try link.login() } catch { throw NativeFailure("\(error)\n\(server.logged)") }
+        return link
+    }
+
+    @Test func eachMethodAndCipher() throws {
+        let server = try NativeServer()
+        let echo = try NativeEcho()
+        for method in ["curve25519-sha256", "curve25519-sha256@libssh.org"] {
+            for cipher in ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
+                var settings = NativeSettings()
+                settings.keyExchange = method
+                settings.ciphers = cipher
+                let link = try login(server, settings)
+                #expect(link.engine.summary == "culvert, \(method), ssh-ed25519, \(cipher)")
+                try link.echo(echo.port, total: 300_000)
+            }
+        }
+    }
+
+    @Test(arguments: hostKeys)
+    func eachHostKey(_ file: String, _ algorithm: String) throws {
+        let server = try NativeServer(hostKey: file)
+        let echo = try NativeEcho()
+        var settings = NativeSettings()
+        if file == "host_rsa" { settings.hostKeyAlgorithms = algorithm }
+        let link = try login(server, settings)
+        #expect(link.engine.summary.contains(", \(algorithm), "))
+        try link.echo(echo.port, total: 10_000)
+    }
+
+    /// Keys renewed all the time by the server, by us, and by both: 20 MiB each way.
+    @Test(arguments: [("RekeyLimit 32K", false), ("", true), ("RekeyLimit 32K", true)])
+    func keysAreRenewed(_ configuration: String, _ ours: Bool) throws {
+        let server = try NativeServer(configuration)
+        let echo = try NativeEcho()
+        for cipher in ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
+            var settings = NativeSettings()
+            settings.ciphers = cipher
+            if ours { settings.rekeyLimits = try RekeyLimits("32K") }
+            let link = try login(server, settings)
+            try link.echo(echo.port, total: 20 << 20)
+            #expect(link.allSendable >= 50)
+        }
+    }
+
+    @Test func whatIsNotSharedIsNamed() throws {
+        let server = try NativeServer("Ciphers aes128-ctr\nKexAlgorithms curve25519-sha256")
+        let link = try NativeLink(server)
+        let error = #expect(throws: SSHError.self) { try link.login() }
+        #expect(error?.kind == .keyExchange)
+        #expect(error?.description.contains("the peer offers aes128-ctr; --engine libssh2") == true)
+    }
+}

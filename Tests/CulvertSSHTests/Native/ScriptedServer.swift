@@ -1,0 +1,213 @@
+import Crypto
+import Testing
+
+@testable import CulvertSSH
+
+/// A server that says whatever a test wants, and a native client that hears it. It frames and ciphers rightly unless it is
+/// told not to; everything else is the test's.
+final class ScriptedServer {
+    /// What of a right answer to the client's part is changed.
+    struct Forgery {
+        var hostKey: ([UInt8]) -> [UInt8] = { $0 }
+        var part: ([UInt8]) -> [UInt8] = { $0 }
+        var signature: ([UInt8]) -> [UInt8] = { $0 }
+        init() {}
+    }
+
+    let client: NativeNode
+    var key = TestHostKey()
+    let drips: Bool
+    var sealer = PacketSealer()
+    private var opener = PacketOpener()
+    private var heardBytes: [UInt8] = []
+    private var heardVersion: [UInt8]?
+    /// What the client has said, in the clear.
+    private(set) var heard: [[UInt8]] = []
+    private var nextOpening: (algorithms: NegotiatedAlgorithms, derivation: KeyDerivation)?
+
+    var names = Names()
+    /// The lists of this server's KEXINIT.
+    struct Names {
+        var keyExchange = ["curve25519-sha256", "mlkem768x25519-sha256", "ext-info-s"]
+        var hostKey = ["ssh-ed25519"]
+        var ciphers = ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com"]
+        var macs = ["hmac-sha2-256"]
+        var compression = ["none"]
+        var isStrict = true
+        var follows = false
+        init() {}
+
+        var bytes: [UInt8] {
+            let methods = keyExchange + (isStrict ? ["kex-strict-s-v00@openssh.com"] : [])
+            var message: [UInt8] = [20] + [UInt8](repeating: 7, count: 16)
+            for list in [methods, hostKey, ciphers, ciphers, macs, macs, compression, compression, [], []] {
+                message += Script.string(list.joined(separator: ","))
+            }
+            return message + [follows ? 1 : 0] + Script.u32(0)
+        }
+    }
+
+    private var ownInit: [UInt8] = []
+    private var sessionIdentifier: [UInt8] = []
+    private(set) var algorithms: NegotiatedAlgorithms?
+
+    init(drips: Bool = false, _ settings: NativeSettings = .curve, version: String? = "SSH-2.0-scripted\r\n") throws {
+        self.drips = drips
+        client = try NativeNode(settings)
+        try client.start()
+        listen()
+        if let version { try raw(Array(version.utf8)) }
+    }
+
+    /// Bytes as they are, whole or one by one.
+    @discardableResult
+    func raw(_ bytes: [UInt8]) throws -> [EngineEvent] {
+        defer { listen() }
+        if !drips { return try client.feed(bytes) }
+        return try bytes.flatMap { try client.feed([$0]) }
+    }
+
+    /// Messages, under the keys in use.
+    @discardableResult
+    func say(_ messages: [UInt8]...) throws -> [EngineEvent] {
+        try raw(messages.flatMap { seal($0) })
+    }
+
+    func seal(_ message: [UInt8]) -> [UInt8] {
+        let length = sealer.wireLength(messageLength: message.count)
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: length, alignment: 8)
+        defer { memory.deallocate() }
+        (memory + 5).copyMemory(from: message, byteCount: message.count)
+        let count = sealer.seal(at: memory, messageLength: message.count)
+        return Array(UnsafeRawBufferPointer(start: memory, count: count))
+    }
+
+    /// Reads what the client said.
+    func listen() {
+        heardBytes += client.takeAllOutput()
+        if heardVersion == nil, let end = heardBytes.firstIndex(of: 10) {
+            heardVersion = Array(heardBytes[..<end].dropLast())
+            heardBytes.removeFirst(end + 1)
+        }
+        while true {
+            let taken: Int? = heardBytes.withUnsafeMutableBytes { buffer in
+                guard let start = buffer.baseAddress,
+                    let opened = try? opener.open(start, available: buffer.count)
+                else { return nil }
+                heard.append(Array(UnsafeRawBufferPointer(start: opened.packet.message, count: opened.packet.count)))
+                return opened.wireLength
+            }
+            guard let taken else { return }
+            heardBytes.removeFirst(taken)
+            if heard.last?.first == 21, let (algorithms, derivation) = nextOpening,
+                let key = try? derivation.packetKey(algorithms.clientToServer, towardServer: true, .opening)
+            {
+                opener.setKey(key, resetsSequence: names.isStrict)
+            }
+        }
+    }
+
+    func last(_ number: UInt8) -> [UInt8]? { heard.last { $0.first == number } }
+
+    // MARK: A right exchange, in steps
+
+    func sayInit() throws {
+        ownInit = names.bytes
+        try say(ownInit)
+    }
+
+    /// Answers the client's part; returns what the keys come from.
+    func sayReply(_ forgery: Forgery = Forgery()) throws -> KeyDerivation {
+        let clientInit = try #require(last(20))
+        let clientPart = Array(try #require(last(30)).dropFirst(5))
+        func parse(_ message: [UInt8]) throws -> KeyExchangeInit {
+            try Array(message.dropFirst()).read("KEXINIT") { reader throws(SSHError) in
+                try KeyExchangeInit(reader)
+            }
+        }
+        let agreed = try Negotiation.agree(
+            own: parse(ownInit), peer: parse(clientInit), role: .server, strict: names.isStrict)
+        algorithms = agreed
+        let (part, secret) = try KeyAgreement.answer(agreed.method, peerPart: clientPart)
+        let hostKey = forgery.hostKey(key.blob)
+        let sentPart = forgery.part(part)
+        let hash = ExchangeHash(
+            clientVersion: heardVersion ?? [], serverVersion: Array("SSH-2.0-scripted".utf8), clientInit: clientInit,
+            serverInit: ownInit, hostKey: hostKey, clientPart: clientPart, serverPart: sentPart, secret: secret
+        ).value(.sha256)
+        if sessionIdentifier.isEmpty { sessionIdentifier = hash }
+        let derivation = KeyDerivation(
+            digest: .sha256, secret: secret, exchangeHash: hash, sessionIdentifier: sessionIdentifier)
+        nextOpening = (agreed, derivation)
+        try say(
+            KeyExchangeServerPart(hostKey: hostKey, part: sentPart, signature: forgery.signature(key.sign(hash))).bytes)
+        return derivation
+    }
+
+    func sayNewKeys(_ derivation: KeyDerivation) throws {
+        try say([21])
+        try useKeys(derivation)
+    }
+
+    func useKeys(_ derivation: KeyDerivation) throws {
+        let agreed = try #require(algorithms)
+        sealer.setKey(
+            try derivation.packetKey(agreed.serverToClient, towardServer: false, .sealing),
+            resetsSequence: names.isStrict)
+    }
+
+    /// How far a client is led before the test begins.
+    enum Place: CaseIterable {
+        case beforeFirst, first, firstStrict, afterReply, service, authentication, connection, ownExchange, later
+    }
+
+    func lead(to place: Place) throws {
+        names.isStrict = place != .first
+        if place == .beforeFirst { return }
+        try sayInit()
+        if place == .first || place == .firstStrict { return }
+        let derivation = try sayReply()
+        if place == .afterReply { return }
+        try sayNewKeys(derivation)
+        if place == .service { return }
+        try say([6] + Script.string("ssh-userauth"))
+        if place == .authentication { return }
+        try say([52])
+        #expect(client.isLoggedIn)
+        if place == .connection { return }
+        client.engine.beginKeyExchange()
+        listen()
+        if place == .ownExchange { return }
+        try sayInit()
+    }
+
+    // MARK: The end
+
+    /// The client ends with this kind of error, having told the server this reason (nil: nothing).
+    func expect(
+        _ kind: SSHError.Kind, reason: Int?, sourceLocation: SourceLocation = #_sourceLocation,
+        _ body: () throws -> Void
+    ) {
+        do {
+            try body()
+            Issue.record("it was taken", sourceLocation: sourceLocation)
+        } catch let error as SSHError {
+            listen()
+            #expect(error.kind == kind, "\(error)", sourceLocation: sourceLocation)
+            let said = last(1).map { Script.number($0, 1) }
+            #expect(said == reason, "\(error)", sourceLocation: sourceLocation)
+            #expect(client.authority.hostKeys.isEmpty || sessionIdentifier.isEmpty == false)
+        } catch {
+            Issue.record(error, sourceLocation: sourceLocation)
+        }
+    }
+}
+
+extension NativeSettings {
+    /// The quick method first, so that tables of thousands of exchanges take seconds.
+    static var curve: NativeSettings {
+        var settings = NativeSettings()
+        settings.keyExchange = "^curve25519-sha256"
+        return settings
+    }
+}

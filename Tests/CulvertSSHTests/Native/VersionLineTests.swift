@@ -1,0 +1,47 @@
+import Testing
+
+@testable import CulvertSSH
+
+/// The lines before the packets (RFC 4253 §4.2).
+@Suite struct VersionLineTests {
+    private func logsIn(_ version: String, drips: Bool) throws {
+        let peer = try ScriptedServer(drips: drips, version: nil)
+        // Ours is there before a byte has come, and KEXINIT right behind it.
+        #expect(peer.heard.map(\.first) == [20])
+        try peer.raw(Array(version.utf8))
+        try peer.sayInit()
+        #expect(peer.last(30) != nil)
+    }
+
+    @Test(
+        arguments: [
+            "SSH-2.0-x\r\n", "SSH-2.0-x\n", "SSH-1.99-x\r\n", "SSH-2.0-x a comment\r\n",
+            "hello\r\nthere\nSSH-2.0-x\r\n",
+            "\r\n\nSSH-2.0-x\r\n", "SSH-2.0-\r\n", "SSH-2.0-" + String(repeating: "x", count: 245) + "\r\n",
+            String(repeating: "a\n", count: 1024) + "SSH-2.0-x\r\n",
+        ], [false, true])
+    func taken(_ version: String, _ drips: Bool) throws { try logsIn(version, drips: drips) }
+
+    @Test(
+        arguments: [
+            "SSH-1.5-x\r\n", "SSH-2.1-x\r\n", "SSH-3.0-x\n", "SSH-2.0-a\0b\r\n", "SSH-2.0-a\rb\r\n", "SSH-2.0\n",
+            "SSH-2.0-" + String(repeating: "x", count: 246) + "\r\n", "SSH-2.0-" + String(repeating: "x", count: 300),
+            String(repeating: "a\n", count: 1025) + "SSH-2.0-x\r\n", String(repeating: "a", count: 9000),
+        ], [false, true])
+    func refused(_ version: String, _ drips: Bool) throws {
+        let peer = try ScriptedServer(drips: drips, version: nil)
+        peer.expect(.protocolViolation, reason: 2) { try peer.raw(Array(version.utf8)) }
+    }
+
+    /// A server takes nothing before the version; a line break as the first byte is no version either.
+    @Test(arguments: ["\n", "\r\nSSH-2.0-x\r\n", "GET / HTTP/1.1\r\n", "x", "SSX", "SSH-1.0-x\r\n"])
+    func aServerTakesNoOtherLine(_ line: String) throws {
+        let server = try EchoServer()
+        let error = #expect(throws: SSHError.self) { try server.feed(Array(line.utf8)) }
+        #expect(error?.kind == .protocolViolation)
+        let clean = try EchoServer()
+        for byte in Array("SSH-2.0-x\r\n".utf8) { try clean.feed([byte]) }
+        let version = clean.transport.peerVersion
+        #expect(version == Array("SSH-2.0-x".utf8))
+    }
+}
