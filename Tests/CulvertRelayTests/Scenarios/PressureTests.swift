@@ -147,7 +147,7 @@ import Testing
             slowest = max(slowest, scene.worker.driver.now - asked)
         }
         // What is sealed ahead of it, and what the link's socket and its reader hold: less than a round of all flows.
-        #expect(slowest < .milliseconds(30), "\(slowest.seconds * 1000) ms")
+        #expect(slowest < .milliseconds(10), "\(slowest.seconds * 1000) ms")
         try scene.run("they have come far") { flows.streams.contains { $0.received.count > 3_000_000 } }
         let counts = flows.streams.map(\.received.count)
         let spread = counts.max()! - counts.min()!
