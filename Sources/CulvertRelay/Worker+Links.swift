@@ -15,6 +15,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func addLink(_ start: consuming LoggedInLink<Engine>, index: Int, reverse: [Int]) {
         let descriptor = start.descriptor
         retireLink(index)
+        if links.isFull { loseRetiredLink() }
         let slot = links.insert(Link(start, index: index, now: driver.now))
         SocketOption.setNotSentLowWater(descriptor, bytes: links[slot].sealAhead.bytes)
         for forward in reverse { askReverse(slot, forward) }
@@ -34,6 +35,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             links[slot].refused = []
             links[slot].needsPump = true
             if links[slot].flowCount == 0 { loseLink(slot, "replaced", engineLives: true) }
+        }
+    }
+
+    /// Only replaced links can have filled the table: one of them is given up.
+    private mutating func loseRetiredLink() {
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].isRetired {
+            return loseLink(slot, "too many replaced links", engineLives: true)
         }
     }
 
@@ -132,6 +140,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func reverseAnswered(_ slot: Int, _ number: ForwardNumber, _ accepted: Bool, _ port: UInt16) {
         guard let place = links[slot].asked.firstIndex(where: { $0.number == number }) else { return }
         let forward = links[slot].asked.remove(at: place).forward
+        // Its successor has asked too.
+        if links[slot].isRetired {
+            if accepted { links[slot].engine.cancelForward(number) }
+            return
+        }
         if accepted {
             links[slot].standing.append((number, forward, port))
             links[slot].refused.removeAll { $0.forward == forward }
@@ -216,6 +229,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 tunnelFlows[flow].socket, into: slots.first!, stride: slots.stride, slotLength: slots.slotLength,
                 lastLength: slots.lastLength, count: slots.count)
             do throws(SSHError) { try links[link].engine.commit(channel, count: max(0, count)) } catch {
+                // The queue has let go of it already.
+                tunnelFlows[flow].isQueued = false
                 loseLink(link, error.description)
                 return false
             }
@@ -311,7 +326,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func channelAsked(_ slot: Int) {
         links[slot].needsPump = true
-        guard links[slot].openAsked == nil else { return }
+        // One that is waited for while the link speaks waits for its target, and says nothing about the link.
+        if let asked = links[slot].openAsked, links[slot].lastReceived <= asked { return }
         links[slot].openAsked = driver.now
         if context.alive.interval > .zero { scheduleCheck(slot, at: driver.now + Self.openPatience) }
     }
