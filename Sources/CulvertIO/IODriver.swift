@@ -42,10 +42,6 @@ public protocol IODriver: ~Copyable {
     /// not at all).
     mutating func turn(until deadline: Tick?) throws(IOError)
 
-    /// The owner sees a stream that comes in small pieces faster than it is waited for: the next wait may gather for
-    /// some ten microseconds, so that one wake finds several pieces. A driver that cannot takes no notice.
-    mutating func expectMore()
-
     /// The next completion of this turn.
     mutating func next() -> Completion?
 
@@ -127,8 +123,6 @@ public enum DriverKind: String, Sendable, CaseIterable {
 public let reservedSlots = 2
 
 extension IODriver where Self: ~Copyable {
-    public mutating func expectMore() {}
-
     public func mayKeep(_ slot: LentSlot) -> Bool { freeSlots >= reservedSlots }
 }
 

@@ -208,10 +208,10 @@ internal import Glibc
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
         if !served.isEmpty { wait = 0 }
-        let expected = gathering.next
+        let expected = gathering.expected
         let result =
-            expected.completions > 1
-            ? unsafe culvert_ring_turn_gathering(ring, wait, expected.completions, expected.microseconds)
+            expected > 1
+            ? unsafe culvert_ring_turn_gathering(ring, wait, expected, WakeGathering.microseconds)
             : unsafe culvert_ring_turn(ring, wait)
         guard result >= 0 else { throw IOError(-result, "io_uring_enter") }
         now = Tick.current()
@@ -219,8 +219,6 @@ internal import Glibc
         completionCount = unsafe Int(culvert_ring_reap(ring, completions, UInt32(Self.batch)))
         gathering.woke(completionCount)
     }
-
-    public mutating func expectMore() { gathering.expectStream() }
 
     public mutating func next() -> Completion? {
         while let reader = served.popLast() {

@@ -8,27 +8,16 @@ struct WakeGathering {
     /// A wait is for at most this many: the rest of a batch is found by the next turn.
     static let most = 64
 
-    /// For this long a wait gathers pieces of a stream (`IODriver.expectMore`): two or three packets of a fast sender.
-    static let streamMicroseconds: UInt32 = 50
-
     private let isSupported: Bool
-    private var streamIsExpected = false
     /// Completions a wake, times 16: an average over about eight wakes.
     private var average = 0
 
     init(isSupported: Bool) { self.isSupported = isSupported }
 
-    mutating func woke(_ completions: Int) {
-        average += (completions * 16 - average) / 8
-        streamIsExpected = false
-    }
+    mutating func woke(_ completions: Int) { average += (completions * 16 - average) / 8 }
 
-    mutating func expectStream() { streamIsExpected = true }
-
-    /// Completions that the next wait is for, and how long it insists on them.
-    var next: (completions: UInt32, microseconds: UInt32) {
-        guard isSupported else { return (1, 0) }
-        if average >= Self.busy * 16 { return (UInt32(min(Self.most, average / 8)), Self.microseconds) }
-        return streamIsExpected ? (2, Self.streamMicroseconds) : (1, 0)
+    var expected: UInt32 {
+        guard isSupported, average >= Self.busy * 16 else { return 1 }
+        return UInt32(min(Self.most, average / 8))
     }
 }

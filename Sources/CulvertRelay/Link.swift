@@ -45,8 +45,6 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     /// Reverse forwards to ask for again, when their time has come.
     var refused: [(forward: Int, at: Tick, attempts: Int)] = []
 
-    /// Turns in a row that received a packet or a few: a stream that could be taken in larger pieces.
-    var piecemealTurns = 0
     var bytesReceived: UInt64 = 0
     var bytesSent: UInt64 = 0
     var flowCount = 0

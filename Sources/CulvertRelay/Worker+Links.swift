@@ -84,17 +84,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 return loseLink(slot, reason)
             }
         }
-        gatherStream(slot, Self.receiveBudget - budget)
         driver.awaitReadable(links[slot].descriptor, readToken(slot))
-    }
-
-    /// A sender such as sshd writes once a packet, and a fast reader would wake for each of them: half of a download's
-    /// cost was waking up.
-    private mutating func gatherStream(_ slot: Int, _ received: Int) {
-        let isPiecemeal = received >= 24 * 1024 && received < 192 * 1024
-        links[slot].piecemealTurns =
-            isPiecemeal ? links[slot].piecemealTurns + 1 : received == 0 ? 0 : links[slot].piecemealTurns / 2
-        if links[slot].piecemealTurns >= 8 { driver.expectMore() }
     }
 
     /// Shows the engine everything received, and handles what it says.
