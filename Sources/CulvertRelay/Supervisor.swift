@@ -238,15 +238,15 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         // The old link has spoken again meanwhile: nothing is missing.
         if places[index].phase == .up && !places[index].isSuspect { return }
         let wait = places[index].backoff.failed(wasRefused: wasRefused, jitter: .random(in: 0..<1))
-        let limited = wasRefused ? wait : limited(wait)
+        let delay = wasRefused ? wait : limited(wait)
         let attempt = "cannot connect to \(settings.destination): \(error)"
         // A long outage is told once a while, not at every attempt.
         if wasRefused || places[index].backoff.attempts <= 3 || places[index].backoff.attempts % 16 == 0 {
-            journal.error("\(attempt); trying again in \(formatSeconds(limited))")
+            journal.error("\(attempt); trying again in \(formatSeconds(delay))")
         } else {
-            journal.verbose("\(attempt); trying again in \(formatSeconds(limited))")
+            journal.verbose("\(attempt); trying again in \(formatSeconds(delay))")
         }
-        places[index].retryAt = Tick.current() + limited
+        places[index].retryAt = Tick.current() + delay
         places[index].wasRefused = wasRefused
         if !places[index].isSuspect { places[index].phase = .waiting }
         if let next = places.firstIndex(where: { $0.phase == .idle }), hasLoggedIn { beginLogin(next) }
