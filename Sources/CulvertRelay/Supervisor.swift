@@ -120,6 +120,8 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             retryDue()
             if let stopDeadline, Tick.current() >= stopDeadline { ending = ending ?? .asAsked }
         }
+        // Whoever waits for the forwards to stand is told that they never did.
+        if settings.goesToBackground, !isReady, case .asAsked = ending { return .connectionFailed }
         return ending ?? .asAsked
     }
 

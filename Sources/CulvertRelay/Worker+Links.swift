@@ -299,6 +299,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         } else if result == 0 {
             tunnelFlows[flow].hasFinished = true
             links[link].engine.finish(tunnelFlows[flow].channel)
+            startSweeping()
             passEnd(flow)
         } else {
             cutFlow(flow)

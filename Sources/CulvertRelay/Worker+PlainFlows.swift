@@ -81,6 +81,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         guard count > 0 else {
             if count < 0 { return endPlainFlow(slot, reset: true) }
             plainFlows[slot].ends[end].hasEnded = true
+            startSweeping()
             return passEnd(slot, from: end)
         }
         let other = 1 - end
@@ -179,11 +180,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 + " \(flow.ends[1].bytes) in, \(formatSeconds(driver.now - flow.started))\(reset ? ", reset" : "")")
     }
 
-    /// A side that is not read because the other is full could be reset unseen.
+    /// A side that is not read, because the other is full or its own stream has ended, could be reset unseen.
     mutating func sweepPlainFlows() -> Bool {
         var anyStalled = false
         for slot in 0..<plainFlows.highWater where plainFlows.isUsed(slot) && plainFlows[slot].isOpen {
-            for end in 0...1 where plainFlows.isUsed(slot) && !plainFlows[slot].ends[end].owesNothing {
+            for end in 0...1 where plainFlows.isUsed(slot) {
+                guard !plainFlows[slot].ends[end].owesNothing || plainFlows[slot].ends[1 - end].hasEnded else { continue }
                 anyStalled = true
                 if SocketOption.isReset(plainFlows[slot].ends[1 - end].descriptor) { endPlainFlow(slot, reset: true) }
             }

@@ -360,12 +360,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         if tunnelFlows[slot].isQueued { tunnelFlows[slot].phase = .defunct } else { _ = tunnelFlows.remove(slot) }
     }
 
-    /// A socket that is not read because its channel has no window could be reset unseen.
+    /// A socket that is not read, because its channel has no window or its stream has ended, could be reset unseen.
     private mutating func sweepTunnelFlows() -> Bool {
         var anyStalled = false
         for slot in 0..<tunnelFlows.highWater where tunnelFlows.isUsed(slot) && tunnelFlows[slot].phase == .open {
             if !tunnelFlows[slot].spill.isEmpty { anyStalled = true }
-            guard tunnelFlows[slot].awaitsWindow else { continue }
+            guard tunnelFlows[slot].awaitsWindow || tunnelFlows[slot].hasFinished else { continue }
             anyStalled = true
             if SocketOption.isReset(tunnelFlows[slot].socket) { cutFlow(slot) }
         }
