@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build optimised test demo release install soak format lint sanitize hotpath icount compare clean \
+.PHONY: help build optimised test test-libssh2 compare-tunnel demo release install soak format lint sanitize hotpath icount compare clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -36,8 +36,10 @@ help:
 	'make demo      a direct and a reverse tunnel carrying real traffic, with figures' \
 	'make release   an optimised program in .build/culvert that needs only libraries of Debian' \
 	'make install   the same to $$(DESTDIR)$$(PREFIX)/bin (PREFIX is $(PREFIX))' \
+	'make test-libssh2  the tests against real programs with the libssh2 engine' \
 	'make soak      the tests against real programs in full size: hours, and 4 GiB at a time' \
 	'make compare   culvert relay beside haproxy and socat: throughput and processor time' \
+	'make compare-tunnel  culvert beside ssh: throughput, processor time a GB and a request' \
 	'make hotpath   counts allocations and reference counting while the relay carries' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
 	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
@@ -82,6 +84,10 @@ test: tools lint
 	$(MAKE) --no-print-directory hotpath
 	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
 
+# The same tests with the other engine.
+test-libssh2: tools optimised
+	CULVERT_ENGINE=libssh2 CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests
+
 soak: tools optimised
 	CULVERT_SOAK=1 CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests
 
@@ -95,6 +101,9 @@ demo: demo-packages
 
 compare: compare-packages optimised
 	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/relay-compare
+
+compare-tunnel: compare-packages optimised
+	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/tunnel-compare
 
 hotpath: optimised
 	@$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o .build/hotpath.so perf/hotpath.c

@@ -133,14 +133,17 @@ uint64_t culvert_clock_boottime(void) { return read_clock(CLOCK_BOOTTIME); }
 
 // MARK: the process
 
+enum { MOST_DESCRIPTORS = 1 << 20 };
+
 int64_t culvert_raise_descriptor_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
-    if (limit.rlim_cur < limit.rlim_max) {
-        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+    rlim_t wanted = limit.rlim_max < MOST_DESCRIPTORS ? limit.rlim_max : MOST_DESCRIPTORS;
+    if (limit.rlim_cur != wanted) {
+        struct rlimit changed = {wanted, limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &changed) == 0) limit = changed;
     }
-    return limit.rlim_cur > INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_cur;
+    return (int64_t)limit.rlim_cur;
 }
 
 int culvert_forbid_core_dumps(void) {
@@ -157,7 +160,12 @@ int culvert_fork(void) {
 int culvert_signals_open(const int *signals, int count) {
     sigset_t set;
     sigemptyset(&set);
-    for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+    for (int i = 0; i < count; i++) {
+        // A blocked signal reaches a signalfd although it is ignored.
+        struct sigaction action;
+        if (sigaction(signals[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN) continue;
+        sigaddset(&set, signals[i]);
+    }
     int result = pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (result != 0) return -result;
     signal(SIGPIPE, SIG_IGN);

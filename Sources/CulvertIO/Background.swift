@@ -29,12 +29,13 @@ public struct Background: ~Copyable {
         _exit(status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f))
     }
 
-    /// Leaves the terminal and tells the parent. Standard error stays where it is only when it is no terminal.
+    /// Leaves the terminal and tells the parent. Standard error stays only where it is a file: whoever reads it from a
+    /// pipe waits for its end.
     public consuming func ready() {
         _ = setsid()
         let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
         if null >= 0 {
-            for descriptor: Int32 in 0...2 where descriptor < 2 || isatty(descriptor) == 1 {
+            for descriptor: Int32 in 0...2 where descriptor < 2 || !Self.isFile(descriptor) {
                 _ = dup2(null, descriptor)
             }
             _ = culvert_close(null)
@@ -42,5 +43,10 @@ public struct Background: ~Copyable {
         var byte: UInt8 = 1
         _ = unsafe culvert_write(pipe, &byte, 1)
         _ = culvert_close(pipe)
+    }
+
+    private static func isFile(_ descriptor: Descriptor) -> Bool {
+        var status = stat()
+        return unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
     }
 }

@@ -3,7 +3,8 @@ internal import Glibc
 
 /// What concerns the process as a whole.
 public enum HostProcess {
-    /// Raises the soft limit of open files to the hard one; returns the limit.
+    /// Raises the soft limit of open files to the hard one, at most to 2^20: where the limit is none at all, tables
+    /// sized by it would be too. Returns the limit.
     public static func raiseDescriptorLimit() -> Int { max(64, Int(culvert_raise_descriptor_limit())) }
 
     /// No core dump of this process: keys and payload stand in its memory.
@@ -13,6 +14,7 @@ public enum HostProcess {
 }
 
 /// Signals as a descriptor that can be waited for. Made before any thread, so that every thread has them blocked.
+/// Those that the process was started to ignore (nohup, a shell's `&`) stay ignored.
 public struct SignalSource: Sendable {
     public let descriptor: Descriptor
 

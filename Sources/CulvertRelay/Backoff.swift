@@ -9,6 +9,9 @@ struct Backoff: Sendable {
     static let firstAfterRefusal = Tick.Span.seconds(120)
     static let longestAfterRefusal = Tick.Span.seconds(1800)
 
+    /// A link that has lived for this long was a success: after its loss the first attempt is made at once.
+    static let settled = Tick.Span.seconds(1)
+
     private(set) var attempts = 0
     private var refusals = 0
 

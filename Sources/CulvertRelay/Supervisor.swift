@@ -30,14 +30,19 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
 
     /// One place of the pool.
     struct Place {
-        enum Phase: Equatable {
+        enum Phase {
             case idle
             case connecting
             case up
-            case waiting(until: Tick, wasRefused: Bool)
+            case waiting
         }
         var phase = Phase.idle
         var backoff = Backoff()
+        /// When a login is begun next: for a place that waits, or for the replacement of a suspect link.
+        var retryAt: Tick?
+        /// The last login was refused: nothing but time brings the next one closer.
+        var wasRefused = false
+        var upSince = Tick(nanoseconds: 0)
         /// The link stands but is silent; its replacement is on its way.
         var isSuspect = false
         /// A login is under way, whether or not a suspect link stands.
@@ -62,6 +67,9 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let network = NetworkChanges()
     let service = ServiceNotifier()
     let becameReady: () -> Void
+    /// When the links are looked at because the network has changed; a burst of news is one change.
+    var pathCheckAt: Tick?
+    var pathChecked = Tick(nanoseconds: 0)
 
     var places: [Place]
     var reverseStates: [ReverseState]
@@ -106,8 +114,9 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             let ready = Wait.forReadable(descriptors, until: nextMoment())
             if ready.contains(signals.descriptor) { readSignals() }
             if ready.contains(group.control.descriptor) { readMailbox() }
-            if let network, ready.contains(network.descriptor), network.drain() > 0 { pathChanged("a network change") }
+            if let network, ready.contains(network.descriptor), network.drain() > 0 { networkChanged() }
             noticeSleep()
+            if let due = pathCheckAt, due <= Tick.current() { pathChanged("a network change") }
             retryDue()
             if let stopDeadline, Tick.current() >= stopDeadline { ending = ending ?? .asAsked }
         }
@@ -119,7 +128,8 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
 
     private func nextMoment() -> Tick {
         var moment = Tick.current() + Self.longestWait
-        for place in places { if case .waiting(let until, _) = place.phase { moment = min(moment, until) } }
+        for place in places { if let at = place.retryAt { moment = min(moment, at) } }
+        if let pathCheckAt { moment = min(moment, pathCheckAt) }
         if let stopDeadline { moment = min(moment, stopDeadline) }
         return moment
     }
@@ -151,6 +161,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     private mutating func beginLogin(_ index: Int) {
         guard !isStopping, !places[index].isTrying else { return }
         places[index].isTrying = true
+        places[index].retryAt = nil
         if places[index].phase != .up { places[index].phase = .connecting }
         let plan = LoginPlan(
             host: settings.host, port: settings.port, family: settings.family.socketFamily, source: settings.source,
@@ -200,7 +211,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].wasUp = true
         places[index].isSuspect = false
         places[index].lostAt = nil
-        places[index].backoff.succeeded()
+        places[index].upSince = Tick.current()
         let reverse = settings.reverse.indices.filter { $0 % settings.links == index }
         group.mailboxes[statuses[index].worker].post(.link(Parcel(link), index: index, reverse: Array(reverse)))
         // One login after the other: a burst would meet the server's MaxStartups.
@@ -216,63 +227,71 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             firstAttempts += 1
             if error.kind == .transport, firstAttempts < settings.connectionAttempts {
                 journal.error("\(error); trying again in 1 s")
-                places[index].phase = .waiting(until: Tick.current() + .seconds(1), wasRefused: false)
+                places[index].phase = .waiting
+                places[index].retryAt = Tick.current() + .seconds(1)
                 return
             }
             journal.error("\(error)")
             return stop(.connectionFailed)
         }
         let wasRefused = error.kind == .authentication || error.kind == .hostKey
+        // The old link has spoken again meanwhile: nothing is missing.
+        if places[index].phase == .up && !places[index].isSuspect { return }
         let wait = places[index].backoff.failed(wasRefused: wasRefused, jitter: .random(in: 0..<1))
-        let limited = wasRefused || Tick.current() >= waitersUntil ? wait : min(wait, Backoff.longestWhileWaited)
+        let delay = wasRefused ? wait : limited(wait)
         let attempt = "cannot connect to \(settings.destination): \(error)"
         // A long outage is told once a while, not at every attempt.
         if wasRefused || places[index].backoff.attempts <= 3 || places[index].backoff.attempts % 16 == 0 {
-            journal.error("\(attempt); trying again in \(formatSeconds(limited))")
+            journal.error("\(attempt); trying again in \(formatSeconds(delay))")
         } else {
-            journal.verbose("\(attempt); trying again in \(formatSeconds(limited))")
+            journal.verbose("\(attempt); trying again in \(formatSeconds(delay))")
         }
-        let until = Tick.current() + limited
-        if places[index].isSuspect {
-            suspectRetryAt[index] = until
-        } else {
-            places[index].phase = .waiting(until: until, wasRefused: wasRefused)
-        }
+        places[index].retryAt = Tick.current() + delay
+        places[index].wasRefused = wasRefused
+        if !places[index].isSuspect { places[index].phase = .waiting }
         if let next = places.firstIndex(where: { $0.phase == .idle }), hasLoggedIn { beginLogin(next) }
         tellStatus()
     }
-
-    /// When a replacement of a suspect link is tried again.
-    private var suspectRetryAt: [Int: Tick] = [:]
 
     private mutating func retryDue() {
         guard !isStopping else { return }
         let now = Tick.current()
         for index in places.indices {
-            if case .waiting(let until, _) = places[index].phase, until <= now { beginLogin(index) }
-            if places[index].isSuspect, let at = suspectRetryAt[index], at <= now {
-                suspectRetryAt[index] = nil
-                beginLogin(index)
-            }
+            if let at = places[index].retryAt, at <= now { beginLogin(index) }
         }
     }
 
     // MARK: Links that go and come
 
     private mutating func linkLost(_ index: Int, _ reason: String) {
-        journal.error("lost the link to \(settings.destination): \(reason); reconnecting")
-        places[index].lostAt = Tick.current()
+        let name = settings.links > 1 ? "link \(index)" : "the link"
+        journal.error("lost \(name) to \(settings.destination): \(reason); reconnecting")
+        let now = Tick.current()
+        // A server that ends every link right after its login is not knocked at without a pause.
+        let isSettled = settle(index)
+        let wait = isSettled ? .zero : places[index].backoff.failed(wasRefused: false, jitter: .random(in: 0..<1))
+        places[index].lostAt = now
+        places[index].wasRefused = false
         places[index].isSuspect = false
         for forward in settings.reverse.indices where forward % settings.links == index {
             reverseStates[forward] = .unasked
         }
-        places[index].phase = places[index].isTrying ? .connecting : .waiting(until: Tick.current(), wasRefused: false)
+        places[index].phase = places[index].isTrying ? .connecting : .waiting
+        places[index].retryAt = places[index].isTrying ? nil : now + limited(wait)
         tellStatus()
+    }
+
+    /// Whether the link has lived for long enough to count as a success; then the next waits are short again.
+    private mutating func settle(_ index: Int) -> Bool {
+        guard Tick.current() - places[index].upSince >= Backoff.settled else { return false }
+        places[index].backoff.succeeded()
+        return true
     }
 
     private mutating func linkSuspect(_ index: Int) {
         guard places[index].phase == .up else { return }
         journal.info("\(settings.destination) is silent: trying a second connection beside the first")
+        _ = settle(index)
         places[index].isSuspect = true
         places[index].lostAt = Tick.current()
         beginLogin(index)
@@ -284,26 +303,34 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         journal.info("\(settings.destination) answers again")
         places[index].isSuspect = false
         places[index].lostAt = nil
-        suspectRetryAt[index] = nil
+        places[index].retryAt = nil
         tellStatus()
     }
 
     private mutating func connectionWaits() {
         let now = Tick.current()
         waitersUntil = now + Tick.Span(settings.hold)
-        for index in places.indices {
-            if case .waiting(let until, false) = places[index].phase, until > now + Backoff.longestWhileWaited {
-                places[index].phase = .waiting(until: now, wasRefused: false)
-            }
+        for index in places.indices where !places[index].wasRefused {
+            if let at = places[index].retryAt, at > now + Backoff.longestWhileWaited { places[index].retryAt = now }
         }
+    }
+
+    private func limited(_ wait: Tick.Span) -> Tick.Span {
+        Tick.current() >= waitersUntil ? wait : min(wait, Backoff.longestWhileWaited)
+    }
+
+    /// Routing daemons and container hosts make such news all the time: it is acted upon at once, then at most once a
+    /// second.
+    private mutating func networkChanged() {
+        pathCheckAt = pathCheckAt ?? max(Tick.current(), pathChecked + .seconds(1))
     }
 
     private mutating func pathChanged(_ what: String) {
         journal.verbose("\(what): checking the links")
-        for index in places.indices {
-            if case .waiting(_, false) = places[index].phase {
-                places[index].phase = .waiting(until: Tick.current(), wasRefused: false)
-            }
+        pathCheckAt = nil
+        pathChecked = Tick.current()
+        for index in places.indices where !places[index].wasRefused && places[index].retryAt != nil {
+            places[index].retryAt = pathChecked
         }
         group.post(.probe)
     }
@@ -361,9 +388,9 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
                 detail.isEmpty
                 ? "the server refused to listen on \(spec.listenDescription): the port is in use there (an older"
                     + " session may still hold it), or forbidden (look at AllowTcpForwarding, PermitListen and"
-                    + " GatewayPorts in its sshd_config)" : detail
+                    + " GatewayPorts in its sshd_config); asking again" : detail
             if !wasRefused {
-                journal.error("remote port forwarding failed for \(spec.text): \(words); asking again")
+                journal.error("remote port forwarding failed for \(spec.text): \(words)")
             } else {
                 journal.verbose("remote port forwarding still fails for \(spec.text)")
             }

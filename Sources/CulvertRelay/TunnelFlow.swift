@@ -47,7 +47,6 @@ struct TunnelFlow: ~Copyable {
     var isShut = false
     /// CLOSE has come, after an EOF or as a cut.
     var peerClosed = false
-    var wasCut = false
     var received: UInt64 = 0
 
     var candidates: [SocketAddress] = []

@@ -15,6 +15,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func addLink(_ start: consuming LoggedInLink<Engine>, index: Int, reverse: [Int]) {
         let descriptor = start.descriptor
         retireLink(index)
+        if links.isFull { loseRetiredLink() }
         let slot = links.insert(Link(start, index: index, now: driver.now))
         SocketOption.setNotSentLowWater(descriptor, bytes: links[slot].sealAhead.bytes)
         for forward in reverse { askReverse(slot, forward) }
@@ -34,6 +35,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             links[slot].refused = []
             links[slot].needsPump = true
             if links[slot].flowCount == 0 { loseLink(slot, "replaced", engineLives: true) }
+        }
+    }
+
+    /// Only replaced links can have filled the table: one of them is given up.
+    private mutating func loseRetiredLink() {
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].isRetired {
+            return loseLink(slot, "too many replaced links", engineLives: true)
         }
     }
 
@@ -132,6 +140,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func reverseAnswered(_ slot: Int, _ number: ForwardNumber, _ accepted: Bool, _ port: UInt16) {
         guard let place = links[slot].asked.firstIndex(where: { $0.number == number }) else { return }
         let forward = links[slot].asked.remove(at: place).forward
+        // Its successor has asked too.
+        if links[slot].isRetired {
+            if accepted { links[slot].engine.cancelForward(number) }
+            return
+        }
         if accepted {
             links[slot].standing.append((number, forward, port))
             links[slot].refused.removeAll { $0.forward == forward }
@@ -175,54 +188,80 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
     }
 
-    /// Sends what is sealed, then pulls and seals payload, flow by flow, until the socket is full, nothing is left, or
-    /// others should have their turn.
+    /// What became of a flow's turn.
+    private enum Turn {
+        case over
+        /// The engine has no room before its output has left.
+        case outputIsFull
+        case linkIsDead
+    }
+
+    /// Pulls and seals payload, flow by flow, and sends what many flows gave in one go, until the socket is full,
+    /// nothing is left, or others should have their turn.
     @inline(never)
     mutating func pump(_ slot: Int) {
         var budget = Self.receiveBudget
         links[slot].needsPump = false
+        guard !links[slot].awaitsWritable else { return }
         while true {
-            guard flush(slot), links.isUsed(slot), !links[slot].awaitsWritable else { return }
-            guard let flow = links[slot].queue.takeFirst() else { return }
-            if tunnelFlows[flow].phase == .defunct {
-                _ = tunnelFlows.remove(flow)
-                continue
+            var isFull = false
+            while !isFull, sealable(slot) >= Self.slotLength, let flow = links[slot].queue.takeFirst() {
+                if tunnelFlows[flow].phase == .defunct {
+                    _ = tunnelFlows.remove(flow)
+                    continue
+                }
+                let before = tunnelFlows[flow].sent
+                switch pull(flow, slot) {
+                case .over: break
+                case .outputIsFull: isFull = true
+                case .linkIsDead: return
+                }
+                if tunnelFlows.isUsed(flow) { budget -= Int(tunnelFlows[flow].sent &- before) }
             }
-            let before = tunnelFlows[flow].sent
-            guard pull(flow, slot) else { return }
-            if tunnelFlows.isUsed(flow) { budget -= Int(tunnelFlows[flow].sent &- before) }
+            guard flush(slot), !links[slot].awaitsWritable, !links[slot].queue.isEmpty else { return }
             if budget <= 0 {
-                _ = flush(slot)
-                if links.isUsed(slot) && !links[slot].queue.isEmpty { links[slot].needsPump = true }
+                links[slot].needsPump = true
                 return
             }
         }
     }
 
-    /// One flow's turn. False when the link is dead.
-    private mutating func pull(_ flow: Int, _ link: Int) -> Bool {
+    /// Bytes that may be sealed before some must be sent.
+    private mutating func sealable(_ link: Int) -> Int {
+        let waiting = unsafe links[link].engine.output.count
+        return links[link].sealAhead.bytes - waiting
+    }
+
+    /// One flow's turn.
+    private mutating func pull(_ flow: Int, _ link: Int) -> Turn {
         let channel = tunnelFlows[flow].channel
         let share = links[link].sealAhead.bytes / (links[link].queue.count + 1)
-        var allowance = min(links[link].sealAhead.bytes, max(FlowQueue.quantum, share))
+        var allowance = min(sealable(link), max(FlowQueue.quantum, share))
         while allowance > 0 {
             let wanted = min(allowance, tunnelFlows[flow].batch * Self.slotLength)
             let slots = links[link].engine.reserve(channel, maximum: wanted)
             guard slots.count > 0 else {
                 let isFull = unsafe !links[link].engine.output.isEmpty
-                if isFull { links[link].queue.putBack(flow) } else { blockOnWindow(flow) }
-                return true
+                if isFull {
+                    links[link].queue.putBack(flow)
+                    return .outputIsFull
+                }
+                blockOnWindow(flow)
+                return .over
             }
             let count = unsafe driver.receive(
                 tunnelFlows[flow].socket, into: slots.first!, stride: slots.stride, slotLength: slots.slotLength,
                 lastLength: slots.lastLength, count: slots.count)
             do throws(SSHError) { try links[link].engine.commit(channel, count: max(0, count)) } catch {
+                // The queue has let go of it already.
+                tunnelFlows[flow].isQueued = false
                 loseLink(link, error.description)
-                return false
+                return .linkIsDead
             }
             guard count > 0 else {
                 tunnelFlows[flow].isQueued = false
                 sourceStopped(flow, link, count)
-                return true
+                return .over
             }
             tunnelFlows[flow].sent &+= UInt64(count)
             allowance -= count
@@ -232,14 +271,14 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 tunnelFlows[flow].isQueued = false
                 driver.awaitReadable(
                     tunnelFlows[flow].socket, Self.token(.flowRead, flow, tunnelFlows.generation(flow)))
-                return true
+                return .over
             }
             if tunnelFlows[flow].batch * Self.slotLength == wanted || wanted == allowance + count {
                 tunnelFlows[flow].batch = min(PayloadSlots.maximumCount, tunnelFlows[flow].batch * 4)
             }
         }
         links[link].queue.addBacklogged(flow)
-        return true
+        return .over
     }
 
     private static var slotLength: Int { 32 * 1024 }
@@ -311,7 +350,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func channelAsked(_ slot: Int) {
         links[slot].needsPump = true
-        guard links[slot].openAsked == nil else { return }
+        // One that is waited for while the link speaks waits for its target, and says nothing about the link.
+        if let asked = links[slot].openAsked, links[slot].lastReceived <= asked { return }
         links[slot].openAsked = driver.now
         if context.alive.interval > .zero { scheduleCheck(slot, at: driver.now + Self.openPatience) }
     }

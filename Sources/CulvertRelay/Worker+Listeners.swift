@@ -7,6 +7,8 @@ struct Listener: BitwiseCopyable {
     let descriptor: Descriptor
     let forward: Int
     var isPaused = false
+    /// When that was last said: near a limit a listener pauses many times a second.
+    var pauseTold: Tick?
 }
 
 /// A connection to a local port that waits for a link.
@@ -20,6 +22,7 @@ struct WaitingConnection {
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// Accepts in one go before other work has its turn.
     private static var acceptBatch: Int { 64 }
+    private static var pauseSilence: Tick.Span { .seconds(10) }
 
     mutating func listen(_ descriptor: Descriptor, forward: Int) {
         let slot = listeners.insert(Listener(descriptor: descriptor, forward: forward))
@@ -57,7 +60,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// The kernel's backlog holds new connections meanwhile. One line when it begins, not one for each try.
     private mutating func pause(_ slot: Int, _ reason: String) {
-        if !listeners[slot].isPaused {
+        let isNews = listeners[slot].pauseTold.map { driver.now - $0 >= Self.pauseSilence } ?? true
+        if !listeners[slot].isPaused && isNews {
+            listeners[slot].pauseTold = driver.now
             context.journal.error(
                 "not accepting on \(context.forwards[listeners[slot].forward].text) for now: \(reason)"
                     + " (open files are limited to \(context.limits.descriptors))")
@@ -93,6 +98,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         _ descriptor: Descriptor, _ forward: Int, _ peer: SocketAddress, link: Int?, to worker: Int
     ) {
         if worker == number { return carry(descriptor, forward: forward, peer: peer, link: link) }
+        context.announced(link, worker: worker).flowBegan()
         context.mailboxes[worker].post(.carry(descriptor, forward: forward, peer: peer, link: link))
     }
 

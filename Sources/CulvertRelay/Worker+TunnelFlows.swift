@@ -137,12 +137,19 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     private mutating func dialNext(_ slot: Int, failure: Int32) {
         var failure = failure
+        let limit = context.limits.descriptors - context.limits.reservedDescriptors
         while !tunnelFlows[slot].candidates.isEmpty {
             let address = tunnelFlows[slot].candidates.removeFirst()
             var pending = false
             let made = driver.connect(to: address, from: nil, pending: &pending)
             guard made >= 0 else {
                 failure = -Int32(made)
+                continue
+            }
+            // Whoever connects at the server may not use up what culvert itself needs.
+            guard made < limit else {
+                driver.close(Descriptor(made))
+                failure = EMFILE
                 continue
             }
             tunnelFlows[slot].socket = Descriptor(made)
@@ -160,6 +167,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         links[link].needsPump = true
         links[link].needsEvents = true
         driver.awaitReadable(tunnelFlows[slot].socket, readToken(slot))
+        // The peer may have ended meanwhile.
+        passEnd(slot)
     }
 
     mutating func refuseDialled(_ slot: Int, _ reason: String) {

@@ -15,6 +15,9 @@ struct WorkerContext<Engine: SSHEngine & ~Copyable>: Sendable {
     let journal: Journal
     let limits: RelayLimits
     let alive: KeepAlive
+
+    /// What counts a connection on its way to another worker, so that a burst does not all go to one.
+    func announced(_ link: Int?, worker: Int) -> LinkStatus { link.map { links[$0] } ?? loads[worker] }
 }
 
 /// Limits, each with its reason.
@@ -85,8 +88,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var isStopping = false
     var hasStopped = false
 
-    /// Links that one worker may serve: a pool's, and a replacement beside each suspect one.
-    static var maximumLinks: Int { 128 }
+    /// Links that one worker may serve: the longest pool, and those that it has replaced and that still have flows.
+    static var maximumLinks: Int { 1024 }
 
     init(number: Int, driver: consuming Driver, context: WorkerContext<Engine>) {
         self.number = number
@@ -94,7 +97,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         self.driver = driver
         // A flow has one descriptor at least, so the descriptors bound every table.
         let descriptors = context.limits.descriptors
-        listeners = Slab(capacity: 1024)
+        listeners = Slab(capacity: max(1, descriptors))
         plainFlows = Slab(capacity: max(1, descriptors))
         tunnelFlows = Slab(capacity: max(1, descriptors * 2))
         links = Slab(capacity: Self.maximumLinks)
@@ -180,6 +183,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             switch message {
             case .listen(let descriptor, let forward): listen(descriptor, forward: forward)
             case .carry(let descriptor, let forward, let peer, let link):
+                context.announced(link, worker: number).flowEnded()
                 carry(descriptor, forward: forward, peer: peer, link: link)
             case .link(let parcel, let index, let reverse): addLink(parcel.take(), index: index, reverse: reverse)
             case .linksChanged: serveWaiting()

@@ -27,7 +27,10 @@ struct LinkDeathTests {
                         try Flow(through: .tcp(index % 2 == 0 ? direct : reverse), arrivals: arrivals))
                 }
                 for flow in flows { try flow.near.send("ping") }
-                for flow in flows { #expect(try flow.far.receiveText(count: 4) == "ping") }
+                for (number, flow) in flows.enumerated() {
+                    let text = try flow.far.receiveText(count: 4)
+                    #expect(text == "ping", "flow \(number) of round \(round)")
+                }
                 // Half of them are busy when it happens.
                 for flow in flows.prefix(100) { try flow.near.send(String(repeating: "x", count: 60_000)) }
                 server.killSessions()

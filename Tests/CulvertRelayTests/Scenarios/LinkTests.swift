@@ -33,6 +33,14 @@ import Testing
         try scene.expectNothingAfterStop()
     }
 
+    @Test func anyNumberOfForwardsIsListenedOn() throws {
+        var limits = RelayLimits()
+        limits.descriptors = 4096
+        let scene = try SimulatedScene.simulated(Script(forwards: 1100, limits: limits))
+        try scene.run("each has its listener") { scene.worker.listeners.count == 1100 }
+        try scene.expectNothingAfterStop()
+    }
+
     @Test func aConnectionThatWaitsTooLongIsReset() throws {
         let scene = try SimulatedScene.simulated(Script(forwards: 1))
         let client = try scene.client()

@@ -217,6 +217,29 @@ import Testing
         }
     }
 
+    /// Whoever connects at the server cannot use up the descriptors that culvert needs.
+    @Test func dialsForTheServerRespectTheReserve() throws {
+        let place = SimulatedPlace(seed: 1)
+        let silent = try place.target(.silent)
+        var script = Script(forwards: 0)
+        script.reverse = [
+            ReverseForward(
+                listen: .tcp(address: "localhost", port: 7000),
+                target: .tcp(host: "127.0.0.1", port: silent.address.port), text: "reverse")
+        ]
+        script.limits.descriptors = 64
+        script.limits.reservedDescriptors = 64
+        let scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+        let far = try scene.addLink(reverse: [0])
+        try scene.run("the forward stands") {
+            scene.worker.links.isUsed(0) && scene.worker.links[0].standing.count == 1
+        }
+        let stream = try far.open(port: 7000)
+        try scene.run("it is refused") { stream.refusal == .connectFailed }
+        #expect(scene.lines.count("Too many open files") == 1)
+        try scene.expectNoFlows()
+    }
+
     /// A server that fills the table with channels that go nowhere: a local connection is turned away, with a line.
     @Test func aFullTableTurnsConnectionsAway() throws {
         let place = SimulatedPlace(seed: 1)
@@ -228,6 +251,8 @@ import Testing
                 target: .tcp(host: "127.0.0.1", port: silent.address.port), text: "reverse")
         ]
         script.limits.descriptors = 8 - Int(SimulatedNetwork.firstDescriptor)
+        // No dial may be refused for its descriptor: the table is what fills.
+        script.limits.reservedDescriptors = -Int(Int32.max)
         let scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
         let far = try scene.addLink(reverse: [0])
         try scene.run("the forward stands") {

@@ -132,6 +132,25 @@ import Testing
         }
     }
 
+    /// A changed length is a false one, or makes the tag false once as much has come as it says: at most one packet.
+    @Test(arguments: ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"])
+    func everyChangedLengthIsSeen(_ cipher: String) throws {
+        for bit in 0..<32 {
+            let peer = try ScriptedServer()
+            peer.names.ciphers = [cipher]
+            try peer.lead(to: .connection)
+            var packet = peer.seal([2] + Script.string("abc"))
+            packet[bit / 8] ^= 1 << (bit % 8)
+            let error = #expect(throws: SSHError.self) {
+                try peer.raw(packet)
+                try peer.raw([UInt8](repeating: 0, count: PacketOpener.maximumPacketLength + 20))
+            }
+            peer.listen()
+            #expect(error?.kind == .integrity || error?.kind == .protocolViolation)
+            #expect(peer.last(1).map { Script.number($0, 1) } == (error?.kind == .integrity ? 5 : 2))
+        }
+    }
+
     /// Duplicated and swapped packets.
     @Test func packetsHaveTheirOrder() throws {
         let twice = try ScriptedServer()

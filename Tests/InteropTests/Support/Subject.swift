@@ -15,8 +15,13 @@ enum Subject {
 
     static let isCulvert = (path as NSString).lastPathComponent != "ssh"
 
+    /// `CULVERT_ENGINE` names the engine that every tunnel of a run uses; otherwise it is the default one.
+    static let engine = ProcessInfo.processInfo.environment["CULVERT_ENGINE"].flatMap { $0.isEmpty ? nil : $0 }
+
     static func command(_ arguments: [String]) -> [String] {
-        [path] + (isCulvert ? [] : ["-F", "none", "-N"]) + arguments
+        guard isCulvert else { return [path, "-F", "none", "-N"] + arguments }
+        guard let engine, arguments.first != "relay" else { return [path] + arguments }
+        return [path, "--engine", engine] + arguments
     }
 }
 
