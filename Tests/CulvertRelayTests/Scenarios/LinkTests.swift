@@ -59,7 +59,7 @@ import Testing
         var dice = Dice(seed: seed)
         let scene = try SimulatedScene.simulated(Script(forwards: 2, seed: seed), faults: .all)
         let first = try scene.addLink()
-        first.answer = { request in
+        first.answer = { [unowned first] request in
             if case .directStreamLocal = request, first.streams.isEmpty { .accept } else { .silence }
         }
         let open = try scene.client()

@@ -111,13 +111,15 @@ final class SimulatedPlace: Place {
 
     /// Often while there is something to do, seldom while there is not: simulated time is what passes meanwhile.
     func drive(_ step: @escaping () -> Bool) {
-        var span = Tick.Span(nanoseconds: 20_000)
-        func again() {
-            span =
-                step() ? Tick.Span(nanoseconds: 20_000) : Tick.Span(nanoseconds: min(span.nanoseconds * 2, 5_000_000))
-            network.schedule(after: span, again)
+        drive(step, after: Tick.Span(nanoseconds: 20_000))
+    }
+
+    private func drive(_ step: @escaping () -> Bool, after span: Tick.Span) {
+        // Weak: the network keeps the action, and this keeps the network.
+        network.schedule(after: span) { [weak self] in
+            let next = step() ? 20_000 : min(span.nanoseconds * 2, 5_000_000)
+            self?.drive(step, after: Tick.Span(nanoseconds: next))
         }
-        network.schedule(after: span, again)
     }
 
     func pump() {}
