@@ -185,7 +185,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         var anyStalled = false
         for slot in 0..<plainFlows.highWater where plainFlows.isUsed(slot) && plainFlows[slot].isOpen {
             for end in 0...1 where plainFlows.isUsed(slot) {
-                guard !plainFlows[slot].ends[end].owesNothing || plainFlows[slot].ends[1 - end].hasEnded else { continue }
+                guard !plainFlows[slot].ends[end].owesNothing || plainFlows[slot].ends[1 - end].hasEnded else {
+                    continue
+                }
                 anyStalled = true
                 if SocketOption.isReset(plainFlows[slot].ends[1 - end].descriptor) { endPlainFlow(slot, reset: true) }
             }
