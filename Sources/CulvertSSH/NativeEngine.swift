@@ -1,6 +1,6 @@
 /// The native engine: SSH-2 from the version line to the channels, a client. It holds no socket, no clock and no thread.
 ///
-/// Its limits on keys that count seconds are its owner's to keep: `beginKeyExchange` after `RekeyLimits.seconds`.
+/// How old a key may grow is its owner's to watch: it calls `beginKeyExchange`.
 public struct NativeEngine: ~Copyable, SSHEngine {
     public static var opensInPlace: Bool { true }
 
@@ -185,13 +185,8 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     public mutating func allowWindowGrowth(_ isAllowed: Bool) { connection.windowsMayGrow = isAllowed }
 
-    // MARK: More than every engine has
-
     /// Renews the keys now, for example because they are old; while keys are exchanged it has no effect.
     public mutating func beginKeyExchange() { transport.beginExchange() }
-
-    /// Seconds after which keys are old, as the settings have it.
-    public var keyLifetime: Int? { transport.settings.rekeyLimits.seconds }
 
     /// Checks what must always hold, for tests.
     func invariants() {

@@ -187,6 +187,18 @@ import Testing
         ),
         ("StreamLocalBindMask=9", "-o StreamLocalBindMask=9: give an octal mask from 0 to 0777"),
         (
+            "RekeyLimit=1T",
+            "-o RekeyLimit=1T: give an amount such as 1G or default, and perhaps a time such as 1h behind it"
+        ),
+        (
+            "RekeyLimit=15",
+            "-o RekeyLimit=15: give an amount such as 1G or default, and perhaps a time such as 1h behind it"
+        ),
+        (
+            "RekeyLimit=1G 1x",
+            "-o RekeyLimit=1G 1x: give an amount such as 1G or default, and perhaps a time such as 1h behind it"
+        ),
+        (
             "Ciphers=a,,b",
             "-o Ciphers=a,,b: give names with commas between them, after '+', '-' or '^' to change the default list"
         ),

@@ -60,21 +60,6 @@ import Testing
         }
     }
 
-    @Test func rekeyLimits() throws {
-        func bytes(_ text: String) throws -> UInt64 { try RekeyLimits(text).bytes }
-        #expect(
-            try bytes("32K") == 32 << 10 && bytes("1g") == 1 << 30 && bytes("16") == 16 && bytes("5M none") == 5 << 20)
-        #expect(try bytes("default") == 32 << 30 && bytes("900G") == 32 << 30 && bytes("none") == 32 << 30)
-        #expect(try RekeyLimits("1G 1h30m").seconds == 5400)
-        #expect(try RekeyLimits("default 90").seconds == 90)
-        #expect(try RekeyLimits("default none").seconds == nil && RekeyLimits("1K").seconds == nil)
-        for wrong in [
-            "", "x", "1T", "-1", "15", "1G 0", "1G 1x", "1G 1h 2", "1K1", "G", "99999999999999999999G", "1G h",
-        ] {
-            #expect(throws: SSHError.self) { try RekeyLimits(wrong) }
-        }
-    }
-
     @Test func limitsOfOneKey() {
         var use = KeyUse()
         var limits = RekeyLimits()

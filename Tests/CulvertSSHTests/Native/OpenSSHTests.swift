@@ -49,7 +49,7 @@ import Testing
         for cipher in ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
             var settings = NativeSettings()
             settings.ciphers = cipher
-            if ours { settings.rekeyLimits = try RekeyLimits("32K") }
+            if ours { settings.rekeyLimits.bytes = 32 << 10 }
             let link = try login(server, settings)
             try link.echo(echo.port, total: 20 << 20)
             #expect(link.allSendable >= 50)

@@ -7,13 +7,13 @@ import Testing
     static let methods = ["mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org"]
     static let ciphers = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
 
-    private func settings(_ method: String? = nil, _ cipher: String? = nil, rekey: String? = nil) throws
+    private func settings(_ method: String? = nil, _ cipher: String? = nil, rekey: UInt64? = nil) throws
         -> NativeSettings
     {
         var settings = NativeSettings()
         settings.keyExchange = method
         settings.ciphers = cipher
-        if let rekey { settings.rekeyLimits = try RekeyLimits(rekey) }
+        if let rekey { settings.rekeyLimits.bytes = rekey }
         return settings
     }
 
@@ -71,7 +71,7 @@ import Testing
     /// 50 exchanges at each end's own limit, the two limits alike, so that both begin at the same time, too.
     @Test(arguments: NativeCut.allCases)
     func limitsRenewKeys(_ cut: NativeCut) throws {
-        for (own, theirs) in [("8K", nil), (nil, "8K"), ("8K", "8K")] as [(String?, String?)] {
+        for (own, theirs) in [(8192, nil), (nil, 8192), (8192, 8192)] as [(UInt64?, UInt64?)] {
             let pair = try NativePair(
                 cut, seed: 3, client: settings("curve25519-sha256", rekey: own),
                 server: settings("curve25519-sha256", rekey: theirs))
