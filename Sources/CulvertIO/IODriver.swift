@@ -115,6 +115,9 @@ public enum DriverKind: String, Sendable, CaseIterable {
         unsafe self.start = start
     }
 
+    /// What a large slot takes: a read of this length was full.
+    public static var largeLength: Int { SlotPool.slotLength }
+
     public static var none: LentSlot { unsafe LentSlot(number: -1, start: nil) }
     public var isNone: Bool { number < 0 }
 }

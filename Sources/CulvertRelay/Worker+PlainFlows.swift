@@ -76,27 +76,48 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Payload
 
+    /// Full reads of one flow before others have their turn: 1 MiB.
+    private static var readsInTurn: Int { 4 }
+
     mutating func plainRead(_ slot: Int, end: Int, _ completion: Completion) {
-        let count = completion.result
-        guard count > 0 else {
-            if count < 0 { return endPlainFlow(slot, reset: true) }
-            plainFlows[slot].ends[end].hasEnded = true
-            startSweeping()
-            return passEnd(slot, from: end)
+        guard completion.result > 0 else { return sourceStopped(slot, end, completion.result) }
+        let start = unsafe UnsafeMutableRawPointer(mutating: completion.slot.start!)
+        let source = plainFlows[slot].ends[end].descriptor
+        let sink = plainFlows[slot].ends[1 - end].descriptor
+        var count = completion.result
+        var reads = 1
+        while true {
+            plainFlows[slot].ends[end].bytes &+= UInt64(count)
+            let sent = unsafe driver.send(sink, start, count: count)
+            guard sent == count else {
+                if sent >= 0 || sent == -Int(EAGAIN) {
+                    return keep(slot, for: 1 - end, completion.slot, from: max(0, sent), count: count)
+                }
+                driver.release(completion.slot)
+                return endPlainFlow(slot, reset: true)
+            }
+            // A full read means that more is there: it is taken without waiting for another wake.
+            guard count == LentSlot.largeLength, reads < Self.readsInTurn else { break }
+            reads += 1
+            let next = unsafe driver.receive(
+                source, into: start, stride: count, slotLength: count, lastLength: count, count: 1)
+            if next == -Int(EAGAIN) { break }
+            guard next > 0 else {
+                driver.release(completion.slot)
+                return sourceStopped(slot, end, next)
+            }
+            count = next
         }
-        let other = 1 - end
-        plainFlows[slot].ends[end].bytes &+= UInt64(count)
-        let sink = plainFlows[slot].ends[other].descriptor
-        let sent = unsafe driver.send(sink, completion.slot.start!, count: count)
-        if sent == count {
-            driver.release(completion.slot)
-            return driver.receive(plainFlows[slot].ends[end].descriptor, readToken(slot, end))
-        }
-        guard sent >= 0 || sent == -Int(EAGAIN) else {
-            driver.release(completion.slot)
-            return endPlainFlow(slot, reset: true)
-        }
-        keep(slot, for: other, completion.slot, from: max(0, sent), count: count)
+        driver.release(completion.slot)
+        driver.receive(source, readToken(slot, end))
+    }
+
+    /// The end of a stream (0), or its failure.
+    private mutating func sourceStopped(_ slot: Int, _ end: Int, _ result: Int) {
+        if result < 0 { return endPlainFlow(slot, reset: true) }
+        plainFlows[slot].ends[end].hasEnded = true
+        startSweeping()
+        passEnd(slot, from: end)
     }
 
     /// The sink is full: what is left stays in the slot where the driver can spare it, or moves into the spill.
