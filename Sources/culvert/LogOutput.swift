@@ -14,10 +14,23 @@ struct LogOutput {
     /// The same place for lines that a person must see whatever the level: questions' answers, warnings of host keys.
     let notice: @Sendable (String) -> Void
 
-    init(_ options: OutputOptions) throws(Failure) {
+    /// Opens it and says the notes of the command line where they are wanted; nil when the file cannot be written, which
+    /// standard error is then told.
+    static func open(_ options: OutputOptions, notes: [String]) -> LogOutput? {
+        do throws(Failure) {
+            let output = try LogOutput(options)
+            if options.verbosity >= .verbose { notes.forEach(output.notice) }
+            return output
+        } catch {
+            writeLine("culvert: \(error.description)", to: STDERR_FILENO)
+            return nil
+        }
+    }
+
+    private init(_ options: OutputOptions) throws(Failure) {
         var descriptor = STDERR_FILENO
         if let path = options.logFile {
-            descriptor = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+            descriptor = unsafe Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
             guard descriptor >= 0 else {
                 throw Failure(description: "-E \(path): \(unsafe String(cString: strerror(errno)))")
             }

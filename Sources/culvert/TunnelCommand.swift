@@ -2,7 +2,6 @@ internal import CulvertConfig
 internal import CulvertIdentity
 internal import CulvertRelay
 internal import CulvertSSH
-internal import Glibc
 
 /// The tunnel: `culvert -L … -R … user@host`.
 struct TunnelCommand {
@@ -11,12 +10,9 @@ struct TunnelCommand {
     init(_ configuration: TunnelConfiguration) { self.configuration = configuration }
 
     func run() -> Int32 {
-        let output: LogOutput
-        do throws(LogOutput.Failure) { output = try LogOutput(configuration.output) } catch {
-            LogOutput.writeLine("culvert: \(error.description)", to: STDERR_FILENO)
+        guard let output = LogOutput.open(configuration.output, notes: configuration.notes) else {
             return ExitCode.logFile.rawValue
         }
-        if configuration.output.verbosity >= .verbose { configuration.notes.forEach(output.notice) }
         let identity = identitySettings()
         let memory = IdentityMemory()
         let prompter = TerminalPrompter(environment: ConfigurationEnvironment.current().variables)
