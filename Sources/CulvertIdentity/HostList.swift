@@ -1,4 +1,5 @@
 internal import Crypto
+internal import CulvertSSH
 
 /// The host field of a known_hosts line (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT): a comma list of patterns, or one name
 /// hashed with HMAC-SHA1.
@@ -56,32 +57,9 @@ enum HostList: Hashable, Sendable {
         Array(HMAC<Insecure.SHA1>.authenticationCode(for: Array(name.utf8), using: SymmetricKey(data: salt)))
     }
 
-    /// `*` any run, `?` any one byte, letters without case. Goes back to the last `*` only, so a hostile pattern costs
-    /// at most its length times the name's.
+    /// Letters without case.
     static func matches(_ name: [UInt8], pattern: some Collection<UInt8>) -> Bool {
-        let pattern = pattern.map(lowercased)
-        let name = name.map(lowercased)
-        var position = 0
-        var inPattern = 0
-        var star: (inPattern: Int, position: Int)?
-        while position < name.count {
-            if inPattern < pattern.count, pattern[inPattern] == UInt8(ascii: "*") {
-                star = (inPattern, position)
-                inPattern += 1
-            } else if inPattern < pattern.count,
-                pattern[inPattern] == UInt8(ascii: "?") || pattern[inPattern] == name[position]
-            {
-                position += 1
-                inPattern += 1
-            } else if let last = star {
-                star = (last.inPattern, last.position + 1)
-                position = last.position + 1
-                inPattern = last.inPattern + 1
-            } else {
-                return false
-            }
-        }
-        return pattern[inPattern...].allSatisfy { $0 == UInt8(ascii: "*") }
+        Wildcard.matches(name.map(lowercased), pattern: pattern.map(lowercased))
     }
 
     private static func lowercased(_ byte: UInt8) -> UInt8 {

@@ -89,7 +89,8 @@ enum AlgorithmChoice: CaseIterable {
         var list: [String]
         switch sign {
         case "-":
-            list = Self.moved(preferred, base.filter { name in !names.contains { Self.matches($0, name) } })
+            list = Self.moved(
+                preferred, base.filter { name in !names.contains { Wildcard.matches(name, pattern: $0) } })
         case "+":
             let more = try expand(names, known)
             list = Self.moved(preferred, base + more.filter { !base.contains($0) })
@@ -109,7 +110,7 @@ enum AlgorithmChoice: CaseIterable {
     private func expand(_ names: [String], _ known: [String]) throws(SSHError) -> [String] {
         var list: [String] = []
         for name in names {
-            let found = known.filter { Self.matches(name, $0) }
+            let found = known.filter { Wildcard.matches($0, pattern: name) }
             guard !found.isEmpty else {
                 throw SSHError(
                     .unsupported,
@@ -123,33 +124,5 @@ enum AlgorithmChoice: CaseIterable {
     private static func moved(_ preferred: [String], _ list: [String]) -> [String] {
         let first = preferred.filter(list.contains)
         return first + list.filter { !first.contains($0) }
-    }
-
-    /// ssh's patterns: `*` any run, `?` any one character.
-    static func matches(_ pattern: String, _ name: String) -> Bool {
-        let pattern = Array(pattern.utf8)
-        let name = Array(name.utf8)
-        var at = 0
-        var position = 0
-        var star: Int?
-        var resume = 0
-        while position < name.count {
-            if at < pattern.count, pattern[at] == UInt8(ascii: "?") || pattern[at] == name[position] {
-                at += 1
-                position += 1
-            } else if at < pattern.count, pattern[at] == UInt8(ascii: "*") {
-                star = at
-                resume = position
-                at += 1
-            } else if let star {
-                at = star + 1
-                resume += 1
-                position = resume
-            } else {
-                return false
-            }
-        }
-        while at < pattern.count, pattern[at] == UInt8(ascii: "*") { at += 1 }
-        return at == pattern.count
     }
 }

@@ -11,7 +11,8 @@ enum AlgorithmList {
             .split(separator: ",").map(String.init)
         var list: [String]
         switch sign {
-        case "-": list = moved(preferred, known.filter { name in !names.contains { matches($0, name) } })
+        case "-":
+            list = moved(preferred, known.filter { name in !names.contains { Wildcard.matches(name, pattern: $0) } })
         case "+":
             // All that is known is in the list already: this only says whether the name is one of them.
             _ = try expand(kind, names)
@@ -31,7 +32,7 @@ enum AlgorithmList {
     private static func expand(_ kind: AlgorithmKind, _ names: [String]) throws(SSHError) -> [String] {
         var list: [String] = []
         for name in names {
-            let found = kind.known.filter { matches(name, $0) }
+            let found = kind.known.filter { Wildcard.matches($0, pattern: name) }
             guard !found.isEmpty else {
                 throw SSHError(
                     .unsupported,
@@ -47,23 +48,5 @@ enum AlgorithmList {
         var first: [String] = []
         for name in preferred where list.contains(name) && !first.contains(name) { first.append(name) }
         return first + list.filter { !first.contains($0) }
-    }
-
-    /// ssh's patterns: `*` any run, `?` any one character.
-    static func matches(_ pattern: String, _ name: String) -> Bool {
-        let pattern = Array(pattern.utf8)
-        let name = Array(name.utf8)
-        // Where in `name` the part of the pattern that has been read so far can end.
-        var ends: Set<Int> = [0]
-        for unit in pattern {
-            switch unit {
-            case UInt8(ascii: "*"):
-                guard let first = ends.min() else { return false }
-                ends = Set(first...name.count)
-            case UInt8(ascii: "?"): ends = Set(ends.filter { $0 < name.count }.map { $0 + 1 })
-            default: ends = Set(ends.filter { $0 < name.count && name[$0] == unit }.map { $0 + 1 })
-            }
-        }
-        return ends.contains(name.count)
     }
 }
