@@ -120,6 +120,8 @@ int culvert_thread_start(void *(*body)(void *), void *argument) {
     return -result;
 }
 
+void culvert_wake_on_time(void) { prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL); }
+
 // MARK: time
 
 static uint64_t read_clock(clockid_t clock) {

@@ -115,6 +115,20 @@ int culvert_peer_address(int descriptor, culvert_address *out) {
 
 // MARK: making sockets
 
+static int is_loopback(const culvert_address *address) {
+    const struct sockaddr *any = generic(address);
+    if (any->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)any)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return any->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)any)->sin6_addr);
+}
+
+// Loopback has no path to probe: a system's default that models one (BBR) only costs time and timers there. Accepted
+// sockets inherit it; every process may choose this one; where it cannot be had, the default serves.
+static void suit_loopback(int descriptor, const culvert_address *address) {
+    static const char plain[] = "reno";
+    if (is_loopback(address)) setsockopt(descriptor, IPPROTO_TCP, TCP_CONGESTION, plain, sizeof plain - 1);
+}
+
 int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mode_mask) {
     int family = generic(address)->sa_family;
     int descriptor = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -127,6 +141,7 @@ int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mo
         setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     if (family == AF_INET6) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    suit_loopback(descriptor, address);
     mode_t before = 0;
     if (family == AF_UNIX) before = umask((mode_t)unix_mode_mask);
     int result = bind(descriptor, generic(address), address->length) < 0 ? -errno : 0;
@@ -145,6 +160,7 @@ int culvert_connect(const culvert_address *address, const culvert_address *sourc
     if (descriptor < 0) return -errno;
     int on = 1;
     if (family != AF_UNIX) setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    suit_loopback(descriptor, address);
     int result = 0;
     if (source && bind(descriptor, generic(source), source->length) < 0) result = -errno;
     if (result == 0) {
@@ -221,13 +237,6 @@ int culvert_set_nonblocking(int descriptor, int on) {
     if (flags < 0) return -errno;
     flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
     return fcntl(descriptor, F_SETFL, flags) < 0 ? -errno : 0;
-}
-
-int culvert_round_trip_microseconds(int descriptor) {
-    struct tcp_info info;
-    socklen_t length = sizeof info;
-    if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return -errno;
-    return (int)info.tcpi_rtt;
 }
 
 int culvert_unsent(int descriptor) {

@@ -123,8 +123,11 @@ public enum SocketOption {
         _ = culvert_set_not_sent_low_water(descriptor, Int32(clamping: bytes))
     }
     /// Smoothed round trip time; nil when it is no TCP socket.
-    public static func roundTrip(_ descriptor: Descriptor) -> Tick.Span? {
-        let microseconds = culvert_round_trip_microseconds(descriptor)
+    public static func roundTrip(_ descriptor: Descriptor) -> Tick.Span? { roundTrip(descriptor, least: false) }
+    /// The shortest round trip time seen in the last minutes: the path's own, without what waits in queues.
+    public static func leastRoundTrip(_ descriptor: Descriptor) -> Tick.Span? { roundTrip(descriptor, least: true) }
+    private static func roundTrip(_ descriptor: Descriptor, least: Bool) -> Tick.Span? {
+        let microseconds = culvert_round_trip_microseconds(descriptor, least ? 1 : 0)
         return microseconds < 0 ? nil : Tick.Span(nanoseconds: Int64(microseconds) * 1000)
     }
     /// The connection was reset or has failed, whether or not anybody reads it. One that has merely ended is not.

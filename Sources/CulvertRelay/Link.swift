@@ -11,6 +11,8 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var ring: MirroredRing
     var queue = FlowQueue()
     var sealAhead: SealAhead
+    var rest = StreamRest()
+    var windowNeed = WindowNeed()
 
     /// The flow of each channel, by the channel's number; -1 for none.
     private var flows: [Int32] = []

@@ -18,6 +18,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         if links.isFull { loseRetiredLink() }
         let slot = links.insert(Link(start, index: index, now: driver.now))
         SocketOption.setNotSentLowWater(descriptor, bytes: links[slot].sealAhead.bytes)
+        limitWindows(slot)
         for forward in reverse { askReverse(slot, forward) }
         context.links[index].isOpen = true
         scheduleCheck(slot, at: driver.now + min(context.alive.interval, context.limits.rekeyInterval ?? .seconds(60)))
@@ -84,7 +85,18 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 return loseLink(slot, reason)
             }
         }
-        driver.awaitReadable(links[slot].descriptor, readToken(slot))
+        let received = Self.receiveBudget - budget
+        let descriptor = links[slot].descriptor
+        if links[slot].windowNeed.received(
+            received, now: driver.now, roundTrip: { SocketOption.leastRoundTrip(descriptor) })
+        {
+            limitWindows(slot)
+        }
+        if links[slot].rest.received(received, now: driver.now) {
+            timers.add(driver.now + StreamRest.span, Self.token(.linkRest, slot, links.generation(slot)))
+        } else {
+            driver.awaitReadable(descriptor, readToken(slot))
+        }
     }
 
     /// Shows the engine everything received, and handles what it says.
@@ -264,6 +276,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 return .over
             }
             tunnelFlows[flow].sent &+= UInt64(count)
+            links[link].rest.sent(now: driver.now)
             allowance -= count
             if count < slots.totalLength {
                 // Nothing more for now, most likely: the next readiness will tell.

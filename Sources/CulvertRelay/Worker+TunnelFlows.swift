@@ -377,12 +377,16 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func sweepMemory() {
         let ceiling = context.budget.ceiling
         var held = heldByEngines()
-        let mayGrow = held + context.budget.inUse < ceiling / 4 * 3
-        for slot in 0..<links.highWater where links.isUsed(slot) { links[slot].engine.allowWindowGrowth(mayGrow) }
+        windowsMayGrow = held + context.budget.inUse < ceiling / 4 * 3
+        for slot in 0..<links.highWater where links.isUsed(slot) { limitWindows(slot) }
         while held + context.budget.inUse > ceiling, let victim = longestStalled() {
             exceedCeiling(victim)
             held = heldByEngines()
         }
+    }
+
+    mutating func limitWindows(_ link: Int) {
+        links[link].engine.allowWindows(upTo: windowsMayGrow ? links[link].windowNeed.bytes : 0)
     }
 
     private mutating func heldByEngines() -> Int {

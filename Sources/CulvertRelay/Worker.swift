@@ -63,6 +63,7 @@ enum Operation: UInt8 {
     case acceptAgain
     case waitingExpiry
     case linkLiveness
+    case linkRest
     case sweep
 }
 
@@ -85,6 +86,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var directTargets: [TargetCache]
     var reverseTargets: [TargetCache]
     var isSweeping = false
+    /// False while memory is short.
+    var windowsMayGrow = true
     var isStopping = false
     var hasStopped = false
 
@@ -157,7 +160,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         case .mailbox:
             driver.awaitReadable(context.mailboxes[number].descriptor, completion.token)
             readMailbox()
-        case .dialExpiry, .plainDialExpiry, .acceptAgain, .waitingExpiry, .linkLiveness, .sweep:
+        case .dialExpiry, .plainDialExpiry, .acceptAgain, .waitingExpiry, .linkLiveness, .linkRest, .sweep:
             preconditionFailure("timers do not complete as operations")
         }
     }
@@ -173,6 +176,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         case .acceptAgain: if listeners.isCurrent(token) { resumeAccepting(token.slot) }
         case .waitingExpiry: expireWaiting()
         case .linkLiveness: if links.isCurrent(token) { checkLink(token.slot) }
+        case .linkRest: if links.isCurrent(token) { linkReadable(token.slot) }
         case .sweep: sweep()
         default: preconditionFailure("only timers expire")
         }

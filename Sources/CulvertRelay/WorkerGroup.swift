@@ -36,6 +36,7 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
 
     /// The one place where the kind of driver is chosen: below it everything is specialised for one kind.
     private static func run(_ number: Int, _ kind: DriverKind, _ context: WorkerContext<Engine>) throws(IOError) {
+        Thread.wakeOnTime()
         let descriptors = context.limits.descriptors
         switch kind {
         case .uring:

@@ -183,7 +183,7 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     public mutating func heldBytes() -> Int { 0 }
 
-    public mutating func allowWindowGrowth(_ isAllowed: Bool) { connection.windowsMayGrow = isAllowed }
+    public mutating func allowWindows(upTo bytes: Int) { connection.windowLimit = UInt32(clamping: bytes) }
 
     /// Renews the keys now, for example because they are old; while keys are exchanged it has no effect.
     public mutating func beginKeyExchange() { transport.beginExchange() }

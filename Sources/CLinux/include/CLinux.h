@@ -102,8 +102,8 @@ int culvert_set_keepalive(int descriptor, int on);
 int culvert_set_not_sent_low_water(int descriptor, int bytes);
 int culvert_set_linger_reset(int descriptor);
 int culvert_set_nonblocking(int descriptor, int on);
-// Microseconds of smoothed round trip time, or -errno when it is no TCP socket.
-int culvert_round_trip_microseconds(int descriptor);
+// Microseconds of smoothed round trip time, or of the least seen in the last minutes; -errno when it is no TCP socket.
+int culvert_round_trip_microseconds(int descriptor, int least);
 // Bytes in the socket's send queue that have not been sent.
 int culvert_unsent(int descriptor);
 // 1 when the connection was reset or has failed, 0 when not. An ended one, with bytes still to be read, is not reset.
@@ -156,6 +156,8 @@ int culvert_processors(int *numbers, int capacity);
 int culvert_pin(int processor);
 int culvert_current_processor(void);
 void culvert_name_thread(const char *name);
+// Waits of this thread end within a microsecond of their time, where a thread's default is fifty.
+void culvert_wake_on_time(void);
 // Starts a detached thread on a small stack with every signal blocked.
 int culvert_thread_start(void *(*body)(void *), void *argument);
 

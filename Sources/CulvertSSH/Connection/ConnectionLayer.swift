@@ -12,8 +12,8 @@ struct ConnectionLayer: ~Copyable {
     var openRequests: [ChannelNumber: ChannelOpenRequest] = [:]
     /// Why the peer refused a channel, until somebody asks or the number is used again.
     var refusals: [ChannelNumber: PeerText] = [:]
-    /// False: memory is short, no window grows.
-    var windowsMayGrow = true
+    /// What a window may grow to at most now, bytes.
+    var windowLimit = UInt32.max
 
     init(role: ConnectionRole, settings: ConnectionSettings) {
         precondition(
@@ -126,7 +126,7 @@ struct ConnectionLayer: ~Copyable {
     }
 
     private mutating func sendAdjust(_ channel: ChannelNumber, _ output: inout PacketOutput) {
-        let count = channels[channel].receiveWindow.takeAdjust(cap: windowsMayGrow ? settings.maximumWindow : 0)
+        let count = channels[channel].receiveWindow.takeAdjust(cap: min(windowLimit, settings.maximumWindow))
         var message = output.message()
         ChannelWindowAdjust.write(recipient: channels[channel].peerNumber, count: count, to: &message)
         output.send(message)

@@ -95,7 +95,7 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     public mutating func heldBytes() -> Int { 0 }
 
-    public mutating func allowWindowGrowth(_ isAllowed: Bool) { connection.windowsMayGrow = isAllowed }
+    public mutating func allowWindows(upTo bytes: Int) { connection.windowLimit = UInt32(clamping: bytes) }
 
     // MARK: More than every engine has
 

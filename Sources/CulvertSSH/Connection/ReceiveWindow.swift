@@ -51,8 +51,8 @@ struct ReceiveWindow: BitwiseCopyable {
         drained > 0 && (drained >= max(Self.minimumAdjust, size / 8) || peerView < packet)
     }
 
-    /// What SSH_MSG_CHANNEL_WINDOW_ADJUST grants; counted as told. `cap`: the window grows to it at most; 0 keeps the
-    /// size as it is.
+    /// What SSH_MSG_CHANNEL_WINDOW_ADJUST grants; counted as told. `cap`: the window grows to it at most;
+    /// below its size it stays as it is.
     mutating func takeAdjust(cap: UInt32) -> UInt32 {
         let grown = growth(cap: cap)
         if grown > 0 { used = 0 }

@@ -97,13 +97,14 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// Bytes that the engine holds in memory for channels whose reader is slow; 0 for an engine that holds none.
     mutating func heldBytes() -> Int
 
-    /// False while memory is short: no window may grow. An engine with fixed windows takes no notice.
-    mutating func allowWindowGrowth(_ isAllowed: Bool)
+    /// No window grows beyond `bytes`, however much it is used; those that are larger stay as they are. An engine with
+    /// fixed windows takes no notice.
+    mutating func allowWindows(upTo bytes: Int)
 }
 
 extension SSHEngine where Self: ~Copyable {
     public static var opensInPlace: Bool { false }
-    public mutating func allowWindowGrowth(_ isAllowed: Bool) {}
+    public mutating func allowWindows(upTo bytes: Int) {}
     public mutating func beginKeyExchange() {}
 }
 
