@@ -77,6 +77,9 @@ final class SSHServer {
 
     var log: String { process.errorText }
 
+    /// Key exchanges that it ended, those of the logins included.
+    var keyExchanges: Int { log.components(separatedBy: "SSH2_MSG_NEWKEYS sent").count - 1 }
+
     /// The processes that serve logged-in connections.
     var sessions: [pid_t] { ProcFS.descendants(of: process.pid) }
 
