@@ -83,6 +83,7 @@ test: tools lint
 	@if grep -E '^warning:|^$(CURDIR)/(Sources|Tests)/.*warning:' .build/build.log; then \
 		echo 'The build has warnings.' >&2; exit 1; fi
 	$(MAKE) --no-print-directory hotpath
+	$(MAKE) --no-print-directory icount
 	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
 
 # The same tests with the other engine.
@@ -117,7 +118,7 @@ hotpath: optimised
 	@$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o .build/hotpath.so perf/hotpath.c
 	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/hotpath .build/hotpath.so
 
-icount: packages
+icount: optimised
 	@perf/install-packages valgrind python3
 	perf/icount/run
 
