@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build optimised test test-libssh2 compare-tunnel demo release install soak format lint sanitize hotpath icount compare clean \
+.PHONY: help build optimised test test-libssh2 compare-tunnel demo release install soak soak-rekey format lint sanitize hotpath icount compare clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -19,7 +19,7 @@ BUILD_PACKAGES += libipsec-mb-dev
 endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
 TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps
-COMPARE_PACKAGES := haproxy socat iperf3 redis-server redis-tools python3
+COMPARE_PACKAGES := openssh-server openssh-client haproxy socat iperf3 redis-server redis-tools python3
 
 TOOLS := .build/tools
 REQUIREMENTS := Tests/InteropTests/Scripts/requirements.txt
@@ -38,9 +38,10 @@ help:
 	'make install   the same to $$(DESTDIR)$$(PREFIX)/bin (PREFIX is $(PREFIX))' \
 	'make test-libssh2  the tests against real programs with the libssh2 engine' \
 	'make soak      the tests against real programs in full size: hours, and 4 GiB at a time' \
+	'make soak-rekey CIPHER=… GIB=…  much through one channel, every byte compared, over re-exchanges of keys' \
 	'make compare   culvert relay beside haproxy and socat: throughput and processor time' \
 	'make compare-tunnel  culvert beside ssh: throughput, processor time a GB and a request' \
-	'make hotpath   counts allocations and reference counting while the relay carries' \
+	'make hotpath   counts allocations and reference counting while the relay and tunnels carry' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
 	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
 	'make format    format the sources; make lint checks them' \
@@ -82,6 +83,7 @@ test: tools lint
 	@if grep -E '^warning:|^$(CURDIR)/(Sources|Tests)/.*warning:' .build/build.log; then \
 		echo 'The build has warnings.' >&2; exit 1; fi
 	$(MAKE) --no-print-directory hotpath
+	$(MAKE) --no-print-directory icount
 	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
 
 # The same tests with the other engine.
@@ -90,6 +92,12 @@ test-libssh2: tools optimised
 
 soak: tools optimised
 	CULVERT_SOAK=1 CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests
+
+CIPHER ?= default
+GIB ?= 100
+soak-rekey: optimised
+	@perf/install-packages openssh-server openssh-client python3
+	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/endurance $(CIPHER) $(GIB)
 
 sanitize: packages
 	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build/thread-sanitizer $(UNIT_ONLY)
@@ -106,10 +114,11 @@ compare-tunnel: compare-packages optimised
 	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/tunnel-compare
 
 hotpath: optimised
+	@perf/install-packages openssh-server openssh-client python3
 	@$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o .build/hotpath.so perf/hotpath.c
 	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/hotpath .build/hotpath.so
 
-icount: packages
+icount: optimised
 	@perf/install-packages valgrind python3
 	perf/icount/run
 

@@ -1,4 +1,4 @@
-"""What the scripts in perf/ share: processes that end with the script, free ports, figures from /proc."""
+"""What the scripts in perf/ share: programs that end with the script, an sshd, ports, streams, figures from /proc."""
 
 import atexit
 import os
@@ -13,6 +13,8 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TICKS = os.sysconf("SC_CLK_TCK")
+# Bytes of one call that sends or receives in bulk.
+BLOCK = 1 << 20
 
 
 class Failed(Exception):
@@ -49,6 +51,7 @@ class Stage:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=merged, start_new_session=True
             )
         child.name = name
+        child.log = self.path(name + ".log")
         self.children.append(child)
         return child
 
@@ -126,10 +129,55 @@ def is_listening(port):
 def wait_listening(child, port, within=15.0):
     def condition():
         if child.poll() is not None:
-            raise Failed(f"{child.name} ended with exit code {child.returncode}")
+            with open(child.log, encoding="utf-8", errors="replace") as log:
+                raise Failed(f"{child.name} ended with exit code {child.returncode}: {log.read()[-2000:].strip()}")
         return is_listening(port)
 
     eventually(f"{child.name} listens on {port}", condition, within)
+
+
+def start_server(stage, options=()):
+    """An unprivileged sshd of its own, its keys made for this run; returns its port. `options` are lines of sshd_config."""
+    for name in ("host", "login"):
+        stage.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stage.path(name)])
+    port = free_port()
+    with open(stage.path("login.pub"), encoding="utf-8") as key:
+        stage.write("authorized_keys", key.read())
+    with open(stage.path("host.pub"), encoding="utf-8") as key:
+        stage.write("known_hosts", f"[127.0.0.1]:{port} {key.read()}")
+    configuration = stage.write("sshd_config", "\n".join([
+        *options, f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {stage.path('host')}", "PidFile none",
+        f"AuthorizedKeysFile {stage.path('authorized_keys')}", "StrictModes no", "UsePAM no", ""]))
+    if os.getuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)
+    wait_listening(stage.start("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", configuration]), port)
+    return port
+
+
+def login_words(stage, port):
+    """The options and the destination, for ssh and culvert alike, of a login at `start_server`'s server."""
+    return [
+        "-p", str(port), "-i", stage.path("login"), "-o", f"UserKnownHostsFile={stage.path('known_hosts')}",
+        "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
+        f"{os.environ.get('USER') or 'root'}@127.0.0.1"]
+
+
+def pour(connection, length):
+    """Sends that many bytes."""
+    block = memoryview(bytes(BLOCK))
+    while length > 0:
+        connection.sendall(block[: min(length, BLOCK)])
+        length -= BLOCK
+
+
+def swallow(connection, length):
+    """Receives that many bytes; an end before them is a failure."""
+    buffer = memoryview(bytearray(BLOCK))
+    while length > 0:
+        count = connection.recv_into(buffer, min(length, BLOCK))
+        if count == 0:
+            raise Failed("a stream ended early")
+        length -= count
 
 
 def descendants(pid):

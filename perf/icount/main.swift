@@ -1,5 +1,5 @@
-// Seals and opens packets, so that perf/icount/run can count what each costs. Compiled together with the packet
-// layer's own sources, as one module.
+// Seals and opens packets, and sends and receives payload with the whole engine, so that perf/icount/run can count what
+// each packet costs. Compiled together with the sources of CulvertSSH, as one module; the engine is in engine.swift.
 //
 // usage: packets list            the cases, one a line
 //        packets all COUNT       every case, COUNT packets each
@@ -7,14 +7,18 @@
 
 import Glibc
 
-/// One cipher, by one library, with messages of one length.
+/// One cipher, by one library, with payload of one length.
 struct Case {
+    let isEngine: Bool
     let cipher: PacketCipher
     let provider: PacketKey.GCMProvider
-    let messageLength: Int
+    let payloadLength: Int
 
-    /// A small request, a full segment of Ethernet, a full packet of payload: with the headers of the channel.
-    static let messageLengths = [9 + 64, 9 + 1448, 9 + 32768]
+    /// With the header of SSH_MSG_CHANNEL_DATA.
+    var messageLength: Int { 9 + payloadLength }
+
+    /// A small request, a full segment of Ethernet, a full packet of payload.
+    static let payloadLengths = [100, 1448, 32768]
 
     static let all: [Case] = {
         let providers: [PacketKey.GCMProvider] =
@@ -22,9 +26,17 @@ struct Case {
         let kinds: [(PacketCipher, PacketKey.GCMProvider)] =
             [(PacketCipher.none, .best)] + providers.map { (.aes256GCM, $0) } + providers.map { (.aes128GCM, $0) }
             + [(.chaCha20Poly1305, .best)]
-        return kinds.flatMap { kind in
-            messageLengths.map { Case(cipher: kind.0, provider: kind.1, messageLength: $0) }
+        let packets = kinds.flatMap { kind in
+            payloadLengths.map { Case(isEngine: false, cipher: kind.0, provider: kind.1, payloadLength: $0) }
         }
+        // The engine takes the library that it finds best.
+        let engines: [PacketCipher] = [.aes256GCM, .aes128GCM, .chaCha20Poly1305]
+        return packets
+            + engines.flatMap { cipher in
+                [100, 32768].map {
+                    Case(isEngine: true, cipher: cipher, provider: .found, payloadLength: $0)
+                }
+            }
     }()
 
     var name: String {
@@ -35,7 +47,7 @@ struct Case {
             case (_, .ipsecMB): "libipsec-mb"
             case (_, .best): "best"
             }
-        return "\(cipher.name) \(library) \(messageLength - 9)"
+        return (isEngine ? "engine " : "") + "\(cipher.name) \(library) \(payloadLength)"
     }
 
     func key(_ direction: PacketKey.Direction) throws -> PacketKey {
@@ -79,7 +91,7 @@ struct Bench: ~Copyable {
     }
 }
 
-/// What is counted: nothing but these two. Their names are the ones that callgrind is told.
+/// What is counted: nothing but these, and their like in engine.swift. Their names are the ones that callgrind is told.
 @_silgen_name("icount_seal") @inline(never) func measuredSeal(_ bench: inout Bench) { bench.seal() }
 @_silgen_name("icount_open") @inline(never) func measuredOpen(_ bench: inout Bench) { bench.open() }
 /// Marks the end of what is counted: callgrind writes a part of its report and begins the next one.
@@ -91,6 +103,7 @@ struct Bench: ~Copyable {
 }
 
 func run(_ test: Case, count: Int) throws {
+    if test.isEngine { return try runEngine(test, count: count) }
     var bench = try Bench(test, count: count)
     warm(&bench)
     measuredSeal(&bench)

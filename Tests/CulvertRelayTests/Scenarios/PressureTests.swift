@@ -205,7 +205,8 @@ import Testing
             var script = Script(forwards: 1)
             script.limits.descriptors = 164
             script.limits.reservedDescriptors = 64
-            let scene = try Scene(place, script, driver: EpollDriver(descriptorLimit: 164))
+            let scene = try Scene<EpollDriver, NullCipherEngine>(
+                place, script, driver: EpollDriver(descriptorLimit: 164))
             var clients: [any Peer] = []
             for _ in 0..<70 { clients.append(try scene.client()) }
             try scene.run("the listener pauses") { scene.lines.count("nearly every descriptor") == 1 }

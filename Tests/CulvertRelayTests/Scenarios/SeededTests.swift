@@ -8,14 +8,27 @@ import Testing
 /// Many flows of both kinds at once, in a world where everything goes wrong that may. Each seed is another order of
 /// events, and the same one again.
 @Suite struct SeededTests {
+    struct Trial: CustomTestStringConvertible {
+        let engine: EngineKind
+        let seed: UInt64
+        var testDescription: String { "\(engine), seed \(seed)" }
+
+        /// Most of what may go wrong is the relay's: the engines with keys get fewer seeds.
+        static func all(_ count: UInt64) -> [Trial] {
+            EngineKind.allCases.flatMap { engine in
+                (1...(engine == .null ? count : count / 4)).map { Trial(engine: engine, seed: $0) }
+            }
+        }
+    }
+
     /// One seed's world: a link, two local forwards, two reverse ones.
-    private final class Storm {
-        let scene: SimulatedScene
+    private final class Storm<Engine: PairedEngine & ~Copyable> {
+        let scene: Scene<SimulatedDriver, Engine>
         let far: FarEnd
         let targets: [any Destination]
         var dice: Dice
 
-        init(seed: UInt64) throws {
+        init(_ engine: EngineKind, seed: UInt64) throws {
             dice = Dice(seed: seed)
             let buffers = [512, 4096, 16 * 1024, 64 * 1024].randomElement(using: &dice)!
             let place = SimulatedPlace(seed: seed, faults: .all, bufferLength: buffers)
@@ -29,7 +42,7 @@ import Testing
             // Small windows are used up often.
             script.window = [2048, 16 * 1024, 256 * 1024].randomElement(using: &dice)!
             script.windowsGrow = Bool.random(using: &dice)
-            scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+            scene = try Scene(place, engine.applied(to: script), driver: SimulatedDriver(place.network))
             far = try scene.addLink(reverse: [0, 1])
             try scene.run("the reverse forwards stand") { [scene] in
                 scene.worker.links.isUsed(0) && scene.worker.links[0].standing.count == 2
@@ -54,9 +67,18 @@ import Testing
         }
     }
 
-    @Test(arguments: UInt64(1)...40)
-    func everyByteArrivesOnceAndInOrder(_ seed: UInt64) throws {
-        let storm = try Storm(seed: seed)
+    @Test(arguments: Trial.all(40))
+    func everyByteArrivesOnceAndInOrder(_ trial: Trial) throws {
+        switch trial.engine {
+        case .null: try everyByteArrivesOnceAndInOrder(NullCipherEngine.self, trial)
+        case .native, .rekeying: try everyByteArrivesOnceAndInOrder(NativeEngine.self, trial)
+        }
+    }
+
+    private func everyByteArrivesOnceAndInOrder<Engine: PairedEngine & ~Copyable>(_ engine: Engine.Type, _ trial: Trial)
+        throws
+    {
+        let storm = try Storm<Engine>(trial.engine, seed: trial.seed)
         var pairings: [Pairing] = []
         for _ in 0..<12 {
             let limit = [10, 3000, 200_000].randomElement(using: &storm.dice)!
@@ -74,9 +96,18 @@ import Testing
 
     /// Half of the flows are cut by one of their ends, at any moment: the other end learns of it, and the flows beside
     /// it lose nothing.
-    @Test(arguments: UInt64(1)...30)
-    func resetsEndOnlyTheirOwnFlow(_ seed: UInt64) throws {
-        let storm = try Storm(seed: seed &+ 1000)
+    @Test(arguments: Trial.all(30))
+    func resetsEndOnlyTheirOwnFlow(_ trial: Trial) throws {
+        switch trial.engine {
+        case .null: try resetsEndOnlyTheirOwnFlow(NullCipherEngine.self, trial)
+        case .native, .rekeying: try resetsEndOnlyTheirOwnFlow(NativeEngine.self, trial)
+        }
+    }
+
+    private func resetsEndOnlyTheirOwnFlow<Engine: PairedEngine & ~Copyable>(_ engine: Engine.Type, _ trial: Trial)
+        throws
+    {
+        let storm = try Storm<Engine>(trial.engine, seed: trial.seed &+ 1000)
         var pairings: [(pairing: Pairing, cut: Bool)] = []
         for _ in 0..<10 {
             let pairing =
@@ -102,9 +133,18 @@ import Testing
     }
 
     /// The link dies in the middle of everything: what was open is reset, and nothing is kept.
-    @Test(arguments: UInt64(1)...20)
-    func aLostLinkTakesItsFlowsWithIt(_ seed: UInt64) throws {
-        let storm = try Storm(seed: seed &+ 2000)
+    @Test(arguments: Trial.all(20))
+    func aLostLinkTakesItsFlowsWithIt(_ trial: Trial) throws {
+        switch trial.engine {
+        case .null: try aLostLinkTakesItsFlowsWithIt(NullCipherEngine.self, trial)
+        case .native, .rekeying: try aLostLinkTakesItsFlowsWithIt(NativeEngine.self, trial)
+        }
+    }
+
+    private func aLostLinkTakesItsFlowsWithIt<Engine: PairedEngine & ~Copyable>(_ engine: Engine.Type, _ trial: Trial)
+        throws
+    {
+        let storm = try Storm<Engine>(trial.engine, seed: trial.seed &+ 2000)
         var pairings: [Pairing] = []
         for _ in 0..<8 {
             pairings.append(

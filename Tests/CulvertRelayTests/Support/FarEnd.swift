@@ -14,7 +14,7 @@ final class FarEnd {
     }
 
     let wire: any Peer
-    private var engine: NullCipherEngine
+    private let engine: any FarEngine
     private var inbox: [UInt8] = []
     private var taken = 0
     private var random: Dice
@@ -34,14 +34,16 @@ final class FarEnd {
     /// The engine found the worker at fault, or the link has ended.
     private(set) var error: SSHError?
     /// Bytes of each WINDOW_ADJUST that the worker sent, by our own number of the channel.
-    private(set) var granted: [UInt32: Int] = [:]
+    var granted: [UInt32: Int] { engine.granted }
+    /// Key exchanges after the first one.
+    var exchanges: Int { engine.exchanges }
 
     /// `pieces`: what is sent and credited goes in pieces of any size.
-    init(_ wire: any Peer, seed: UInt64, pieces: Bool, settings: ConnectionSettings) {
+    init(_ wire: any Peer, _ engine: any FarEngine, seed: UInt64, pieces: Bool) {
         self.wire = wire
+        self.engine = engine
         self.pieces = pieces
         random = Dice(seed: seed)
-        engine = NullCipherEngine(role: .server, settings: settings)
     }
 
     var hasEnded: Bool { wire.sawEnd || wire.sawReset }
@@ -67,16 +69,11 @@ final class FarEnd {
         taken = wire.received.count
         var failure: SSHError?
         let consumed = inbox.withUnsafeMutableBytes { buffer in
-            engine.receive(buffer)
-            do throws(SSHError) {
-                while let event = try engine.nextEvent() { handle(event) }
-            } catch {
+            do throws(SSHError) { return try engine.receive(buffer, handle) } catch {
                 failure = error
                 return 0
             }
-            return engine.takeConsumed()
         }
-        countGrants(inbox[..<consumed])
         inbox.removeFirst(consumed)
         while let request = engine.takeForwardRequest() {
             forwardRequests.append(request)
@@ -192,8 +189,7 @@ final class FarEnd {
             let length = index == slots.count - 1 ? slots.lastLength : slots.slotLength
             stream.fill(UnsafeMutableRawBufferPointer(start: slots.first! + index * slots.stride, count: length))
         }
-        // The null cipher's commit cannot fail.
-        try! engine.commit(stream.channel, count: slots.totalLength)
+        engine.commit(stream.channel, count: slots.totalLength)
         return true
     }
 
@@ -206,17 +202,6 @@ final class FarEnd {
             didSomething = true
         }
         return didSomething
-    }
-
-    /// Reads the packets themselves: what the worker grants is counted by somebody else than its engine.
-    private func countGrants(_ bytes: ArraySlice<UInt8>) {
-        func number(_ at: Int) -> Int { (0..<4).reduce(0) { $0 << 8 | Int(bytes[at + $1]) } }
-        var at = bytes.startIndex
-        while at + 5 < bytes.endIndex {
-            let length = number(at)
-            if bytes[at + 5] == 93 { granted[UInt32(number(at + 6)), default: 0] += number(at + 10) }
-            at += 4 + length
-        }
     }
 }
 

@@ -34,6 +34,9 @@ struct Script {
     var windowsGrow = false
     /// The far end sends and credits in pieces of any size.
     var pieces = false
+    /// Of an engine that has keys: which cipher, and after how many bytes they are exchanged again.
+    var cipher: String?
+    var rekeyBytes: UInt64?
     var seed: UInt64 = 1
 
     var settings: ConnectionSettings {
@@ -45,15 +48,15 @@ struct Script {
 }
 
 /// A worker under test, what it was given, and what it said.
-final class Scene<Driver: IODriver & ~Copyable> {
+final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable> {
     let place: any Place
     let script: Script
     let lines = Lines()
-    let context: WorkerContext<NullCipherEngine>
-    var worker: Worker<Driver, NullCipherEngine>
+    let context: WorkerContext<Engine>
+    var worker: Worker<Driver, Engine>
     /// Where each local forward is listened on.
     private(set) var addresses: [SocketAddress] = []
-    private(set) var said: [ControlMessage<NullCipherEngine>] = []
+    private(set) var said: [ControlMessage<Engine>] = []
 
     /// Of the budget, by the test itself.
     var takenElsewhere = 0
@@ -85,16 +88,16 @@ final class Scene<Driver: IODriver & ~Copyable> {
         }
     }
 
-    func tell(_ message: WorkerMessage<NullCipherEngine>) { context.mailboxes[0].post(message) }
+    func tell(_ message: WorkerMessage<Engine>) { context.mailboxes[0].post(message) }
 
     /// A link at that place of the pool; the far end of it.
     func addLink(_ index: Int = 0, reverse: [Int] = [], worker: Int = 0) throws -> FarEnd {
         let (descriptor, wire) = try place.link()
-        let far = FarEnd(wire, seed: script.seed, pieces: script.pieces, settings: script.settings)
+        let pair = try Engine.paired(script)
+        let far = FarEnd(wire, pair.far, seed: script.seed, pieces: script.pieces)
         place.drive { far.step() }
         let link = LoggedInLink(
-            descriptor: descriptor, engine: NullCipherEngine(role: .client, settings: script.settings),
-            ring: try MirroredRing(capacity: 1024 * 1024), summary: "")
+            descriptor: descriptor, engine: pair.near, ring: try MirroredRing(capacity: 1024 * 1024), summary: "")
         context.mailboxes[worker].post(.link(Parcel(link), index: index, reverse: reverse))
         return far
     }
@@ -183,17 +186,17 @@ final class Scene<Driver: IODriver & ~Copyable> {
     }
 }
 
-typealias SimulatedScene = Scene<SimulatedDriver>
+typealias SimulatedScene = Scene<SimulatedDriver, NullCipherEngine>
 
-extension Scene where Driver == SimulatedDriver {
+extension Scene where Driver == SimulatedDriver, Engine: ~Copyable {
     /// A worker in a simulated world.
     static func simulated(
         _ script: Script, faults: Faults = .none, bufferLength: Int = 64 * 1024,
         linkReader: SimulatedPeer.Behaviour? = nil
-    ) throws -> SimulatedScene {
+    ) throws -> Scene {
         let place = SimulatedPlace(seed: script.seed, faults: faults, bufferLength: bufferLength)
         if let linkReader { place.linkReader = linkReader }
-        return try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+        return try Scene(place, script, driver: SimulatedDriver(place.network))
     }
 
     var network: SimulatedNetwork { (place as! SimulatedPlace).network }

@@ -77,6 +77,8 @@ final class SSHServer {
 
     var log: String { process.errorText }
 
+    var keyExchanges: Int { process.keyExchanges }
+
     /// The processes that serve logged-in connections.
     var sessions: [pid_t] { ProcFS.descendants(of: process.pid) }
 
@@ -104,4 +106,9 @@ final class SSHServer {
     func knownHosts(_ hostKey: String = "host") throws -> String {
         try stage.write("\(name)-known_hosts-\(hostKey)", "[\(host)]:\(port) \(keys.publicKey(hostKey))\n")
     }
+}
+
+extension Child {
+    /// Of an sshd that logs at DEBUG: key exchanges that it ended, those of the logins included.
+    var keyExchanges: Int { errorText.components(separatedBy: "SSH2_MSG_NEWKEYS sent").count - 1 }
 }

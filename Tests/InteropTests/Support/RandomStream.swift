@@ -43,8 +43,10 @@ struct RandomStream: Sendable {
     }
 
     /// Receives and compares until the end or `limit` bytes; returns how many came. A byte that differs is thrown.
+    /// `noting` is told after each read how many bytes have come; the next read waits for it.
     func receive(
-        upTo limit: Int = .max, over socket: TestSocket, counting counter: Counter? = nil, isResetAllowed: Bool = false
+        upTo limit: Int = .max, over socket: TestSocket, counting counter: Counter? = nil, isResetAllowed: Bool = false,
+        noting: ((Int) throws -> Void)? = nil
     ) throws -> Int {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
         defer { buffer.deallocate() }
@@ -67,6 +69,7 @@ struct RandomStream: Sendable {
                     offset += expected.count
                 }
                 counter?.add(count)
+                try noting?(offset)
             }
         }
         return offset

@@ -12,6 +12,8 @@ enum Scale {
     static let bulkBytes = choose(full: 4 << 30, small: 256 << 20)
     /// Bytes of all the flows of one many-flow transfer together.
     static let manyFlowBytes = choose(full: 4 << 30, small: 128 << 20)
+    /// Bytes in all directions together while keys are exchanged every 16 MiB.
+    static let rekeyedBytes = choose(full: 32 << 30, small: 2 << 30)
     /// How often the link is killed under its flows.
     static let linkDeaths = choose(full: 100, small: 8)
     /// Seconds for which one of eight readers stops.

@@ -1,0 +1,220 @@
+import Crypto
+
+// The native engine, logged in to a server's side of its own kind in the same memory, with one channel open.
+
+/// Trusts every host key and offers no credential: "none" is what gets in.
+private final class EverybodyIsWelcome: LoginAuthority {
+    var userName: String { "anybody" }
+    func knownHostKeyAlgorithms() -> [String] { [] }
+    func verify(hostKey key: [UInt8]) throws(SSHError) {}
+    func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential? { nil }
+    func refused(reason: String?) {}
+    func answer(_ challenge: Challenge) throws(SSHError) -> [Secret]? { nil }
+    func show(banner: PeerText) {}
+}
+
+/// Bytes on their way to one side, at one address: what the relay's ring is.
+struct Inbox: ~Copyable {
+    static let capacity = 4 << 20
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 4096)
+    var count = 0
+    deinit { memory.deallocate() }
+
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard count + bytes.count <= Self.capacity else { fatalError("more is on its way than one round has") }
+        if let start = bytes.baseAddress { (memory + count).copyMemory(from: start, byteCount: bytes.count) }
+        count += bytes.count
+    }
+
+    mutating func removeFirst(_ used: Int) {
+        memory.copyMemory(from: memory + used, byteCount: count - used)
+        count -= used
+    }
+
+    var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: memory, count: count) }
+}
+
+/// The server's side: transport and connection in the other role.
+struct FarSide: ~Copyable {
+    var transport: Transport
+    var connection: ConnectionLayer
+    var channel: ChannelNumber?
+    var received = 0
+
+    static func started(_ settings: NativeSettings) throws -> FarSide {
+        let key = Curve25519.Signing.PrivateKey()
+        func string(_ bytes: some Collection<UInt8>) -> [UInt8] {
+            withUnsafeBytes(of: UInt32(bytes.count).bigEndian) { Array($0) } + bytes
+        }
+        let name = string("ssh-ed25519".utf8)
+        let signer = HostKeySigner(blob: name + string(key.publicKey.rawRepresentation), schemes: [.ed25519]) {
+            (_, hash) throws(SSHError) in
+            guard let signature = try? key.signature(for: hash) else { throw SSHError(.local, "no signature") }
+            return name + string(signature)
+        }
+        var transport = try Transport(role: .server, settings: settings, signer: signer)
+        try transport.start(preferred: [])
+        return FarSide(
+            transport: transport, connection: ConnectionLayer(role: .server, settings: settings.connection))
+    }
+
+    mutating func receive(_ inbox: inout Inbox) throws {
+        transport.input.lend(inbox.bytes)
+        while let packet = try transport.next() {
+            switch try transport.handle(packet) {
+            case .nothing, .secured: break
+            case .service: transport.send(ServiceMessage.bytes(MessageNumber.serviceAccept, ServiceMessage.userAuth))
+            case .authentication:
+                // SSH_MSG_USERAUTH_SUCCESS.
+                transport.send([52])
+                transport.enterConnection()
+            case .connection:
+                switch try connection.handle(packet, &transport.packets) {
+                case .openRequested(let number):
+                    connection.accept(number, &transport.packets)
+                    channel = number
+                case .payload(let number, let payload):
+                    received += payload.count
+                    connection.credit(number, count: payload.count, &transport.packets)
+                default: break
+                }
+            case .hostKey, .extensions: fatalError("a server is told nothing of this kind")
+            }
+        }
+        inbox.removeFirst(transport.input.takeConsumed())
+    }
+
+    mutating func takeOutput(_ inbox: inout Inbox) {
+        while !transport.packets.unsent.isEmpty {
+            inbox.append(transport.packets.unsent)
+            transport.packets.didSend(transport.packets.unsent.count)
+            connection.sendOwed(&transport.packets)
+        }
+    }
+
+    mutating func send(_ packets: Int, _ length: Int, _ inbox: inout Inbox) {
+        guard let channel else { fatalError("there is no channel") }
+        for _ in 0..<packets {
+            guard connection.reserve(channel, maximum: length, &transport.packets).totalLength == length else {
+                fatalError("the window is too small for a round")
+            }
+            connection.commit(channel, count: length, &transport.packets)
+            takeOutput(&inbox)
+        }
+    }
+}
+
+struct EngineBench: ~Copyable {
+    var near: NativeEngine
+    var far: FarSide
+    var toNear: Inbox
+    var toFar: Inbox
+    let channel: ChannelNumber
+    let length: Int
+    var received = 0
+    var sent = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Packets at a time: as many as the smallest window has room for, and a variable, so that no clone of what is
+    /// counted is made for a constant.
+    var round = 4
+
+    static func opened(_ test: Case) throws -> EngineBench {
+        var settings = NativeSettings()
+        settings.ciphers = test.cipher.name
+        var near = try NativeEngine(settings: settings)
+        var far = try FarSide.started(settings)
+        var toNear = Inbox()
+        var toFar = Inbox()
+        let authority = EverybodyIsWelcome()
+        var isLoggedIn = false
+        while !isLoggedIn {
+            near.receive(toNear.bytes)
+            if case .loggedIn = try near.advanceLogin(authority) { isLoggedIn = true }
+            toNear.removeFirst(near.takeConsumed())
+            toFar.append(near.output)
+            near.outputSent(near.output.count)
+            try far.receive(&toFar)
+            far.takeOutput(&toNear)
+        }
+        let channel = try near.open(.directTCPIP(host: "far", port: 1, originator: "near", originatorPort: 2))
+        var bench = EngineBench(
+            near: near, far: far, toNear: toNear, toFar: toFar, channel: channel, length: test.payloadLength)
+        try bench.settle()
+        guard bench.far.channel != nil, bench.near.sendable(channel) > 0 else { fatalError("the channel stays shut") }
+        return bench
+    }
+
+    /// Carries everything that is under way.
+    mutating func settle() throws {
+        repeat {
+            toFar.append(near.output)
+            near.outputSent(near.output.count)
+            try far.receive(&toFar)
+            far.takeOutput(&toNear)
+            near.receive(toNear.bytes)
+            while try near.nextEvent() != nil {}
+            toNear.removeFirst(near.takeConsumed())
+        } while toFar.count > 0 || toNear.count > 0 || !near.output.isEmpty
+    }
+
+    /// As the relay does for a flow that gives one packet at a time, and sends what it gave in one go. What was sent is
+    /// carried over by `carry`, uncounted: the engine's memory keeps it until the next payload is reserved.
+    @inline(__always) mutating func send() {
+        for _ in 0..<round {
+            guard near.reserve(channel, maximum: length).totalLength == length,
+                (try? near.commit(channel, count: length)) != nil
+            else { fatalError("the window is too small for a round") }
+        }
+        sent = near.output
+        near.outputSent(sent.count)
+    }
+
+    mutating func carry() {
+        toFar.append(sent)
+        sent = UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    /// As the relay does with what is in its ring; the socket takes everything.
+    @inline(__always) mutating func receive() {
+        near.receive(toNear.bytes)
+        while let event = (try? near.nextEvent()) ?? nil {
+            guard case .payload(let channel, let payload) = event else { fatalError("only payload was sent") }
+            received += payload.count
+            near.credit(channel, count: payload.count)
+        }
+        toNear.count -= near.takeConsumed()
+    }
+}
+
+@_silgen_name("icount_send") @inline(never) func measuredSend(_ bench: inout EngineBench) { bench.send() }
+@_silgen_name("icount_receive") @inline(never) func measuredReceive(_ bench: inout EngineBench) { bench.receive() }
+/// The same, uncounted. Not optimised, or the compiler makes one function of these and of those.
+@inline(never) @_optimize(none) func warmSend(_ bench: inout EngineBench) { bench.send() }
+@inline(never) @_optimize(none) func warmReceive(_ bench: inout EngineBench) { bench.receive() }
+
+func runEngine(_ test: Case, count: Int) throws {
+    var bench = try EngineBench.opened(test)
+    let round = bench.round
+    guard count % round == 0 else { fatalError("the packets come in rounds of \(round)") }
+    warmSend(&bench)
+    bench.carry()
+    try bench.settle()
+    for _ in 0..<count / round {
+        measuredSend(&bench)
+        bench.carry()
+        try bench.settle()
+    }
+    mark()
+    bench.far.send(round, test.payloadLength, &bench.toNear)
+    warmReceive(&bench)
+    try bench.settle()
+    for _ in 0..<count / round {
+        bench.far.send(round, test.payloadLength, &bench.toNear)
+        measuredReceive(&bench)
+        try bench.settle()
+    }
+    mark()
+    let expected = (count + round) * test.payloadLength
+    guard bench.far.received == expected, bench.received == expected else {
+        fatalError("\(bench.far.received) and \(bench.received) of \(expected) bytes came")
+    }
+}
