@@ -88,12 +88,14 @@ final class Scene<Driver: IODriver & ~Copyable> {
     func tell(_ message: WorkerMessage<NullCipherEngine>) { context.mailboxes[0].post(message) }
 
     /// A link at that place of the pool; the far end of it.
-    func addLink(_ index: Int = 0, reverse: [Int] = [], worker: Int = 0) throws -> FarEnd {
+    func addLink(_ index: Int = 0, reverse: [Int] = [], worker: Int = 0, keyExchange: Int? = nil) throws -> FarEnd {
         let (descriptor, wire) = try place.link()
         let far = FarEnd(wire, seed: script.seed, pieces: script.pieces, settings: script.settings)
         place.drive { far.step() }
+        var engine = NullCipherEngine(role: .client, settings: script.settings)
+        engine.keyExchange = keyExchange
         let link = LoggedInLink(
-            descriptor: descriptor, engine: NullCipherEngine(role: .client, settings: script.settings),
+            descriptor: descriptor, engine: engine,
             ring: try MirroredRing(capacity: 1024 * 1024), summary: "")
         context.mailboxes[worker].post(.link(Parcel(link), index: index, reverse: reverse))
         return far
