@@ -24,7 +24,8 @@ private enum Length {
     static let ciphertext = 1088
 }
 
-/// The client's side of one key exchange: its secrets, until the server's answer is there.
+/// The client's side of one key exchange: its secrets, until the server's answer is there. Then they go, and the library
+/// wipes them, all but those of ML-KEM: what is left of these tells nothing without those of the curve.
 struct KeyAgreement {
     private let method: KeyAgreementMethod
     private let curve = Curve25519.KeyAgreement.PrivateKey()
