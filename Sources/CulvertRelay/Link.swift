@@ -37,6 +37,9 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var openAsked: Tick?
     /// When keys were last exchanged because of their age.
     var keysSince: Tick
+    /// The key exchange that is under way, by the engine's number, and when it was first seen.
+    var exchange: Int?
+    var exchangeSince = Tick(nanoseconds: 0)
     /// The soonest moment at which this link is to be looked at.
     var nextCheck = Tick.distantFuture
 

@@ -15,6 +15,9 @@ struct LoginPlan: Sendable {
     static let patience = Tick.Span.seconds(120)
     /// No later step of a login waits longer for the server.
     var silence = Tick.Span.seconds(60)
+    /// Nor all of them together, however many bytes come one by one; what people and agents take does not count. sshd
+    /// gives a login 120 s, theirs included.
+    var waiting = Tick.Span.seconds(180)
     var keepsAlive: Bool
 }
 
@@ -35,15 +38,18 @@ enum Login {
             throw SSHError(.local, error.description)
         }
         var isFirst = true
+        var waiting = plan.waiting
         do throws(SSHError) {
             while true {
                 unsafe engine.receive(ring.readable)
                 let progress = try engine.advanceLogin(authority)
                 ring.release(engine.takeConsumed())
-                let deadline = Tick.current() + (isFirst ? plan.connect : plan.silence)
+                let begun = Tick.current()
+                let deadline = begun + (isFirst ? plan.connect : min(plan.silence, waiting))
                 try send(&engine, socket, deadline)
                 if progress == .loggedIn { break }
                 try receive(&ring, socket, deadline)
+                if !isFirst { waiting.nanoseconds -= (Tick.current() - begun).nanoseconds }
                 isFirst = false
             }
         } catch {

@@ -115,6 +115,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let consumed = links[slot].engine.takeConsumed()
         links[slot].ring.release(consumed)
         links[slot].needsPump = true
+        watchExchange(slot)
     }
 
     private mutating func handle(_ event: EngineEvent, _ link: Int) {
@@ -320,7 +321,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     /// Sends the engine's output until it is empty or the socket is full. False when the link is dead.
-    private mutating func flush(_ slot: Int) -> Bool {
+    mutating func flush(_ slot: Int) -> Bool {
         guard !links[slot].awaitsWritable else { return true }
         while true {
             let output = unsafe links[slot].engine.output
@@ -333,6 +334,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             let count = max(0, sent)
             links[slot].engine.outputSent(count)
             links[slot].bytesSent &+= UInt64(count)
+            // What was sent may have brought a key to its limit.
+            watchExchange(slot)
             // An engine may have waited for room in its output to say that all may send again.
             if links[slot].blockedFlows > 0 {
                 links[slot].needsEvents = true
@@ -356,7 +359,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private static var openPatience: Tick.Span { .seconds(1) }
 
     /// Looks at the link at that moment, if nothing sooner does.
-    private mutating func scheduleCheck(_ slot: Int, at moment: Tick) {
+    mutating func scheduleCheck(_ slot: Int, at moment: Tick) {
         guard moment < links[slot].nextCheck else { return }
         links[slot].nextCheck = moment
         timers.add(moment, Self.token(.linkLiveness, slot, links.generation(slot)))
@@ -371,13 +374,14 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     /// Called when any of a link's times may have come: the next question, a question's deadline, a reverse forward to
-    /// ask for again, the end of a link that was replaced.
+    /// ask for again, the end of a key exchange's time, or of a link that was replaced.
     mutating func checkLink(_ slot: Int) {
         guard driver.now >= links[slot].nextCheck else { return }
         links[slot].nextCheck = .distantFuture
         if links[slot].isRetired && links[slot].flowCount == 0 {
             return loseLink(slot, "replaced", engineLives: true)
         }
+        guard !endOverdueExchange(slot) else { return }
         askRefusedAgain(slot)
         exchangeOldKeys(slot)
         if context.alive.interval > .zero { checkLiveness(slot) }
@@ -393,16 +397,6 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             askReverse(slot, each.forward)
         }
         if let next = links[slot].refused.map(\.at).min(), next < .distantFuture { scheduleCheck(slot, at: next) }
-    }
-
-    private mutating func exchangeOldKeys(_ slot: Int) {
-        guard let interval = context.limits.rekeyInterval else { return }
-        if driver.now - links[slot].keysSince >= interval {
-            links[slot].keysSince = driver.now
-            links[slot].engine.beginKeyExchange()
-            links[slot].needsPump = true
-        }
-        scheduleCheck(slot, at: links[slot].keysSince + interval)
     }
 
     private mutating func checkLiveness(_ slot: Int) {

@@ -34,6 +34,9 @@ struct RelayLimits: Sendable {
     var dial = Tick.Span.seconds(60)
     /// Keys of a link are exchanged again after so long; nil: time does not matter.
     var rekeyInterval: Tick.Span?
+    /// A later key exchange that takes longer ends the link: nothing else is carried meanwhile, so a server that does
+    /// not finish one would stop the link, however much it says.
+    var keyExchange = Tick.Span.seconds(30)
 }
 
 /// When a silent link is asked whether it lives, and when it is given up (ServerAliveInterval, ServerAliveCountMax).

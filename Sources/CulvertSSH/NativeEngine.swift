@@ -1,6 +1,6 @@
 /// The native engine: SSH-2 from the version line to the channels, a client. It holds no socket, no clock and no thread.
 ///
-/// How old a key may grow is its owner's to watch: it calls `beginKeyExchange`.
+/// How old a key may grow is its owner's to watch: it calls `beginKeyExchange`. So is how long an exchange may take.
 public struct NativeEngine: ~Copyable, SSHEngine {
     public static var opensInPlace: Bool { true }
 
@@ -187,6 +187,8 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     /// Renews the keys now, for example because they are old; while keys are exchanged it has no effect.
     public mutating func beginKeyExchange() { transport.beginExchange() }
+
+    public var keyExchange: Int? { transport.keyExchange }
 
     /// Checks what must always hold, for tests.
     func invariants() {

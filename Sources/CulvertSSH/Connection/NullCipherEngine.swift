@@ -99,6 +99,9 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     // MARK: More than every engine has
 
+    /// There are no keys to exchange: a test that needs an exchange which does not end says so here.
+    public var keyExchange: Int?
+
     /// Server: the oldest request of the peer to listen, or to stop, that has not been taken yet. To be asked for
     /// after `nextEvent` has returned nil; every one must be answered, in this order.
     public mutating func takeForwardRequest() -> PeerForwardRequest? { connection.peerRequests.take() }

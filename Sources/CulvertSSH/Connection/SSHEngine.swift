@@ -94,6 +94,11 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// Exchanges keys again (RFC 4253 §9). An engine that keeps its own limits only takes no notice.
     mutating func beginKeyExchange()
 
+    /// The number of the key exchange that is under way, nil when none is: from our SSH_MSG_KEXINIT or the peer's until
+    /// both have sent SSH_MSG_NEWKEYS. A later one has another number. How long one may take is its owner's to watch. An
+    /// engine that does not tell says nil.
+    var keyExchange: Int? { mutating get }
+
     /// Bytes that the engine holds in memory for channels whose reader is slow; 0 for an engine that holds none.
     mutating func heldBytes() -> Int
 
@@ -106,6 +111,7 @@ extension SSHEngine where Self: ~Copyable {
     public static var opensInPlace: Bool { false }
     public mutating func allowWindows(upTo bytes: Int) {}
     public mutating func beginKeyExchange() {}
+    public var keyExchange: Int? { nil }
 }
 
 /// How far a login has come.

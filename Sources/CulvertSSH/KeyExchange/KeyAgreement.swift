@@ -24,7 +24,8 @@ private enum Length {
     static let ciphertext = 1088
 }
 
-/// The client's side of one key exchange: its secrets, until the server's answer is there.
+/// The client's side of one key exchange: its secrets, until the server's answer is there. Then they go, and the library
+/// wipes them, all but those of ML-KEM: what is left of these tells nothing without those of the curve.
 struct KeyAgreement {
     private let method: KeyAgreementMethod
     private let curve = Curve25519.KeyAgreement.PrivateKey()
@@ -47,9 +48,9 @@ struct KeyAgreement {
 
     /// The shared secret from the server's part (Q_S or S_REPLY), encoded as it is hashed: a `string` for the hybrid
     /// (RFC 10042 §2.4), an `mpint` for the curve alone (RFC 8731 §3.1).
-    func secret(peerPart: [UInt8]) throws(SSHError) -> [UInt8] {
+    func secret(peerPart: [UInt8]) throws(SSHError) -> Secret {
         guard let kem else {
-            return SharedSecret.encoded(curve: try SharedSecret.curve(curve, peerPart[...]))
+            return Agreed.encoded(curve: try Agreed.curve(curve, peerPart[...]))
         }
         guard peerPart.count == Length.ciphertext + Length.x25519 else {
             throw .exchange("the peer's part of \(method.rawValue) has \(peerPart.count) bytes")
@@ -58,18 +59,18 @@ struct KeyAgreement {
         do { lattice = try kem.decapsulate(peerPart[..<Length.ciphertext]) } catch {
             throw .exchange("the peer's ML-KEM part is none")
         }
-        return SharedSecret.encoded(
-            lattice: lattice, curve: try SharedSecret.curve(curve, peerPart[Length.ciphertext...]))
+        return Agreed.encoded(
+            lattice: lattice, curve: try Agreed.curve(curve, peerPart[Length.ciphertext...]))
     }
 
     /// The server's side: its own part and the secret.
     static func answer(
         _ method: KeyAgreementMethod, peerPart: [UInt8]
-    ) throws(SSHError) -> (publicPart: [UInt8], secret: [UInt8]) {
+    ) throws(SSHError) -> (publicPart: [UInt8], secret: Secret) {
         let curve = Curve25519.KeyAgreement.PrivateKey()
         let own = Array(curve.publicKey.rawRepresentation)
         guard method.isHybrid else {
-            return (own, SharedSecret.encoded(curve: try SharedSecret.curve(curve, peerPart[...])))
+            return (own, Agreed.encoded(curve: try Agreed.curve(curve, peerPart[...])))
         }
         guard peerPart.count == Length.encapsulationKey + Length.x25519 else {
             throw .exchange("the peer's part of \(method.rawValue) has \(peerPart.count) bytes")
@@ -79,42 +80,51 @@ struct KeyAgreement {
             let key = try MLKEM768.PublicKey(rawRepresentation: peerPart[..<Length.encapsulationKey])
             result = try key.encapsulate()
         } catch { throw .exchange("the peer's ML-KEM key is none") }
-        let secret = SharedSecret.encoded(
+        let secret = Agreed.encoded(
             lattice: result.sharedSecret,
-            curve: try SharedSecret.curve(curve, peerPart[Length.encapsulationKey...]))
+            curve: try Agreed.curve(curve, peerPart[Length.encapsulationKey...]))
         return (Array(result.encapsulated) + own, secret)
     }
 }
 
-private enum SharedSecret {
+/// The secret of both ends. The library wipes what it holds of one.
+private enum Agreed {
     /// Refuses a secret of zeros, which a point of small order gives (RFC 8731 §3): the library throws on it.
     static func curve(
         _ own: Curve25519.KeyAgreement.PrivateKey, _ peerPart: ArraySlice<UInt8>
-    ) throws(SSHError) -> [UInt8] {
+    ) throws(SSHError) -> SharedSecret {
         guard peerPart.count == Length.x25519 else {
             throw .exchange("the peer's X25519 key has \(peerPart.count) bytes")
         }
         do {
             let peer = try Curve25519.KeyAgreement.PublicKey(rawRepresentation: peerPart)
-            let secret = unsafe try own.sharedSecretFromKeyAgreement(with: peer).withUnsafeBytes { unsafe Array($0) }
-            if secret.contains(where: { $0 != 0 }) { return secret }
+            let secret = try own.sharedSecretFromKeyAgreement(with: peer)
+            if unsafe secret.withUnsafeBytes({ unsafe $0.contains { $0 != 0 } }) { return secret }
         } catch {}
         throw .exchange("the peer's X25519 key gives no secret")
     }
 
-    static func encoded(curve: [UInt8]) -> [UInt8] {
-        var encoded = WireBytes()
-        encoded.mpint(curve)
-        return encoded.bytes
+    static func encoded(curve: SharedSecret) -> Secret {
+        unsafe curve.withUnsafeBytes { curve in
+            let capacity = unsafe 4 + MPInt.length(curve)
+            return unsafe Secret(capacity: capacity) { memory in
+                var writer = unsafe WireWriter(start: memory.baseAddress!, capacity: capacity)
+                unsafe writer.mpint(curve)
+                return writer.count
+            }
+        }
     }
 
-    static func encoded(lattice: SymmetricKey, curve: [UInt8]) -> [UInt8] {
-        var hash = SHA256()
-        unsafe lattice.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
-        hash.update(data: curve)
-        var encoded = WireBytes()
-        encoded.string(Array(hash.finalize()))
-        return encoded.bytes
+    static func encoded(lattice: SymmetricKey, curve: SharedSecret) -> Secret {
+        let digest = ExchangeDigest.sha256
+        return unsafe Secret(capacity: 4 + digest.length) { memory in
+            let start = memory.baseAddress!
+            unsafe start.storeBytes(of: UInt32(digest.length).bigEndian, as: UInt32.self)
+            unsafe lattice.withUnsafeBytes { lattice in
+                unsafe curve.withUnsafeBytes { unsafe digest.hash([lattice, $0], to: start + 4) }
+            }
+            return 4 + digest.length
+        }
     }
 }
 

@@ -84,6 +84,16 @@ struct ChannelData {
         payload = unsafe Payload(start: bytes.baseAddress!, count: bytes.count)
     }
 
+    /// Whether a message has payload, of either kind, so that its number is bounded by the window that it spends; one
+    /// that is malformed ends the link all the same.
+    static func spendsWindow(_ packet: OpenedPacket) -> Bool {
+        switch packet.number {
+        case MessageNumber.channelData: packet.count > headerLength
+        case MessageNumber.channelExtendedData: packet.count > ChannelExtendedData.headerLength
+        default: false
+        }
+    }
+
     static func writeHeader(recipient: UInt32, count: Int, at message: UnsafeMutableRawPointer) {
         unsafe message.storeBytes(of: MessageNumber.channelData, as: UInt8.self)
         unsafe message.storeBytes(of: recipient.bigEndian, toByteOffset: 1, as: UInt32.self)
@@ -93,6 +103,9 @@ struct ChannelData {
 
 /// SSH_MSG_CHANNEL_EXTENDED_DATA (RFC 4254 §5.2): no channel of ours has a use for it, only its length counts.
 struct ChannelExtendedData {
+    /// Message number, recipient, type, length, bytes.
+    static let headerLength = 13
+
     let recipient: UInt32
     let count: Int
 

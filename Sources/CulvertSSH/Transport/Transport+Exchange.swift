@@ -134,7 +134,7 @@ extension Transport {
     }
 
     private func exchangeHash(
-        hostKey: [UInt8], clientPart: [UInt8], serverPart: [UInt8], secret: [UInt8]
+        hostKey: [UInt8], clientPart: [UInt8], serverPart: [UInt8], secret: Secret
     ) -> [UInt8] {
         let own = Array(VersionLine.own.utf8)
         let isClient = role == .client
@@ -146,17 +146,16 @@ extension Transport {
         ).value(.sha256)
     }
 
-    private mutating func derive(_ secret: [UInt8], _ hash: [UInt8]) {
+    private mutating func derive(_ secret: Secret, _ hash: [UInt8]) {
         exchange.derivation = KeyDerivation(
             digest: .sha256, secret: secret, exchangeHash: hash, sessionIdentifier: sessionIdentifier)
     }
 
     /// Our SSH_MSG_NEWKEYS: what we send is under the new key from here on, what we receive not yet.
     private mutating func sendNewKeys() throws(SSHError) {
-        guard var derivation = exchange.derivation.take(), let algorithms else {
+        guard let derivation = exchange.derivation.take(), let algorithms else {
             preconditionFailure("keys come from a finished exchange")
         }
-        defer { derivation.secret.wipe() }
         let own = role == .client ? algorithms.clientToServer : algorithms.serverToClient
         let peer = role == .client ? algorithms.serverToClient : algorithms.clientToServer
         nextOpeningKey = try derivation.packetKey(peer, towardServer: role == .server, .opening)
@@ -173,9 +172,7 @@ extension Transport {
         try packet.reader("SSH_MSG_NEWKEYS").end()
         input.setKey(key, resetsSequence: isStrict)
         let wasFirst = peerExchange != .later
-        phase = .idle
-        exchange = ExchangeState()
-        peerExchange = .idle
+        endExchange()
         return wasFirst ? .secured : .nothing
     }
 }

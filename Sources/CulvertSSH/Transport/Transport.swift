@@ -27,14 +27,14 @@ struct Transport: ~Copyable {
 
     // MARK: Hot: looked at with each packet
 
-    /// Messages 80 to 127 go to the connection without a look at the table.
+    /// Messages 80 to 127 go to the connection without a look at the table: no keys are exchanged.
     private(set) var passesConnection = false
 
     // MARK: State of the exchange
 
     var peerExchange = MessageGate.Exchange.beforeFirst { didSet { update() } }
     private(set) var stage = MessageGate.Stage.service { didSet { update() } }
-    var phase = ExchangePhase.idle
+    var phase = ExchangePhase.idle { didSet { update() } }
     var exchange = ExchangeState()
     /// From the first exchange on.
     var algorithms: NegotiatedAlgorithms?
@@ -63,6 +63,18 @@ struct Transport: ~Copyable {
     /// Channels may be told that they have room again.
     private var owesResume = false
 
+    /// Counts the key exchanges.
+    private var exchangeNumber = 0
+    /// What the peer has said in this login, or in this key exchange after it, bytes.
+    private var talk = 0
+
+    /// What a peer may say in a login, or in one key exchange after it, bytes; a packet counts for `packetCost` bytes more
+    /// than its message. Payload does not count: the windows bound it, since nothing is granted meanwhile. The rest is a
+    /// few messages, or, when many channels end in that moment, an EOF and a CLOSE for each of them: for the 32 Ki channels
+    /// that there may be, 3 MiB.
+    static let maximumTalk = 4 << 20
+    static let packetCost = 40
+
     /// Longest data of SSH2_MSG_PING that is sent back, bytes; OpenSSH's own have none.
     static let maximumPing = 1024
 
@@ -76,7 +88,10 @@ struct Transport: ~Copyable {
         packets.hold()
     }
 
-    private mutating func update() { passesConnection = stage == .connection && peerExchange == .idle }
+    private mutating func update() { passesConnection = stage == .connection && !isExchanging }
+
+    /// Keys are exchanged, by either end.
+    private var isExchanging: Bool { phase != .idle || peerExchange != .idle }
 
     // MARK: Beginning
 
@@ -108,6 +123,7 @@ struct Transport: ~Copyable {
 
     /// What becomes of a message.
     mutating func handle(_ packet: OpenedPacket) throws(SSHError) -> Step {
+        if !passesConnection { try countTalk(packet) }
         switch MessageGate.verdict(packet.number, role: role, exchange: peerExchange, stage: stage) {
         case .transport: return try own(packet)
         case .authentication: return .authentication
@@ -121,6 +137,26 @@ struct Transport: ~Copyable {
             try packets.reply(message)
             return .nothing
         }
+    }
+
+    private mutating func countTalk(_ packet: OpenedPacket) throws(SSHError) {
+        if ChannelData.spendsWindow(packet) { return }
+        talk += packet.count + Self.packetCost
+        guard talk <= Self.maximumTalk else {
+            throw .violation("it talks on and on \(isExchanging ? "in a key exchange" : "in the login")")
+        }
+    }
+
+    /// The number of the key exchange that is under way, nil when none is. A new one has another number.
+    var keyExchange: Int? { isExchanging ? exchangeNumber : nil }
+
+    /// A key exchange is over, in both directions.
+    mutating func endExchange() {
+        phase = .idle
+        exchange = ExchangeState()
+        peerExchange = .idle
+        exchangeNumber &+= 1
+        if stage == .connection { talk = 0 }
     }
 
     private var place: String {
@@ -183,6 +219,7 @@ struct Transport: ~Copyable {
     mutating func enterConnection() {
         precondition(stage == .authentication, "the connection follows the login")
         stage = .connection
+        talk = 0
     }
 
     // MARK: Limits

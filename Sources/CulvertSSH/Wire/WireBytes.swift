@@ -18,14 +18,4 @@ struct WireBytes {
     }
 
     mutating func string(_ text: String) { string(text.utf8) }
-
-    /// A number that is not negative, most significant byte first, as `mpint`: no leading zeros but the one that keeps
-    /// the sign.
-    mutating func mpint(_ value: some Collection<UInt8>) {
-        let digits = value.drop { $0 == 0 }
-        let needsSign = (digits.first ?? 0) >= 0x80
-        uint32(UInt32(digits.count + (needsSign ? 1 : 0)))
-        if needsSign { bytes.append(0) }
-        bytes.append(contentsOf: digits)
-    }
 }

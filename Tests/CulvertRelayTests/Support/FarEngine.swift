@@ -45,8 +45,9 @@ struct EnginePair<Engine: ~Copyable>: ~Copyable {
 
 extension NullCipherEngine: PairedEngine {
     static func paired(_ script: Script) throws -> EnginePair<NullCipherEngine> {
-        EnginePair(
-            near: NullCipherEngine(role: .client, settings: script.settings), far: NullFarEngine(script.settings))
+        var near = NullCipherEngine(role: .client, settings: script.settings)
+        near.keyExchange = script.keyExchange
+        return EnginePair(near: near, far: NullFarEngine(script.settings))
     }
 }
 

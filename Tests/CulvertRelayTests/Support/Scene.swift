@@ -37,6 +37,8 @@ struct Script {
     /// Of an engine that has keys: which cipher, and after how many bytes they are exchanged again.
     var cipher: String?
     var rekeyBytes: UInt64?
+    /// Of an engine that has none: which exchange of keys it says is under way.
+    var keyExchange: Int?
     var seed: UInt64 = 1
 
     var settings: ConnectionSettings {
@@ -91,8 +93,10 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
     func tell(_ message: WorkerMessage<Engine>) { context.mailboxes[0].post(message) }
 
     /// A link at that place of the pool; the far end of it.
-    func addLink(_ index: Int = 0, reverse: [Int] = [], worker: Int = 0) throws -> FarEnd {
+    func addLink(_ index: Int = 0, reverse: [Int] = [], worker: Int = 0, keyExchange: Int? = nil) throws -> FarEnd {
         let (descriptor, wire) = try place.link()
+        var script = script
+        script.keyExchange = keyExchange
         let pair = try Engine.paired(script)
         let far = FarEnd(wire, pair.far, seed: script.seed, pieces: script.pieces)
         place.drive { far.step() }

@@ -6,9 +6,12 @@ import Testing
 /// Public keys and signatures of servers: right ones of each kind, and those that are none.
 @Suite struct HostKeyTests {
     private func mpint(_ bytes: some Collection<UInt8>) -> [UInt8] {
-        var writer = WireBytes()
-        writer.mpint(bytes)
-        return writer.bytes
+        let digits = Array(bytes)
+        return [UInt8](unsafeUninitializedCapacity: digits.count + 5) { memory, count in
+            var writer = WireWriter(start: memory.baseAddress!, capacity: memory.count)
+            digits.withUnsafeBytes { writer.mpint($0) }
+            count = writer.count
+        }
     }
 
     private func refused(_ blob: [UInt8], _ scheme: SignatureScheme, at: SourceLocation = #_sourceLocation) {
@@ -122,19 +125,24 @@ import Testing
 
     /// RFC 4253 §7.2: longer keys than the digest come in rounds; computed here a second time, by hand.
     @Test func keysAreDerivedInRounds() {
-        let derivation = KeyDerivation(
-            digest: .sha256, secret: Script.string([1, 2, 3]), exchangeHash: [4, 5], sessionIdentifier: [6])
-        let start = derivation.secret + derivation.exchangeHash
+        let secret = Script.string([1, 2, 3])
+        func derivation(_ digest: ExchangeDigest) -> (Unicode.Scalar, Int) -> [UInt8] {
+            let keys = KeyDerivation(
+                digest: digest, secret: secret.withUnsafeBytes { Secret(copying: $0) }, exchangeHash: [4, 5],
+                sessionIdentifier: [6])
+            return { letter, count in keys.key(letter, count: count).withBytes { Array($0) } }
+        }
+        let key = derivation(.sha256)
+        let start = secret + [4, 5]
         let first = Array(SHA256.hash(data: start + [0x43, 6]))
         let second = Array(SHA256.hash(data: start + first))
         let third = Array(SHA256.hash(data: start + first + second))
-        #expect(derivation.key("C", count: 32) == first)
-        #expect(derivation.key("C", count: 12) == Array(first.prefix(12)))
-        #expect(derivation.key("C", count: 64) == first + second)
-        #expect(derivation.key("C", count: 70) == Array((first + second + third).prefix(70)))
-        let long = KeyDerivation(
-            digest: .sha512, secret: derivation.secret, exchangeHash: [4, 5], sessionIdentifier: [6])
-        #expect(long.key("A", count: 64) == Array(SHA512.hash(data: start + [0x41, 6])))
+        #expect(key("C", 32) == first)
+        #expect(key("C", 12) == Array(first.prefix(12)))
+        #expect(key("C", 64) == first + second)
+        #expect(key("C", 70) == Array((first + second + third).prefix(70)))
+        #expect(key("C", 0) == [])
+        #expect(derivation(.sha512)("A", 64) == Array(SHA512.hash(data: start + [0x41, 6])))
     }
 
     @Test func mpints() {

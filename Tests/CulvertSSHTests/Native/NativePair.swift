@@ -26,6 +26,8 @@ final class NativeNode {
     private(set) var isLoggedIn = false
     private(set) var allSendable = 0
     var received: [UInt8] = []
+    /// Credits each payload as it comes.
+    var credits = true
 
     init(_ settings: NativeSettings = NativeSettings()) throws {
         engine = try NativeEngine(settings: settings)
@@ -66,12 +68,16 @@ final class NativeNode {
                 return engine.takeConsumed()
             }
             inbox.removeFirst(consumed)
-            for (channel, count) in credits { engine.credit(channel, count: count) }
+            if self.credits {
+                for (channel, count) in credits { engine.credit(channel, count: count) }
+            }
             engine.invariants()
             again = again && (!inbox.isEmpty || consumed < before)
         }
         return events
     }
+
+    var keyExchange: Int? { engine.keyExchange }
 
     /// The first step, which needs no bytes.
     func start() throws { try feed([]) }

@@ -1,0 +1,16 @@
+// SHA-2 over secrets: what the keys of a connection are made of and by.
+#ifndef CCRYPTO_HASH_H
+#define CCRYPTO_HASH_H
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    const void *bytes;
+    size_t length;
+} culvert_part;
+
+// The digest of the parts, one behind the other, written to `digest` and left nowhere else. bits: 256 or 512. Returns
+// the digest's length, bytes, or 0 where libcrypto does not have it.
+size_t culvert_sha2(int bits, const culvert_part *parts, size_t count, uint8_t *digest);
+
+#endif

@@ -1,0 +1,62 @@
+import CulvertIO
+import CulvertSSH
+import Glibc
+import Testing
+
+@testable import CulvertRelay
+
+/// How long a server may keep a login waiting.
+@Suite struct LoginTimeTests {
+    private final class Nobody: LoginAuthority {
+        let userName = "nobody"
+        func knownHostKeyAlgorithms() -> [String] { [] }
+        func verify(hostKey key: [UInt8]) throws(SSHError) {}
+        func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential? { nil }
+        func refused(reason: String?) {}
+        func answer(_ challenge: Challenge) throws(SSHError) -> [Secret]? { nil }
+        func show(banner: PeerText) {}
+    }
+
+    /// One connection, to which `greeting` is said at once and then `drip` for ever, a byte every few milliseconds, until
+    /// the client goes.
+    private func serve(greeting: [UInt8], drip: [UInt8]) throws -> UInt16 {
+        let listener = try SocketAddress.resolve(host: "127.0.0.1", port: 0, numeric: true)[0].listen()
+        let port = try #require(SocketAddress.local(of: listener)).port
+        try Thread.start(name: "slow-server") {
+            defer { SocketOption.close(listener) }
+            var entry = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
+            guard poll(&entry, 1, 20_000) == 1 else { return }
+            let socket = accept(listener, nil, nil)
+            guard socket >= 0 else { return }
+            defer { SocketOption.close(socket) }
+            guard send(socket, greeting, greeting.count, Int32(MSG_NOSIGNAL)) == greeting.count else { return }
+            var next = 0
+            while send(socket, [drip[next % drip.count]], 1, Int32(MSG_NOSIGNAL)) == 1 {
+                next += 1
+                // The pause is what is tested: a server that is slow by intent.
+                _ = poll(nil, 0, 3)
+            }
+        }
+        return port
+    }
+
+    /// A byte now and then is no answer: the whole login has its time, whatever each step has.
+    @Test(arguments: [
+        // Lines before the version, a packet before SSH_MSG_KEXINIT that never ends, and many that do.
+        ("", "no version "), ("SSH-2.0-slow\r\n", "\0\0\u{40}\u{4}\u{4}\u{2}slow "),
+        ("SSH-2.0-slow\r\n", "\0\0\0\u{c}\u{a}\u{2}0123456789"),
+    ])
+    func aServerThatDripsIsLeft(_ greeting: String, _ drip: String) throws {
+        let port = try serve(greeting: Array(greeting.utf8), drip: Array(drip.utf8))
+        var plan = LoginPlan(host: "127.0.0.1", port: port, family: .any, connect: .seconds(20), keepsAlive: false)
+        plan.waiting = .milliseconds(500)
+        let journal = Journal(level: .error) { _, _ in }
+        let began = Tick.current()
+        let error = #expect(throws: SSHError.self) {
+            _ = try Login.perform(plan, engine: NativeEngine(), authority: Nobody(), journal: journal)
+        }
+        #expect(error?.kind == .transport, "\(String(describing: error))")
+        #expect(error?.description == "the server did not answer in time during the login")
+        #expect(Tick.current() - began < .seconds(15))
+    }
+}

@@ -1,0 +1,148 @@
+import Testing
+
+@testable import CulvertSSH
+
+/// Windows and packet sizes that a server does not keep to, or that nobody could keep to, under keys.
+@Suite struct HostileWindowTests {
+    private func server(
+        _ cipher: String, drips: Bool, window: UInt32 = 3000, maximumPacket: UInt32 = 32768, theirs: [UInt8]? = nil
+    ) throws -> ScriptedServer {
+        var settings = NativeSettings.curve
+        settings.connection.initialWindow = window
+        settings.connection.maximumPacket = maximumPacket
+        let peer = try ScriptedServer(drips: drips, settings)
+        peer.names.ciphers = [cipher]
+        try peer.lead(to: .connection)
+        _ = try peer.client.engine.open(.directStreamLocal(path: "/x"))
+        #expect(try peer.say(theirs ?? Script.confirm(0, sender: 7)).map(\.words) == ["opened 0"])
+        return peer
+    }
+
+    enum Moment: CaseIterable {
+        case open, closedByUs, exchanging
+    }
+
+    /// One byte, 10 % and ten times more than the window, in one packet or behind others, in either kind of data: none
+    /// of what is too much arrives, not even the part that had room.
+    @Test(arguments: PairTests.ciphers, [1, 300, 27_000])
+    func whatIsMoreThanTheWindowEndsTheLink(_ cipher: String, _ over: Int) throws {
+        for (drips, moment) in [false, true].flatMap({ drip in Moment.allCases.map { (drip, $0) } }) {
+            for (before, isExtended) in [(0, false), (0, true), (2999, false), (2999, true), (3000, false)] {
+                let peer = try server(cipher, drips: drips)
+                let count = 3000 - before + over
+                // What is granted again would be another window.
+                peer.client.credits = false
+                switch moment {
+                case .open: break
+                case .closedByUs: peer.client.engine.close(ChannelNumber(0))
+                case .exchanging: peer.client.engine.beginKeyExchange()
+                }
+                if before > 0 { try peer.say(Script.data(0, before)) }
+                #expect(peer.last(93) == nil)
+                let arrived = moment == .closedByUs ? 0 : before
+                peer.expect(.protocolViolation, reason: 2) {
+                    try peer.say(isExtended ? Script.extended(0, count) : Script.data(0, count))
+                }
+                #expect(peer.client.received.count == arrived)
+            }
+        }
+    }
+
+    @Test(arguments: PairTests.ciphers, [256, 1000, 32768] as [UInt32])
+    func aPacketGreaterThanWeTakeEndsTheLink(_ cipher: String, _ maximum: UInt32) throws {
+        for drips in [false, true] {
+            for isExtended in [false, true] {
+                func message(_ count: Int) -> [UInt8] { isExtended ? Script.extended(0, count) : Script.data(0, count) }
+                let peer = try server(cipher, drips: drips, window: 1 << 20, maximumPacket: maximum)
+                try peer.say(message(Int(maximum)))
+                let arrived = isExtended ? 0 : Int(maximum)
+                #expect(peer.client.received.count == arrived)
+                peer.expect(.protocolViolation, reason: 2) { try peer.say(message(Int(maximum) + 1)) }
+                #expect(peer.client.received.count == arrived)
+            }
+        }
+    }
+
+    /// RFC 4254 §5.2: a window has 2^32 - 1 bytes at most.
+    @Test(arguments: [
+        [0xffff_ffff, 1], [0xffff_fffe, 1, 1], [0x8000_0000, 0x8000_0000], [0, 0xffff_ffff, 0xffff_ffff],
+        [1, 0xffff_ffff],
+    ])
+    func aWindowThatOverflowsEndsTheLink(_ grants: [Int]) throws {
+        for (drips, cipher) in [false, true].flatMap({ drip in PairTests.ciphers.map { (drip, $0) } }) {
+            let peer = try server(cipher, drips: drips, theirs: Script.confirm(0, sender: 7, window: grants[0]))
+            for grant in grants[1...].dropLast() { try peer.say(Script.adjust(0, grant)) }
+            peer.expect(.protocolViolation, reason: 2) { try peer.say(Script.adjust(0, grants[grants.count - 1])) }
+        }
+    }
+
+    /// What was spent may be granted again, up to the last byte.
+    @Test func aWindowMayBeFull() throws {
+        let peer = try server(
+            PairTests.ciphers[0], drips: false, theirs: Script.confirm(0, sender: 7, window: 0xffff_ffff))
+        #expect(try peer.client.send(ChannelNumber(0), [1, 2, 3]) == 3)
+        try peer.say(Script.adjust(0, 3), Script.adjust(0, 0))
+        peer.expect(.protocolViolation, reason: 2) { try peer.say(Script.adjust(0, 1)) }
+    }
+
+    /// Packets of less than 256 bytes are refused, at our channels and at theirs; greater ones than ours are not used.
+    @Test(arguments: [0, 1, 255, 256, 0x7fff_ffff, 0xffff_ffff], [false, true])
+    func packetsOfEverySize(_ maximum: Int, _ drips: Bool) throws {
+        let peer = try ScriptedServer(drips: drips)
+        try peer.lead(to: .connection)
+        _ = try peer.client.engine.requestForward(.tcp(address: "", port: 80))
+        try peer.say([81])
+        let events = try peer.say(
+            Script.openForwarded(sender: 9, address: "", port: 80, window: 100_000, maximumPacket: maximum))
+        if maximum < 256 {
+            #expect(events.isEmpty)
+            #expect(peer.heard.last.map { Array($0.prefix(9)) } == [92] + Script.u32(9) + Script.u32(4))
+        } else {
+            #expect(events.map(\.words) == ["requested 0"])
+            peer.client.engine.refuse(ChannelNumber(0), .connectFailed, "")
+        }
+        _ = try peer.client.engine.open(.directStreamLocal(path: "/x"))
+        let confirmation = Script.confirm(0, sender: 7, window: 100_000, maximumPacket: maximum)
+        guard maximum >= 256 else {
+            return peer.expect(.protocolViolation, reason: 2) { try peer.say(confirmation) }
+        }
+        #expect(try peer.say(confirmation).map(\.words) == ["opened 0"])
+        let before = peer.heard.count
+        var sent = 0
+        let bytes = [UInt8](repeating: 3, count: 100_000)
+        while sent < bytes.count {
+            sent += try peer.client.send(ChannelNumber(0), bytes[sent...])
+            peer.listen()
+        }
+        let sizes = peer.heard[before...].filter { $0[0] == 94 }.map { $0.count - 9 }
+        let most = min(maximum, 32768)
+        #expect(sizes.reduce(0, +) == 100_000 && sizes.allSatisfy { $0 <= most } && sizes.contains(most))
+    }
+
+    /// A server that never grants anything costs nothing: its channel waits, others do not, and it ends like any other.
+    @Test(arguments: PairTests.ciphers) func aWindowOfNothingForEver(_ cipher: String) throws {
+        let peer = try server(cipher, drips: false, theirs: Script.confirm(0, sender: 7, window: 0))
+        let other = try peer.client.engine.open(.directStreamLocal(path: "/y"))
+        try peer.say(Script.confirm(1, sender: 8))
+        for _ in 0..<1000 {
+            #expect(try peer.say(Script.adjust(0, 0)).isEmpty)
+            #expect(peer.client.engine.sendable(ChannelNumber(0)) == 0)
+            #expect(peer.client.engine.reserve(ChannelNumber(0), maximum: 10).count == 0)
+        }
+        #expect(try peer.client.send(other, [1, 2, 3]) == 3)
+        peer.listen()
+        #expect(peer.heard.last == [94] + Script.u32(8) + Script.string([1, 2, 3]))
+        // Keys are exchanged again, and it still has nothing.
+        peer.client.engine.beginKeyExchange()
+        peer.listen()
+        try peer.sayInit()
+        try peer.sayNewKeys(try peer.sayReply())
+        #expect(peer.client.engine.sendable(ChannelNumber(0)) == 0 && peer.client.engine.sendable(other) > 0)
+        peer.client.engine.finish(ChannelNumber(0))
+        peer.client.engine.close(ChannelNumber(0))
+        peer.listen()
+        #expect(peer.heard.suffix(2) == [Script.eof(7), Script.close(7)])
+        try peer.say(Script.close(0))
+        #expect(peer.client.engine.heldBytes() == 0)
+    }
+}
