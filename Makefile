@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build optimised test test-libssh2 compare-tunnel demo release install soak format lint sanitize hotpath icount compare transcripts clean \
+.PHONY: help build optimised test test-libssh2 compare-tunnel demo release install soak format lint sanitize hotpath icount compare fuzz transcripts clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -43,6 +43,7 @@ help:
 	'make hotpath   counts allocations and reference counting while the relay carries' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
 	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
+	'make fuzz      every parser and the engine under libFuzzer, FUZZ_SECONDS (60) each; FUZZ=Name runs one' \
 	'make transcripts  records the transcripts that the tests replay anew, at real servers' \
 	'make format    format the sources; make lint checks them' \
 	'make clean     remove everything that was built'
@@ -113,6 +114,9 @@ hotpath: optimised
 icount: packages
 	@perf/install-packages valgrind python3
 	perf/icount/run
+
+fuzz: packages
+	@SWIFT=$(SWIFT) Tests/Fuzz/run
 
 transcripts: tools
 	CULVERT_RECORD=$(CURDIR)/$(TOOLS)/bin/python $(SWIFT) test --disable-xctest --no-parallel --filter TranscriptRecorder

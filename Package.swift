@@ -59,6 +59,11 @@ let package = Package(
         .testTarget(
             name: "CulvertRelayTests", dependencies: ["CulvertIO", "CulvertRelay", "CulvertSSH", "Simulation"],
             swiftSettings: testRules),
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: [
+                "CulvertSSH", "CulvertIdentity", "CulvertConfig", .product(name: "Crypto", package: "swift-crypto"),
+            ], swiftSettings: testRules),
         .testTarget(name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),
         .testTarget(name: "TidyTests", dependencies: [], swiftSettings: testRules),
     ]
