@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import CulvertSSH
+
 /// The fuzzers' targets without a fuzzer: seeds, what they were damaged to, and every input that once ended a target.
 /// `CULVERT_FUZZ_CORPUS` names a directory with one folder a target whose files are replayed too.
 @Suite struct ReplayTests {
@@ -66,6 +68,36 @@ import Testing
         }
         print("replayed \(count) inputs")
         #expect(count > 0)
+    }
+
+    /// Seeds that end at the first byte would teach a fuzzer nothing.
+    @Test func theSeedsOfTheEnginesLeadFar() {
+        let bare = FuzzTarget.driveConnection([2, 0x1a] + connectionStreams[0])
+        #expect(bare.committed > 500 && bare.received == 200 && bare.fault == nil)
+        let forwarded = FuzzTarget.driveConnection([2, 0x1a] + connectionStreams[1])
+        #expect(forwarded.committed > 500 && forwarded.received == 50 && forwarded.fault == nil)
+        let whole = FuzzTarget.driveEngine([0, 0x1a] + connectionStreams[0])
+        #expect(whole.committed > 500 && whole.received == 200 && whole.fault == nil)
+        let renewed = FuzzTarget.driveEngine([0, 0x1a] + connectionStreams[3])
+        #expect(renewed.committed > 500 && renewed.received == 9 && renewed.fault == nil)
+        #expect(renewed.server.exchangeCount == 3)
+        let damaged = FuzzTarget.driveEngine([0, 0x1a] + connectionStreams[4])
+        #expect(damaged.fault == .integrity)
+    }
+
+    @Test func theSeedsOfKeyFilesAreKeys() throws {
+        func failure(_ text: [UInt8], _ words: String?) -> PrivateKeyFailure? {
+            var phrase = Array((words ?? "").utf8)
+            let passphrase = words == nil ? nil : Secret(wiping: &phrase)
+            let contents = text.withUnsafeBytes { Secret(copying: $0) }
+            do throws(PrivateKeyFailure) { _ = try PrivateKey(contents, passphrase: passphrase) } catch { return error }
+            return nil
+        }
+        #expect(failure(armoured("OPENSSH PRIVATE KEY", KeyFileSeeds.openSSH), nil) == nil)
+        #expect(failure(armoured("PRIVATE KEY", KeyFileSeeds.pkcs8), nil) == nil)
+        let encrypted = armoured("ENCRYPTED PRIVATE KEY", KeyFileSeeds.encryptedPKCS8)
+        #expect(failure(encrypted, nil) == .needsPassphrase)
+        #expect(failure(encrypted, "phrase") == .wrongPassphrase)
     }
 
     /// A promise that is broken ends the process: else nothing here could fail.

@@ -16,8 +16,11 @@ struct ConnectionDriver<Engine: FuzzedEngine & ~Copyable>: ~Copyable {
     private var model = ConnectionModel()
     /// Room for the messages of our own doing, bytes: beside these only answers may wait.
     private var ownBytes = 0
-    private var committed = 0
+    private(set) var committed = 0
     private var heardData = 0
+    private(set) var received = 0
+    /// Why the connection ended; nil: the input did.
+    private(set) var fault: SSHError.Kind?
     private var isDisconnected = false
     /// The peer's bytes are no packets of ours any more, so nobody can say what they mean.
     private var isBlind = false
@@ -35,7 +38,10 @@ struct ConnectionDriver<Engine: FuzzedEngine & ~Copyable>: ~Copyable {
         defer { memory.deallocate() }
         memory.copyBytes(from: inbox)
         engine.receive(memory)
-        while let event = try engine.nextEvent() { model.note(event) }
+        while let event = try engine.nextEvent() {
+            model.note(event)
+            if case .payload(_, let payload) = event { received += payload.count }
+        }
         inbox.removeFirst(engine.takeConsumed())
         engine.invariants()
     }
@@ -80,6 +86,7 @@ struct ConnectionDriver<Engine: FuzzedEngine & ~Copyable>: ~Copyable {
             engine.disconnect()
             drainAll()
         } catch {
+            fault = error.kind
             promise(isOneSafeLine(error.description), "an error is one line")
             var last: [UInt8]?
             while engine.output.count > 0 {

@@ -11,7 +11,8 @@ private func settings(_ input: inout FuzzInput) -> ConnectionSettings {
     return settings
 }
 
-private let streams: [[UInt8]] = [
+/// What both ends do, as the whole-engine targets read it.
+let connectionStreams: [[UInt8]] = [
     // Ours: open, confirmed, data both ways, credit, EOF, CLOSE.
     [
         0x40, 9, 1, 0, 5, 0, 16, 0, 0, 128, 0, 0x43, 0, 1, 0, 0, 128, 4, 0, 0, 200, 0x45, 0, 0, 100, 0x47, 0, 7, 0,
@@ -20,7 +21,7 @@ private let streams: [[UInt8]] = [
     ],
     // Theirs: a forward stands, a channel is asked for and accepted, EOF and CLOSE come.
     [
-        0x49, 22, 12, 22, 9, 0, 0, 1, 0, 0, 128, 0, 3, 22, 0x41, 0, 0x43, 0, 0, 99, 0, 99, 4, 0, 0, 50, 7, 0, 8, 0,
+        0x49, 22, 12, 22, 9, 0, 1, 0, 0, 128, 0, 22, 3, 0x41, 0, 0x43, 0, 0, 99, 0, 99, 4, 0, 0, 50, 7, 0, 8, 0,
         0x48, 0,
     ],
     // Refusals, requests, answers, a probe.
@@ -39,19 +40,28 @@ extension FuzzTarget {
     /// The connection protocol without keys: channels, windows, forwards, as a client or as a server.
     static let connection = FuzzTarget(
         "Connection", maximumLength: 1024,
-        seeds: { streams.flatMap { [[2, 0x1a] + $0, [0, 0] + $0, [3, 0x15] + $0] } }
+        seeds: { connectionStreams.flatMap { [[2, 0x1a] + $0, [0, 0] + $0, [3, 0x15] + $0] } }
     ) { bytes in
+        _ = driveConnection(bytes)
+    }
+
+    static func driveConnection(_ bytes: [UInt8]) -> ConnectionDriver<NullCipherEngine> {
         var input = FuzzInput(bytes)
         let role: ConnectionRole = input.byte() & 1 == 0 ? .client : .server
         let engine = NullCipherEngine(role: role, settings: settings(&input))
         var driver = ConnectionDriver(engine: engine, server: FuzzServer(isBare: true))
         driver.run(&input)
+        return driver
     }
 
     /// The whole client after a key exchange and a login that went right.
     static let engine = FuzzTarget(
-        "Engine", maximumLength: 1024, seeds: { streams.flatMap { [[0, 0x1a] + $0, [5, 0x15] + $0] } }
+        "Engine", maximumLength: 1024, seeds: { connectionStreams.flatMap { [[0, 0x1a] + $0, [5, 0x15] + $0] } }
     ) { bytes in
+        _ = driveEngine(bytes)
+    }
+
+    static func driveEngine(_ bytes: [UInt8]) -> ConnectionDriver<NativeEngine> {
         var input = FuzzInput(bytes)
         let mode = input.byte()
         var chosen = handshakeSettings
@@ -66,6 +76,7 @@ extension FuzzTarget {
         }
         var driver = handshake.takeDriver()
         driver.run(&input)
+        return driver
     }
 
     /// The whole client up to its login: versions, the key exchange and user authentication with a server that does what

@@ -22,7 +22,8 @@ final class FuzzServer {
     /// The reply was the right one, to the last bit.
     private(set) var isHonest = false
     /// Our SSH_MSG_NEWKEYS is said.
-    private(set) var isSecured = false
+    var isSecured: Bool { exchangeCount > 0 }
+    private(set) var exchangeCount = 0
 
     /// `isBare`: there is no version and no key exchange, only packets that nothing protects.
     init(isBare: Bool) { self.isBare = isBare }
@@ -144,7 +145,7 @@ final class FuzzServer {
         else { return nil }
         let packet = seal([21])
         sealer.setKey(key, resetsSequence: isStrict)
-        isSecured = true
+        exchangeCount += 1
         (clientInit, clientPart, ownInit) = (nil, nil, nil)
         return packet
     }

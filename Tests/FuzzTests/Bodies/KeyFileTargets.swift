@@ -22,7 +22,8 @@ private func read(_ contents: [UInt8], _ passphrase: Secret?) {
     }
 }
 
-private func armoured(_ title: String, _ bytes: [UInt8], header: String = "") -> [UInt8] {
+/// A key file's text around its content.
+func armoured(_ title: String, _ bytes: [UInt8], header: String = "") -> [UInt8] {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     var text = Array("-----BEGIN \(title)-----\n\(header)".utf8)
     var characters: [UInt8] = []
