@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build optimised test test-libssh2 compare-tunnel demo release install soak soak-rekey format lint sanitize hotpath icount compare clean \
+.PHONY: help build optimised test test-libssh2 compare-tunnel demo release install soak soak-rekey format lint sanitize hotpath icount compare \
+	fuzz transcripts clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -44,6 +45,8 @@ help:
 	'make hotpath   counts allocations and reference counting while the relay and tunnels carry' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
 	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
+	'make fuzz      every parser and the engine under libFuzzer, FUZZ_SECONDS (60) each; FUZZ=Name runs one' \
+	'make transcripts  records the transcripts that the tests replay anew, at real servers' \
 	'make format    format the sources; make lint checks them' \
 	'make clean     remove everything that was built'
 
@@ -121,6 +124,13 @@ hotpath: optimised
 icount: optimised
 	@perf/install-packages valgrind python3
 	perf/icount/run
+
+fuzz: packages
+	@SWIFT=$(SWIFT) Tests/Fuzz/run
+
+transcripts: tools
+	CULVERT_RECORD=$(CURDIR)/$(TOOLS)/bin/python $(SWIFT) test --disable-xctest --no-parallel --filter TranscriptRecorder
+	$(SWIFT) test --disable-xctest --filter TranscriptTests
 
 release: packages
 	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(STATIC) --product culvert

@@ -49,7 +49,7 @@ let package = Package(
         .testTarget(
             name: "CulvertSSHTests",
             dependencies: ["CulvertSSH", "CCrypto", .product(name: "Crypto", package: "swift-crypto")],
-            swiftSettings: testRules),
+            exclude: ["Recorded", "Transcripts/asyncssh_server.py"], swiftSettings: testRules),
         .testTarget(name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2"], swiftSettings: testRules),
         .testTarget(
             name: "CulvertIdentityTests",
@@ -59,6 +59,11 @@ let package = Package(
         .testTarget(
             name: "CulvertRelayTests", dependencies: ["CulvertIO", "CulvertRelay", "CulvertSSH", "Simulation"],
             swiftSettings: testRules),
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: [
+                "CulvertSSH", "CulvertIdentity", "CulvertConfig", .product(name: "Crypto", package: "swift-crypto"),
+            ], swiftSettings: testRules),
         .testTarget(name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),
         .testTarget(name: "TidyTests", dependencies: [], swiftSettings: testRules),
     ]

@@ -12,8 +12,13 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     /// Throws `.unsupported` when the settings name an algorithm that the engine does not have.
     public init(settings: NativeSettings = NativeSettings()) throws(SSHError) {
+        try self.init(settings: settings, random: RandomSource())
+    }
+
+    /// `random`: the system's, but for tests.
+    init(settings: NativeSettings, random: RandomSource) throws(SSHError) {
         let accepted = try AlgorithmList.resolve(.publicKey, settings.publicKeyAlgorithms)
-        transport = try Transport(role: .client, settings: settings)
+        transport = try Transport(role: .client, settings: settings, random: random)
         connection = ConnectionLayer(role: .client, settings: settings.connection)
         acceptedAlgorithms = accepted
     }
@@ -189,6 +194,9 @@ public struct NativeEngine: ~Copyable, SSHEngine {
     public mutating func beginKeyExchange() { transport.beginExchange() }
 
     public var keyExchange: Int? { transport.keyExchange }
+
+    /// Messages that wait, bytes, for tests.
+    var deferredBytes: Int { transport.packets.deferredBytes }
 
     /// Checks what must always hold, for tests.
     func invariants() {

@@ -21,6 +21,11 @@ import Testing
         #expect(PeerText(String(repeating: "x", count: 400)).description.count == 400)
         let cut = PeerText([UInt8](repeating: 0x78, count: 256 * 1024)).description
         #expect(cut == String(repeating: "x", count: 400) + "…")
+        #expect(PeerText(Array(String(repeating: "🙂", count: 401).utf8)).description.last == "…")
+        // What is spelled out counts as it is shown.
+        #expect(
+            PeerText(String(repeating: "\u{1}", count: 400)).description == String(repeating: "\\u{1}", count: 80) + "…"
+        )
     }
 
     @Test func bytesThatAreNoTextAreReplaced() {

@@ -17,27 +17,30 @@ enum KeyAgreementMethod: String, CaseIterable {
     }
 }
 
-/// Lengths of the public parts, bytes (RFC 8731 §3, FIPS 203 table 3).
+/// Lengths of the public parts, bytes (RFC 8731 §3, FIPS 203 table 3), and of a seed.
 private enum Length {
     static let x25519 = 32
     static let encapsulationKey = 1184
     static let ciphertext = 1088
+    /// d ‖ z (FIPS 203 §7.1).
+    static let latticeSeed = 64
 }
 
 /// The client's side of one key exchange: its secrets, until the server's answer is there. Then they go, and the library
 /// wipes them, all but those of ML-KEM: what is left of these tells nothing without those of the curve.
 struct KeyAgreement {
     private let method: KeyAgreementMethod
-    private let curve = Curve25519.KeyAgreement.PrivateKey()
+    private let curve: Curve25519.KeyAgreement.PrivateKey
     private let kem: MLKEM768.PrivateKey?
     /// What SSH_MSG_KEX_ECDH_INIT carries: Q_C or C_INIT.
     let publicPart: [UInt8]
 
-    init(_ method: KeyAgreementMethod) throws(SSHError) {
+    init(_ method: KeyAgreementMethod, _ random: inout RandomSource) throws(SSHError) {
         self.method = method
+        curve = random.curveKey()
         if method.isHybrid {
             let key: MLKEM768.PrivateKey
-            do { key = try MLKEM768.PrivateKey() } catch { throw .exchange("no ML-KEM key could be made") }
+            do { key = try random.latticeKey() } catch { throw .exchange("no ML-KEM key could be made") }
             kem = key
             publicPart = Array(key.publicKey.rawRepresentation) + Array(curve.publicKey.rawRepresentation)
         } else {
@@ -63,11 +66,11 @@ struct KeyAgreement {
             lattice: lattice, curve: try Agreed.curve(curve, peerPart[Length.ciphertext...]))
     }
 
-    /// The server's side: its own part and the secret.
+    /// The server's side: its own part and the secret. What ML-KEM draws to encapsulate is always the system's.
     static func answer(
-        _ method: KeyAgreementMethod, peerPart: [UInt8]
+        _ method: KeyAgreementMethod, peerPart: [UInt8], _ random: inout RandomSource
     ) throws(SSHError) -> (publicPart: [UInt8], secret: Secret) {
-        let curve = Curve25519.KeyAgreement.PrivateKey()
+        let curve = random.curveKey()
         let own = Array(curve.publicKey.rawRepresentation)
         guard method.isHybrid else {
             return (own, Agreed.encoded(curve: try Agreed.curve(curve, peerPart[...])))
@@ -132,5 +135,21 @@ extension SSHError {
     /// The key exchange failed; ends the link with code 3.
     static func exchange(_ what: String) -> SSHError {
         SSHError(.keyExchange, "the key exchange failed: \(what)")
+    }
+}
+
+/// Secrets of a key exchange. With the system's randomness the library makes them itself: no copy passes through here.
+extension RandomSource {
+    fileprivate mutating func curveKey() -> Curve25519.KeyAgreement.PrivateKey {
+        guard isReproducible else { return Curve25519.KeyAgreement.PrivateKey() }
+        guard let key = try? Curve25519.KeyAgreement.PrivateKey(rawRepresentation: bytes(Length.x25519)) else {
+            preconditionFailure("any 32 bytes are an X25519 key (RFC 7748 §5)")
+        }
+        return key
+    }
+
+    fileprivate mutating func latticeKey() throws -> MLKEM768.PrivateKey {
+        guard isReproducible else { return try MLKEM768.PrivateKey() }
+        return try MLKEM768.PrivateKey(seedRepresentation: bytes(Length.latticeSeed), publicKey: nil)
     }
 }

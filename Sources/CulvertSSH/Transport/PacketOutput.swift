@@ -26,7 +26,7 @@
     static let maximumDeferredReplies = 64 * 1024
 
     private var block = OutputBlock()
-    private var sealer = PacketSealer()
+    private var sealer: PacketSealer
     private var deferred = DeferredMessages()
     /// Messages of a key exchange that wait for room: they go before what is `deferred`, and while that is held.
     private var exchange = DeferredMessages()
@@ -38,8 +38,15 @@
     private let scratch: UnsafeMutableRawPointer
 
     /// Begins with the "none" cipher.
-    init() {
+    init(_ random: inout RandomSource) {
+        sealer = PacketSealer(&random)
         unsafe scratch = UnsafeMutableRawPointer.allocate(byteCount: Self.maximumMessage, alignment: 8)
+    }
+
+    /// The same, with the system's randomness.
+    init() {
+        var random = RandomSource()
+        self.init(&random)
     }
 
     deinit {

@@ -9,9 +9,14 @@
     private let padding: (UInt64, UInt64, UInt32)
 
     /// Begins with the "none" cipher, at sequence number 0.
+    init(_ random: inout RandomSource) {
+        padding = (random.next(), random.next(), UInt32(truncatingIfNeeded: random.next()))
+    }
+
+    /// The same, with the system's randomness.
     init() {
-        var random = SystemRandomNumberGenerator()
-        padding = (random.next(), random.next(), random.next())
+        var random = RandomSource()
+        self.init(&random)
     }
 
     var cipher: PacketCipher { key.cipher }

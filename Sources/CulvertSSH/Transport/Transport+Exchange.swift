@@ -28,11 +28,9 @@ extension Transport {
 
     /// Our SSH_MSG_KEXINIT: from here on nothing of the connection goes out.
     mutating func sendInit() {
-        var random = SystemRandomNumberGenerator()
-        let cookie = (0..<KeyExchangeInit.cookieLength).map { _ in UInt8.random(in: 0...255, using: &random) }
         exchange = ExchangeState()
         exchange.ownOffer = offer.message(role: role, isFirst: isFirst)
-        exchange.ownInit = exchange.ownOffer.bytes(cookie: cookie)
+        exchange.ownInit = exchange.ownOffer.bytes(cookie: random.bytes(KeyExchangeInit.cookieLength))
         phase = .sentInit
         packets.hold()
         packets.sendExchange(exchange.ownInit)
@@ -50,7 +48,7 @@ extension Transport {
         exchange.skipsGuess = agreed.peerGuessedWrong
         phase = .awaitsPart
         if role == .client {
-            let agreement = try KeyAgreement(agreed.method)
+            let agreement = try KeyAgreement(agreed.method, &random)
             packets.sendExchange(KeyExchangeClientPart.bytes(agreement.publicPart))
             exchange.agreement = agreement
         }
@@ -120,7 +118,7 @@ extension Transport {
     private mutating func receiveClientPart(_ packet: OpenedPacket) throws(SSHError) {
         let message = try KeyExchangeClientPart(packet.reader("SSH_MSG_KEX_ECDH_INIT"))
         guard let signer, let algorithms else { preconditionFailure("a server has a host key") }
-        let (part, secret) = try KeyAgreement.answer(algorithms.method, peerPart: message.part)
+        let (part, secret) = try KeyAgreement.answer(algorithms.method, peerPart: message.part, &random)
         let hash = exchangeHash(hostKey: signer.blob, clientPart: message.part, serverPart: part, secret: secret)
         let signature = try signer.sign(algorithms.hostKey, hash)
         packets.sendExchange(KeyExchangeServerPart(hostKey: signer.blob, part: part, signature: signature).bytes)

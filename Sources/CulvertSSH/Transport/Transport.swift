@@ -23,7 +23,7 @@ struct Transport: ~Copyable {
     let role: ConnectionRole
     let settings: NativeSettings
     var input = PacketInput()
-    var packets = PacketOutput()
+    var packets: PacketOutput
 
     // MARK: Hot: looked at with each packet
 
@@ -43,6 +43,7 @@ struct Transport: ~Copyable {
     /// The key of what the peer sends behind its SSH_MSG_NEWKEYS.
     var nextOpeningKey: PacketKey?
     let signer: HostKeySigner?
+    var random: RandomSource
 
     // MARK: What the first exchange settled
 
@@ -79,12 +80,17 @@ struct Transport: ~Copyable {
     static let maximumPing = 1024
 
     /// Throws when the settings name what the engine does not have. `signer`: a server has one.
-    init(role: ConnectionRole, settings: NativeSettings, signer: HostKeySigner? = nil) throws(SSHError) {
+    init(
+        role: ConnectionRole, settings: NativeSettings, signer: HostKeySigner? = nil,
+        random: RandomSource = RandomSource()
+    ) throws(SSHError) {
         precondition((role == .server) == (signer != nil), "a server has a host key, a client has none")
         self.role = role
         self.settings = settings
         self.signer = signer
         offer = try Offer(settings, preferred: [], signer: signer)
+        self.random = random
+        packets = PacketOutput(&self.random)
         packets.hold()
     }
 

@@ -33,6 +33,10 @@ final class NativeNode {
         engine = try NativeEngine(settings: settings)
     }
 
+    init(_ settings: NativeSettings, random: RandomSource) throws {
+        engine = try NativeEngine(settings: settings, random: random)
+    }
+
     /// Bytes come, in the login or after it. Returns events other than payload, which is credited at once.
     @discardableResult
     func feed(_ bytes: some Collection<UInt8>) throws -> [EngineEvent] {

@@ -131,7 +131,8 @@ final class ScriptedServer {
         let agreed = try Negotiation.agree(
             own: parse(ownInit), peer: parse(clientInit), role: .server, strict: names.isStrict)
         algorithms = agreed
-        let (part, secret) = try KeyAgreement.answer(agreed.method, peerPart: clientPart)
+        var random = RandomSource()
+        let (part, secret) = try KeyAgreement.answer(agreed.method, peerPart: clientPart, &random)
         let hostKey = forgery.hostKey(key.blob)
         let sentPart = forgery.part(part)
         let hash = ExchangeHash(

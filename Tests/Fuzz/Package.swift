@@ -1,0 +1,41 @@
+// swift-tools-version: 6.2
+// The fuzzers: the product's own targets once more, built with libFuzzer's instrumentation, and one program over them.
+// `make fuzz` builds and runs it. `Sources` and `Bodies` are links, since a package's targets lie inside of it.
+import PackageDescription
+
+let rules: [SwiftSetting] = [
+    .swiftLanguageMode(.v6), .strictMemorySafety(),
+    .enableUpcomingFeature("MemberImportVisibility"), .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+let testRules: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny")]
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+
+let package = Package(
+    name: "fuzz",
+    products: [.executable(name: "fuzz", targets: ["fuzz"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+    ],
+    targets: [
+        .target(name: "CCrypto", path: "Sources/CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
+        .target(
+            name: "CulvertSSH", dependencies: ["CCrypto", crypto], path: "Sources/CulvertSSH", swiftSettings: rules),
+        .target(
+            name: "CulvertIdentity", dependencies: ["CulvertSSH", crypto], path: "Sources/CulvertIdentity",
+            swiftSettings: rules),
+        .target(
+            name: "CulvertConfig",
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Sources/CulvertConfig", swiftSettings: rules),
+        .target(
+            name: "FuzzBodies", dependencies: ["CulvertSSH", "CulvertIdentity", "CulvertConfig", crypto],
+            path: "Bodies",
+            swiftSettings: testRules),
+        // libFuzzer has the program's `main`.
+        .executableTarget(
+            name: "fuzz", dependencies: ["FuzzBodies"], path: "Runner",
+            swiftSettings: testRules + [.unsafeFlags(["-parse-as-library"])]),
+    ]
+)

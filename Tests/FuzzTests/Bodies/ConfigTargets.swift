@@ -1,0 +1,93 @@
+@testable import CulvertConfig
+
+/// The same pattern as a user writes it, over characters.
+func checkConfigPattern(_ name: String, _ pattern: String) {
+    let expected = patternMatches(Array(name), Array(pattern), any: "*", one: "?")
+    promise(Wildcard.matches(name, pattern: pattern) == expected, "patterns of settings match as the textbook says")
+}
+
+private let environment = ConfigurationEnvironment(
+    variables: ["HOME": "/home/user", "SSH_AUTH_SOCK": "/run/agent"], homeDirectory: "/home/user", userName: "user",
+    userID: 1000, hostName: "here")
+
+private func check(_ error: ConfigurationError) {
+    promise(!error.message.isEmpty && isOneLine(error.message), "an error is one line: \(error.message)")
+}
+
+/// What a user typed may be shown as it is, but for what steers a terminal.
+private func isOneLine(_ text: String) -> Bool {
+    text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+}
+
+private func check(_ forward: ForwardSpecification) {
+    switch forward.listen {
+    case .tcp(_, let port): promise(port > 0 || forward.kind == .remote, "only a server chooses ports")
+    case .unix(let path): promise(path.utf8.count <= ForwardParser.maximumPathLength, "a path fits a socket's address")
+    }
+    switch forward.target {
+    case .tcp(let host, let port): promise(port > 0 && !host.isEmpty, "a target has a host and a port")
+    case .unix(let path): promise(path.utf8.count <= ForwardParser.maximumPathLength, "a path fits a socket's address")
+    }
+}
+
+extension FuzzTarget {
+    /// `-L` and `-R`.
+    static let forwards = FuzzTarget(
+        "Forwards", maximumLength: 200,
+        seeds: {
+            [
+                "5432:db:5432", "[::1]:8080:[fe80::1%eth0]:80", "*:9000:web:80", "/run/a.sock:db:1", "0:/run/a.sock",
+                "1:/a\\:b:2", "localhost/80/web/80", ":1:a:2", "8080", "http:web:http",
+            ].map { Array($0.utf8) }
+        }
+    ) { bytes in
+        let text = String(decoding: bytes, as: UTF8.self)
+        for kind in [ForwardSpecification.Kind.local, .remote] {
+            do throws(ConfigurationError) {
+                let forward = try ForwardParser.parse(text, kind: kind)
+                promise(forward.text == text && forward.kind == kind, "a forward knows what was typed")
+                check(forward)
+            } catch {
+                promise(!error.message.isEmpty, "a mistake is told")
+            }
+        }
+        if let seconds = TimeValue.seconds(text) { promise(seconds >= 0, "no time is negative") }
+    }
+
+    /// A command line, its words parted by NUL.
+    static let commandLine = FuzzTarget(
+        "CommandLine", maximumLength: 400,
+        seeds: {
+            [
+                "-L\u{0}5432:db:5432\u{0}user@server", "-NfL1:a:2\u{0}-o\u{0}ServerAliveInterval=3\u{0}h",
+                "-R\u{0}0:localhost:22\u{0}-p22\u{0}ssh://user@[::1]:23", "relay\u{0}-L\u{0}1:a:2\u{0}--io\u{0}epoll",
+                "-L1:a:2\u{0}--links=4\u{0}--hold=3s\u{0}--memory\u{0}64M\u{0}--engine\u{0}libssh2\u{0}h",
+                "-L1:a:2\u{0}-oRekeyLimit=1G 1h\u{0}-oIdentityFile=~/%u/${HOME}\u{0}h", "--help", "-V", "-o\u{0}x",
+                "-L1:a:2\u{0}-oCiphers=^aes*\u{0}-oUserKnownHostsFile=\"a b\" c\u{0}-oStrictHostKeyChecking=no\u{0}h",
+                "-R/a:/b\u{0}-oStreamLocalBindMask=0177\u{0}-oPort=1\u{0}-oHostName=%h.x\u{0}-i\u{0}%d/k\u{0}h",
+                "-L1:a:2\u{0}-oLocalForward=3 b:4\u{0}-oPreferredAuthentications=publickey,password\u{0}-b::1\u{0}h",
+            ].map { Array($0.utf8) }
+        }
+    ) { bytes in
+        let words = bytes.split(separator: 0, omittingEmptySubsequences: false).map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        do throws(ConfigurationError) {
+            switch try parseCommandLine(words, environment: environment) {
+            case .tunnel(let tunnel):
+                promise(!tunnel.forwards.isEmpty, "a tunnel forwards something")
+                promise((1...TunnelConfiguration.maximumLinks).contains(tunnel.links), "a tunnel has links")
+                promise(tunnel.destination.port > 0 && !tunnel.destination.host.isEmpty, "a server can be dialled")
+                promise(tunnel.runtime.memory >= RuntimeOptions.minimumMemory, "memory has a least ceiling")
+                promise(tunnel.hold >= .zero, "nobody waits less than not at all")
+                for forward in tunnel.forwards { check(forward) }
+            case .relay(let relay):
+                promise(!relay.forwards.isEmpty, "a relay forwards something")
+                for forward in relay.forwards { check(forward) }
+            case .show(let text): promise(!text.isEmpty, "help says something")
+            }
+        } catch {
+            check(error)
+        }
+    }
+}
