@@ -176,6 +176,7 @@ extension Transport {
         phase = .idle
         exchange = ExchangeState()
         peerExchange = .idle
+        if !wasFirst { renewals += 1 }
         return wasFirst ? .secured : .nothing
     }
 }

@@ -62,6 +62,8 @@ struct Transport: ~Copyable {
     private var extensionMessages = 0
     /// Channels may be told that they have room again.
     private var owesResume = false
+    /// Key exchanges that ended after the first one.
+    var renewals: UInt64 = 0
 
     /// Longest data of SSH2_MSG_PING that is sent back, bytes; OpenSSH's own have none.
     static let maximumPing = 1024
