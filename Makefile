@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build optimised test test-libssh2 compare-tunnel demo release install soak format lint sanitize hotpath icount compare clean \
+.PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel demo release install soak format lint sanitize hotpath icount compare clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -18,10 +18,12 @@ ifeq ($(shell uname -m),x86_64)
 BUILD_PACKAGES += libipsec-mb-dev
 endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
-TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps
+TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps \
+	dropbear-bin libnss-wrapper
 COMPARE_PACKAGES := haproxy socat iperf3 redis-server redis-tools python3
 
 TOOLS := .build/tools
+TINYSSH := .build/tinyssh/usr/sbin/tinysshd
 REQUIREMENTS := Tests/InteropTests/Scripts/requirements.txt
 OPTIMISED := $(CURDIR)/.build/release/culvert
 STATIC := .build/static
@@ -37,6 +39,8 @@ help:
 	'make release   an optimised program in .build/culvert that needs only libraries of Debian' \
 	'make install   the same to $$(DESTDIR)$$(PREFIX)/bin (PREFIX is $(PREFIX))' \
 	'make test-libssh2  the tests against real programs with the libssh2 engine' \
+	'make interop   the servers of others with every combination of algorithms, and README.md'\''s table of them' \
+	'make interop-table  the table alone, from what was found last' \
 	'make soak      the tests against real programs in full size: hours, and 4 GiB at a time' \
 	'make compare   culvert relay beside haproxy and socat: throughput and processor time' \
 	'make compare-tunnel  culvert beside ssh: throughput, processor time a GB and a request' \
@@ -56,11 +60,14 @@ compare-packages:
 	@perf/install-packages $(BUILD_PACKAGES) $(COMPARE_PACKAGES)
 
 # Python packages that the tests use as clients, in a place of their own.
-tools: test-packages $(TOOLS)/installed
+tools: test-packages $(TOOLS)/installed $(TINYSSH)
 $(TOOLS)/installed: $(REQUIREMENTS) | test-packages
 	/usr/bin/python3 -m venv --clear $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	touch $@
+# Its package would have systemd listen on port 22 from the next start of the machine on, so it is not installed.
+$(TINYSSH): | test-packages
+	perf/unpack-package tinysshd .build/tinyssh
 
 build: packages
 	$(SWIFT) build
@@ -87,6 +94,14 @@ test: tools lint
 # The same tests with the other engine.
 test-libssh2: tools optimised
 	CULVERT_ENGINE=libssh2 CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests
+
+# Every combination instead of every pair, then the table of them.
+interop: tools optimised
+	CULVERT_MATRIX=full CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests.PeerTests
+	$(MAKE) --no-print-directory interop-table
+
+interop-table:
+	CULVERT_TABLE=write $(SWIFT) test --disable-xctest --filter InteropTests.PeerTableTests
 
 soak: tools optimised
 	CULVERT_SOAK=1 CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests
