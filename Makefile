@@ -3,8 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build optimised test test-libssh2 compare-tunnel demo release install soak soak-rekey format lint sanitize hotpath icount compare \
-	fuzz transcripts clean \
+.PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel demo release install soak \
+	soak-rekey format lint sanitize hotpath icount compare fuzz transcripts clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -19,10 +19,12 @@ ifeq ($(shell uname -m),x86_64)
 BUILD_PACKAGES += libipsec-mb-dev
 endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
-TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps
+TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps \
+	dropbear-bin libnss-wrapper
 COMPARE_PACKAGES := openssh-server openssh-client haproxy socat iperf3 redis-server redis-tools python3
 
 TOOLS := .build/tools
+TINYSSH := .build/tinyssh/usr/sbin/tinysshd
 REQUIREMENTS := Tests/InteropTests/Scripts/requirements.txt
 OPTIMISED := $(CURDIR)/.build/release/culvert
 STATIC := .build/static
@@ -38,6 +40,8 @@ help:
 	'make release   an optimised program in .build/culvert that needs only libraries of Debian' \
 	'make install   the same to $$(DESTDIR)$$(PREFIX)/bin (PREFIX is $(PREFIX))' \
 	'make test-libssh2  the tests against real programs with the libssh2 engine' \
+	'make interop   the servers of others with every combination of algorithms, and README.md'\''s table of them' \
+	'make interop-table  the table alone, from what was found last' \
 	'make soak      the tests against real programs in full size: hours, and 4 GiB at a time' \
 	'make soak-rekey CIPHER=… GIB=…  much through one channel, every byte compared, over re-exchanges of keys' \
 	'make compare   culvert relay beside haproxy and socat: throughput and processor time' \
@@ -60,11 +64,14 @@ compare-packages:
 	@perf/install-packages $(BUILD_PACKAGES) $(COMPARE_PACKAGES)
 
 # Python packages that the tests use as clients, in a place of their own.
-tools: test-packages $(TOOLS)/installed
+tools: test-packages $(TOOLS)/installed $(TINYSSH)
 $(TOOLS)/installed: $(REQUIREMENTS) | test-packages
 	/usr/bin/python3 -m venv --clear $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	touch $@
+# Its package would have systemd listen on port 22 from the next start of the machine on, so it is not installed.
+$(TINYSSH): | test-packages
+	perf/unpack-package tinysshd .build/tinyssh
 
 build: packages
 	$(SWIFT) build
@@ -92,6 +99,14 @@ test: tools lint
 # The same tests with the other engine.
 test-libssh2: tools optimised
 	CULVERT_ENGINE=libssh2 CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests
+
+# Every combination instead of every pair, then the table of them.
+interop: tools optimised
+	CULVERT_MATRIX=full CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests.PeerTests
+	$(MAKE) --no-print-directory interop-table
+
+interop-table:
+	CULVERT_TABLE=write $(SWIFT) test --disable-xctest --filter InteropTests.PeerTableTests
 
 soak: tools optimised
 	CULVERT_SOAK=1 CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests

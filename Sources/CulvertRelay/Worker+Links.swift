@@ -140,9 +140,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             for flow in links[link].allFlows() { windowOpened(flow) }
         case .ended(let channel):
             if let flow = links[link].flow(of: channel) { channelEnded(flow) }
-        case .closed(let channel, let afterEnd):
+        case .closed(let channel, afterEnd: _):
             if let flow = links[link].flow(of: channel) {
-                channelClosed(flow, afterEnd: afterEnd)
+                channelClosed(flow)
             } else {
                 links[link].engine.close(channel)
             }

@@ -11,6 +11,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             lines.append(
                 "link \(links[slot].index): up \(age), \(links[slot].flowCount) flows,"
                     + " \(links[slot].bytesSent) bytes out, \(links[slot].bytesReceived) in, last heard \(silence) ago"
+                    + (links[slot].engine.keyRenewals.map { ", \($0) key renewals" } ?? "")
                     + (links[slot].isSuspect ? ", suspect" : ""))
         }
         for slot in 0..<listeners.highWater where listeners.isUsed(slot) {

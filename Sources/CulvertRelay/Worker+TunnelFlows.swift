@@ -297,11 +297,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         passEnd(slot)
     }
 
-    mutating func channelClosed(_ slot: Int, afterEnd: Bool) {
+    mutating func channelClosed(_ slot: Int) {
         tunnelFlows[slot].peerClosed = true
-        // The server says CLOSE without EOF when it gives the channel up: the stream was cut, and what waits here is
-        // as lost as what waits there.
-        if !afterEnd && !tunnelFlows[slot].peerEnded { return cutFlow(slot) }
+        // CLOSE without EOF ends the stream as EOF does, as with OpenSSH's client: AsyncSSH and many servers in Go never
+        // say EOF where both directions end at once, and what they sent before is whole.
         tunnelFlows[slot].peerEnded = true
         passEnd(slot)
     }
@@ -324,7 +323,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
     }
 
-    /// The socket was reset, or the peer cut the channel: CLOSE without EOF, and a reset here.
+    /// The flow cannot go on: CLOSE without EOF, and a reset here.
     mutating func cutFlow(_ slot: Int) {
         let link = tunnelFlows[slot].link
         links[link].engine.close(tunnelFlows[slot].channel)

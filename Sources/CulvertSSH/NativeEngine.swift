@@ -134,6 +134,8 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     public var summary: String { transport.summary }
 
+    public var keyRenewals: UInt64? { transport.renewals }
+
     // MARK: Channels
 
     public mutating func open(_ request: ChannelOpenRequest) throws(SSHError) -> ChannelNumber {

@@ -104,6 +104,17 @@ import Testing
         #expect(try node.hear([81], [82]) == [])
     }
 
+    /// tinyssh answers every global request with SSH_MSG_UNIMPLEMENTED.
+    @Test func aServerWithoutGlobalRequestsRefusesThem() throws {
+        let node = Node(.client)
+        let forward = try node.engine.requestForward(.tcp(address: "", port: 81))
+        node.engine.probe()
+        #expect(try node.hear([3] + Script.u32(0)) == ["forward \(forward.value) false 0"])
+        #expect(try node.hear([3] + Script.u32(1)) == [])
+        #expect(node.engine.pendingRequestCount == 0)
+        #expect(try node.hear([3] + Script.u32(2)) == [])
+    }
+
     @Test(arguments: [0, 65536, 0xffff_ffff])
     func aPortThatIsNoneIsRefused(_ port: Int) throws {
         let node = Node(.client)

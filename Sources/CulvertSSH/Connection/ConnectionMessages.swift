@@ -31,10 +31,13 @@ extension ConnectionLayer {
             return nil
         case MessageNumber.globalRequest: return try globalRequest(packet, &output)
         case MessageNumber.requestSuccess: return try requestSuccess(packet, &output)
-        case MessageNumber.requestFailure: return try requestFailure(packet)
+        case MessageNumber.requestFailure: return requestRefused()
         case MessageNumber.disconnect:
             throw DisconnectMessage.error(packet.reader("SSH_MSG_DISCONNECT"))
-        case MessageNumber.ignore, MessageNumber.unimplemented, MessageNumber.debug:
+        // A server that knows no global requests (tinyssh) answers them so. Nothing else that we send asks for an answer
+        // without having its own, so which packet it names makes no difference.
+        case MessageNumber.unimplemented: return requestRefused()
+        case MessageNumber.ignore, MessageNumber.debug:
             return nil
         case MessageNumber.userAuthRequest where role == .server:
             // RFC 4252 §5.1: silently ignored once the user is known.
@@ -284,7 +287,7 @@ extension ConnectionLayer {
         }
     }
 
-    private mutating func requestFailure(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
+    private mutating func requestRefused() -> EngineEvent? {
         switch ownRequests.removeFirst() {
         case .none, .cancel, .probe:
             return nil

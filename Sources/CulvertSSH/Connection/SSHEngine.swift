@@ -45,6 +45,9 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// One line for a person: engine and negotiated algorithms. Meaningful once the keys are exchanged.
     var summary: String { mutating get }
 
+    /// How often the keys were exchanged again; nil for an engine that does not tell.
+    var keyRenewals: UInt64? { get }
+
     // MARK: Channels
 
     /// Asks for a channel; answered by `.opened` or `.openRefused`.
@@ -109,6 +112,7 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
 
 extension SSHEngine where Self: ~Copyable {
     public static var opensInPlace: Bool { false }
+    public var keyRenewals: UInt64? { nil }
     public mutating func allowWindows(upTo bytes: Int) {}
     public mutating func beginKeyExchange() {}
     public var keyExchange: Int? { nil }

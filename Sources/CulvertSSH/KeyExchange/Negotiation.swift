@@ -43,11 +43,9 @@ enum Negotiation {
         _ = try choosePlain(client.compressionClientToServer, server.compressionClientToServer)
         _ = try choosePlain(client.compressionServerToClient, server.compressionServerToClient)
         if !strict && (clientToServer.needsStrictExchange || serverToClient.needsStrictExchange) {
-            throw SSHError(
-                .keyExchange,
-                "the peer has no strict key exchange, without which \(PacketCipher.chaCha20Poly1305.name) can be tampered with "
-                    + "(CVE-2023-48795); Ciphers=aes256-gcm@openssh.com is safe if the peer has it: it offers "
-                    + quoted(role == .client ? peer.ciphersClientToServer : peer.ciphersServerToClient))
+            throw notStrict(
+                own: own.ciphersClientToServer,
+                peer: role == .client ? peer.ciphersClientToServer : peer.ciphersServerToClient)
         }
         return NegotiatedAlgorithms(
             method: method, hostKey: hostKey, clientToServer: clientToServer, serverToClient: serverToClient,
@@ -70,6 +68,19 @@ enum Negotiation {
         return SSHError(
             .keyExchange,
             "no \(kind.words) is shared: we offer \(quoted(own)), the peer offers \(quoted(peer)); \(mend)")
+    }
+
+    private static func notStrict(own: [String], peer: [String]) -> SSHError {
+        let safe = PacketCipher.preference().filter { !$0.needsStrictExchange && peer.contains($0.name) }.map(\.name)
+        let others = peer.contains { PacketCipher(name: $0) == nil }
+        let mend =
+            !safe.isEmpty
+            ? "-o Ciphers=\(safe.joined(separator: ",")) accepts it"
+            : others ? "--engine libssh2 knows older ones" : "only a newer version of the peer helps"
+        return SSHError(
+            .keyExchange,
+            "the peer has no strict key exchange, without which \(PacketCipher.chaCha20Poly1305.name) can be tampered "
+                + "with (CVE-2023-48795): we offer \(quoted(own)), the peer offers \(quoted(peer)); \(mend)")
     }
 
     /// Names that mean something else are left out: they would only puzzle.

@@ -63,7 +63,9 @@ enum MessageGate {
     private static func idle(_ number: UInt8, _ role: ConnectionRole, _ stage: Stage) -> Verdict {
         switch number {
         case MessageNumber.disconnect, MessageNumber.keyExchangeInit: .transport
-        case MessageNumber.ignore, MessageNumber.unimplemented, MessageNumber.debug: .ignored
+        case MessageNumber.ignore, MessageNumber.debug: .ignored
+        // It may be the answer to a global request.
+        case MessageNumber.unimplemented: stage == .connection ? .connection : .ignored
         case MessageNumber.serviceRequest: role == .server && stage == .service ? .transport : .refused
         case MessageNumber.serviceAccept: role == .client && stage == .service ? .transport : .refused
         // Before the login is over (RFC 8308 §2.4).

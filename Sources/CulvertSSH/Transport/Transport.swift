@@ -63,6 +63,8 @@ struct Transport: ~Copyable {
     private var extensionMessages = 0
     /// Channels may be told that they have room again.
     private var owesResume = false
+    /// Key exchanges that ended after the first one.
+    var renewals: UInt64 = 0
 
     /// Counts the key exchanges.
     private var exchangeNumber = 0

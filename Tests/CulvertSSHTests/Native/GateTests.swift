@@ -72,6 +72,18 @@ import Testing
         }
     }
 
+    /// SSH_MSG_UNIMPLEMENTED reaches the request that it answers.
+    @Test func whatIsNotImplementedIsRefused() throws {
+        let peer = try ScriptedServer()
+        try peer.lead(to: .connection)
+        let forward = try peer.client.engine.requestForward(.tcp(address: "", port: 81))
+        let events = try peer.say([3] + Script.u32(0))
+        guard case .forwardAnswered(forward, accepted: false, port: _)? = events.first, events.count == 1 else {
+            Issue.record("\(events)")
+            return
+        }
+    }
+
     /// The same of the table itself, for a server, where it differs from a client.
     @Test func aServerTakesWhatAClientSays() {
         typealias Stage = MessageGate.Stage

@@ -73,12 +73,26 @@ import Testing
         try strict.sayNewKeys(try strict.sayReply())
         #expect(strict.algorithms?.clientToServer == .chaCha20Poly1305)
 
-        for ciphers in ["chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com,chacha20-poly1305@openssh.com"] {
+        let chaCha = "chacha20-poly1305@openssh.com"
+        for (ciphers, peerCiphers, mend) in [
+            (chaCha, [chaCha], "only a newer version of the peer helps"),
+            ("aes128-gcm@openssh.com,\(chaCha)", [chaCha], "only a newer version of the peer helps"),
+            (chaCha, [chaCha, "aes256-ctr"], "--engine libssh2 knows older ones"),
+            (chaCha, [chaCha, "aes128-gcm@openssh.com"], "-o Ciphers=aes128-gcm@openssh.com accepts it"),
+        ] {
             settings.ciphers = ciphers
             let only = try ScriptedServer(settings)
             only.names.isStrict = false
-            only.names.ciphers = ["chacha20-poly1305@openssh.com"]
-            only.expect(.keyExchange, reason: 3) { try only.sayInit() }
+            only.names.ciphers = peerCiphers
+            var words = ""
+            only.expect(.keyExchange, reason: 3) {
+                do { try only.sayInit() } catch let error as SSHError {
+                    words = error.description
+                    throw error
+                }
+            }
+            #expect(words.contains("no strict key exchange") && words.contains("we offer \(ciphers)"))
+            #expect(words.hasSuffix("the peer offers \(peerCiphers.joined(separator: ",")); \(mend)"), "\(words)")
         }
     }
 

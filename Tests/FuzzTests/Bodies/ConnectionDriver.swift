@@ -217,7 +217,7 @@ struct ConnectionDriver<Engine: FuzzedEngine & ~Copyable>: ~Copyable {
             ownBytes += 64
             engine.probe()
         case 12: engine.beginKeyExchange()
-        case 13: engine.allowWindowGrowth(input.byte() & 1 == 1)
+        case 13: engine.allowWindows(upTo: Int(input.byte()) << 16)
         case 14:
             if input.byte() == 0x5a {
                 engine.disconnect()

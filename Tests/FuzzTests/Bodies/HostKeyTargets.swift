@@ -76,7 +76,7 @@ extension FuzzTarget {
         let part = input.rest()
         var random = RandomSource.reproducible(seed: 1)
         do throws(SSHError) {
-            let secret: [UInt8]
+            let secret: Secret
             if mode & 1 == 0 {
                 secret = try KeyAgreement(method, &random).secret(peerPart: part)
                 promise(part.count == (method.isHybrid ? 1120 : 32), "a part has the method's length")
@@ -85,7 +85,8 @@ extension FuzzTarget {
                 secret = answer.secret
                 promise(part.count == (method.isHybrid ? 1216 : 32), "a part has the method's length")
             }
-            promise(Wire.uint32(in: secret, at: 0) == secret.count - 4, "a secret comes with its length")
+            let length = secret.withBytes { Wire.uint32(in: Array($0), at: 0) }
+            promise(length == secret.count - 4, "a secret comes with its length")
         } catch {
             promise(error.kind == .keyExchange, "a false part ends the exchange: \(error)")
         }

@@ -44,9 +44,13 @@ final class Tunnel {
 
     /// The options of a login that succeeds.
     static func login(_ server: SSHServer, key: String = "login", knownHosts: String? = nil) throws -> [String] {
+        login(port: server.port, key: server.keys.path(key), knownHosts: try knownHosts ?? server.knownHosts())
+    }
+
+    static func login(port: UInt16, key: String, knownHosts: String) -> [String] {
         [
-            "-p", "\(server.port)", "-i", server.keys.path(key), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
-            "-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile=\(try knownHosts ?? server.knownHosts())",
+            "-p", "\(port)", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+            "-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile=\(knownHosts)",
         ]
     }
 

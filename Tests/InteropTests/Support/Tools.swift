@@ -17,6 +17,9 @@ enum Tools {
 
     static func script(_ name: String) -> String { "\(root)/Tests/InteropTests/Scripts/\(name)" }
 
+    /// tinyssh's programs, which `make tools` unpacks.
+    static func tinySSH(_ name: String) -> String { "\(root)/.build/tinyssh/usr/sbin/\(name)" }
+
     /// PostgreSQL's programs, which Debian keeps out of PATH.
     static func postgreSQL(_ name: String) throws -> String {
         let versions = ((try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")) ?? [])

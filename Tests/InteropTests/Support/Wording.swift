@@ -21,6 +21,9 @@ enum Wording {
     /// Parts of the snapshot that SIGUSR1 prints.
     static let snapshot = ["link", "forward", "flow"]
 
+    /// The line of the snapshot that counts key exchanges.
+    static let keyRenewals = ["link", "key renewals"]
+
     // What stops culvert, or fails within it.
     static let badForward = either(culvert: ["culvert:"], ssh: ["Bad", "forwarding specification"])
     static let portInUse = ["Address already in use"]
