@@ -21,7 +21,7 @@ endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
 TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps \
 	dropbear-bin libnss-wrapper
-COMPARE_PACKAGES := openssh-server openssh-client haproxy socat iperf3 redis-server redis-tools python3
+COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy socat iperf3 redis-server redis-tools iproute2 util-linux
 
 TOOLS := .build/tools
 TINYSSH := .build/tinyssh/usr/sbin/tinysshd
