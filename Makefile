@@ -94,7 +94,13 @@ test: tools lint
 		echo 'The build has warnings.' >&2; exit 1; fi
 	$(MAKE) --no-print-directory hotpath
 	$(MAKE) --no-print-directory icount
+	CULVERT_ENGINE=libssh2 CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel \
+		--filter '$(BOTH_ENGINES)'
 	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
+
+# Enough of the tests against real programs to show that both engines do the same; test-libssh2 is all of them.
+BOTH_ENGINES := InteropTests\.(EndingTests|ReverseTests)|BulkTests/(manyFlows|rekey)
+BOTH_ENGINES := $(BOTH_ENGINES)|LinkDeathTests/(restartedServer|hold|changedKey)|RekeyTests/everySixteen
 
 # The same tests with the other engine.
 test-libssh2: tools optimised
