@@ -22,7 +22,7 @@ struct Rule: Sendable, CustomStringConvertible {
 extension Rule {
     static let all: [Rule] = [
         imports, cModulesStayInside, noFoundation, length, lineBreaks, leftovers, bannedNames, machinePaths,
-        uncheckedBuilds, existentials,
+        uncheckedBuilds, existentials, randomness,
     ]
 
     /// Complains about every line for which `complaint` has words.
@@ -197,6 +197,19 @@ extension Rule {
                 guard code.contains("any IODriver") || code.contains("any Engine") || code.contains("any SSHEngine")
                 else { return nil }
                 return "use a generic parameter or an enum"
+            }
+        })
+
+    static let randomness = Rule(
+        name: "the product's randomness is the system's",
+        offender: {
+            SourceFile(path: "Sources/CulvertSSH/Bad.swift", text: "let source = .reproduc\("ible")(seed: 1)\n")
+        },
+        findings: { file in
+            guard file.isSwift, file.isProduct else { return [] }
+            return eachLine(of: file) { line in
+                let isUse = line.contains("reproducible(") && !line.contains("static func")
+                return isUse ? "who knows the seed knows every key" : nil
             }
         })
 }
