@@ -24,9 +24,11 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
         case .openSSH: Shared(keyExchanges: Shared.curve25519)
         case .asyncSSH: Shared()
         case .paramiko:
+            // An exchange that paramiko begins stops it for good when CHANNEL_CLOSE comes meanwhile: the thread that
+            // reads then waits to answer until that exchange is over, which it should itself bring to its end.
             Shared(
                 keyExchanges: ["mlkem768x25519-sha256", "curve25519-sha256@libssh.org"],
-                ciphers: ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com"])
+                ciphers: ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com"], renewers: [.culvert])
         case .dropbear:
             Shared(
                 keyExchanges: Shared.curve25519, ciphers: ["chacha20-poly1305@openssh.com"],
