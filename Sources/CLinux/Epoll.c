@@ -1,5 +1,6 @@
 #define _GNU_SOURCE 1
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -18,18 +19,23 @@ int culvert_epoll_control(int epoll, int operation, int descriptor, uint32_t eve
     return epoll_ctl(epoll, operation, descriptor, &event) < 0 ? -errno : 0;
 }
 
+// Set where the precise wait cannot be had: a kernel before 5.11, or a filter that does not know the call.
+static atomic_bool waits_coarsely;
+
 static int wait_precisely(int epoll, struct epoll_event *events, int capacity, int64_t nanoseconds) {
     struct timespec wait = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-    return epoll_pwait2(epoll, events, capacity, nanoseconds < 0 ? NULL : &wait, NULL);
+    int count = epoll_pwait2(epoll, events, capacity, nanoseconds < 0 ? NULL : &wait, NULL);
+    if (count < 0 && (errno == ENOSYS || errno == EPERM)) atomic_store(&waits_coarsely, 1);
+    return count;
 }
 
 int culvert_epoll_wait(int epoll, culvert_event *out, int capacity, int64_t nanoseconds) {
     struct epoll_event events[256];
     if (capacity > 256) capacity = 256;
-    int count = wait_precisely(epoll, events, capacity, nanoseconds);
-    if (count < 0 && (errno == ENOSYS || errno == EPERM)) {
-        // A kernel before 5.11, or a filter that does not know the call. Rounded up: a wait that ends before its time
-        // would only be made again.
+    int count = -1;
+    if (!atomic_load(&waits_coarsely)) count = wait_precisely(epoll, events, capacity, nanoseconds);
+    if (atomic_load(&waits_coarsely)) {
+        // Rounded up: a wait that ends before its time would only be made again.
         int64_t milliseconds = nanoseconds < 0 ? -1 : (nanoseconds + 999999) / 1000000;
         if (milliseconds > 1000000000) milliseconds = 1000000000;
         count = epoll_wait(epoll, events, capacity, (int)milliseconds);

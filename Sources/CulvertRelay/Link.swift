@@ -37,9 +37,11 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var openAsked: Tick?
     /// When keys were last exchanged because of their age.
     var keysSince: Tick
-    /// The key exchange that is under way, by the engine's number, and when it was first seen.
+    /// The key exchange that is under way, by the engine's number; when it was first seen, or was last seen to have much
+    /// coming before its end; and what had been received then.
     var exchange: Int?
     var exchangeSince = Tick(nanoseconds: 0)
+    var exchangeHeard: UInt64 = 0
     /// The soonest moment at which this link is to be looked at.
     var nextCheck = Tick.distantFuture
 

@@ -1,35 +1,48 @@
 internal import CulvertIO
 
-/// How large a window the streams of a link can use: what comes in during a few round trips. More does not make them
-/// faster; it makes the server read ahead of its link into megabytes that no cache holds, which cost a stream between
-/// neighbours a fifth of its throughput.
+/// How large a window the streams of a link can use. More than what comes in during a few round trips does not make them
+/// faster; it makes the server read ahead of its link into megabytes that no cache holds, which cost a fast stream between
+/// neighbours a fifth of its throughput. A slow one loses nothing by it, and may be slow because the path is longer than
+/// TCP can see (through another tunnel, say): its windows have no bound here.
 struct WindowNeed: BitwiseCopyable {
     /// Enough wherever the path is short, and what OpenSSH grants everywhere, bytes.
     static let leastBytes = 2 * 1024 * 1024
     /// Of an empty path: one for the way there and back, the others for queues, for what the two ends take besides, and
     /// for growing.
     private static let roundTrips = 4.0
-    /// A rate is taken over at least this long.
-    private static let window = Tick.Span.milliseconds(50)
+    /// From here on a stream is fast, bytes a second: what the least window carries over a round trip of 10 ms.
+    private static let fast = 200e6
+    /// How long a stream must be fast to count as such: not long enough for a window to outgrow the need meanwhile.
+    private static let fastSpan = Tick.Span.milliseconds(5)
+    /// And how long it must not have been. A stream that its window holds back comes in bursts, which may be fast.
+    private static let slowSpan = Tick.Span.milliseconds(50)
+    /// Less than this before a pause was no stream, and what comes after it begins anew, bytes.
+    private static let noticeable = 64 * 1024
 
     private(set) var bytes = leastBytes
-    private var windowStart = Tick(nanoseconds: 0)
-    private var receivedInWindow = 0
+    private var spanStart = Tick(nanoseconds: 0)
+    private var receivedInSpan = 0
 
-    /// `count` bytes came. True when `bytes` may have changed. No round trip (the stream is not TCP) sets no bound.
+    /// `count` bytes came. True when `bytes` may have changed. Without a round trip (the stream is not TCP) there is no
+    /// bound either.
     mutating func received(_ count: Int, now: Tick, roundTrip: () -> Tick.Span?) -> Bool {
-        receivedInWindow += count
-        let passed = now - windowStart
-        guard passed >= Self.window else { return false }
-        if let trip = roundTrip() {
-            let inTrips = Double(receivedInWindow) / passed.seconds * trip.seconds * Self.roundTrips
-            // A stream that its window holds back comes in bursts: one quiet moment says little.
-            bytes = max(Self.leastBytes, bytes - bytes / 8, Int(min(inTrips, 1e9)))
-        } else {
-            bytes = .max
+        let passed = now - spanStart
+        if passed >= Self.slowSpan && receivedInSpan < Self.noticeable {
+            spanStart = now
+            receivedInSpan = count
+            return false
         }
-        windowStart = now
-        receivedInWindow = 0
+        receivedInSpan += count
+        let rate = Double(receivedInSpan) / passed.seconds
+        if passed >= Self.fastSpan && rate >= Self.fast {
+            bytes = roundTrip().map { max(Self.leastBytes, Int(min(rate * $0.seconds * Self.roundTrips, 1e9))) } ?? .max
+        } else if passed >= Self.slowSpan {
+            bytes = .max
+        } else {
+            return false
+        }
+        spanStart = now
+        receivedInSpan = 0
         return true
     }
 }

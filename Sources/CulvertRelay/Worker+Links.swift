@@ -488,11 +488,16 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         serveWaiting()
     }
 
-    /// Reverse forwards are cancelled and the server is told, as far as the socket takes it at once.
+    /// Reverse forwards are cancelled, and the link ends.
     mutating func sayGoodbye(_ slot: Int) {
         for each in links[slot].standing { links[slot].engine.cancelForward(each.number) }
+        endLink(slot, "stopped")
+    }
+
+    /// The server is told, as far as the socket takes it at once.
+    mutating func endLink(_ slot: Int, _ reason: String) {
         links[slot].engine.disconnect()
         guard flush(slot) else { return }
-        loseLink(slot, "stopped", engineLives: true)
+        loseLink(slot, reason, engineLives: true)
     }
 }

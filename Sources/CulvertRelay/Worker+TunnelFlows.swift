@@ -399,7 +399,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let plain = sweepPlainFlows()
         let tunnelled = sweepTunnelFlows()
         sweepMemory()
-        if plain || tunnelled { startSweeping() }
+        // While windows may not grow: other workers' flows may have been what filled the memory.
+        if plain || tunnelled || !windowsMayGrow { startSweeping() }
     }
 
     // MARK: Targets

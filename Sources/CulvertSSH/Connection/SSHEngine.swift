@@ -100,7 +100,7 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// The number of the key exchange that is under way, nil when none is: from our SSH_MSG_KEXINIT or the peer's until
     /// both have sent SSH_MSG_NEWKEYS. A later one has another number. How long one may take is its owner's to watch. An
     /// engine that does not tell says nil.
-    var keyExchange: Int? { mutating get }
+    var keyExchange: Int? { get }
 
     /// Bytes that the engine holds in memory for channels whose reader is slow; 0 for an engine that holds none.
     mutating func heldBytes() -> Int
@@ -141,8 +141,8 @@ public enum EngineEvent: BitwiseCopyable, Sendable {
     case allSendable
     /// SSH_MSG_CHANNEL_EOF: the peer sends no more payload on it.
     case ended(ChannelNumber)
-    /// SSH_MSG_CHANNEL_CLOSE from the peer. `afterEnd`: it had sent EOF before; otherwise it was cut off. Answer with
-    /// `close` once what was received has been delivered.
+    /// SSH_MSG_CHANNEL_CLOSE from the peer. `afterEnd`: it had sent EOF before. Either way the
+    /// stream is over; answer with `close` once what was received has been delivered.
     case closed(ChannelNumber, afterEnd: Bool)
     /// The answer to a `requestForward`; `port` is the one the peer listens on.
     case forwardAnswered(ForwardNumber, accepted: Bool, port: UInt16)

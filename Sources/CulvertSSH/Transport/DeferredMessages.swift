@@ -5,7 +5,7 @@ internal import Glibc
 ///
 /// One may hold a password. So whatever has gone is overwritten at once, wherever it stood.
 ///
-/// Invariant: 0 ≤ `head` ≤ `end` ≤ capacity; only the bytes from `head` to `end` are not zero.
+/// Invariant: 0 ≤ `head` ≤ `end` ≤ capacity; of what has gone nothing stands anywhere in it.
 @safe struct DeferredMessages: ~Copyable {
     private var memory = unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private var head = 0

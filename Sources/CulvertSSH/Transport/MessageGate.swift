@@ -48,6 +48,8 @@ enum MessageGate {
         case .first, .later:
             switch number {
             case MessageNumber.disconnect, MessageNumber.newKeys, 30...49: .transport
+            // The answer to a global request that crossed the peer's SSH_MSG_KEXINIT.
+            case MessageNumber.unimplemented where exchange == .later && stage == .connection: .connection
             case MessageNumber.ignore, MessageNumber.unimplemented, MessageNumber.debug: .ignored
             default: .refused
             }

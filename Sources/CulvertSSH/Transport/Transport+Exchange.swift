@@ -171,7 +171,6 @@ extension Transport {
         input.setKey(key, resetsSequence: isStrict)
         let wasFirst = peerExchange != .later
         endExchange()
-        if !wasFirst { renewals += 1 }
         return wasFirst ? .secured : .nothing
     }
 }

@@ -63,19 +63,16 @@ struct Transport: ~Copyable {
     private var extensionMessages = 0
     /// Channels may be told that they have room again.
     private var owesResume = false
-    /// Key exchanges that ended after the first one.
-    var renewals: UInt64 = 0
-
-    /// Counts the key exchanges.
-    private var exchangeNumber = 0
+    /// Key exchanges that have ended.
+    private var exchanges = 0
     /// What the peer has said in this login, or in this key exchange after it, bytes.
     private var talk = 0
 
     /// What a peer may say in a login, or in one key exchange after it, bytes; a packet counts for `packetCost` bytes more
     /// than its message. Payload does not count: the windows bound it, since nothing is granted meanwhile. The rest is a
-    /// few messages, or, when many channels end in that moment, an EOF and a CLOSE for each of them: for the 32 Ki channels
-    /// that there may be, 3 MiB.
-    static let maximumTalk = 4 << 20
+    /// few messages, or, when many channels end in that moment, a window, an EOF and a CLOSE for each of them: for the 32 Ki
+    /// channels that there may be, 4.3 MiB.
+    static let maximumTalk = 8 << 20
     static let packetCost = 40
 
     /// Longest data of SSH2_MSG_PING that is sent back, bytes; OpenSSH's own have none.
@@ -156,14 +153,16 @@ struct Transport: ~Copyable {
     }
 
     /// The number of the key exchange that is under way, nil when none is. A new one has another number.
-    var keyExchange: Int? { isExchanging ? exchangeNumber : nil }
+    var keyExchange: Int? { isExchanging ? exchanges : nil }
+    /// Key exchanges that have ended after the first one.
+    var renewals: UInt64 { UInt64(max(0, exchanges - 1)) }
 
     /// A key exchange is over, in both directions.
     mutating func endExchange() {
         phase = .idle
         exchange = ExchangeState()
         peerExchange = .idle
-        exchangeNumber &+= 1
+        exchanges += 1
         if stage == .connection { talk = 0 }
     }
 

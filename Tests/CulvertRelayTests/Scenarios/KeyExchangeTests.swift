@@ -30,6 +30,23 @@ import Testing
         try scene.expectNothingAfterStop()
     }
 
+    /// A server may have much in line before its part of the exchange, over a slow path: while that comes, the exchange
+    /// has time.
+    @Test func whatStoodInLineGivesItTime() throws {
+        let scene = try SimulatedScene.simulated(Script(forwards: 1, windowsGrow: true))
+        let began = scene.worker.driver.now
+        let far = try scene.addLink(keyExchange: 7)
+        let client = try scene.client()
+        try scene.run("the far end is asked") { far.streams.count == 1 }
+        while scene.worker.driver.now - began < .seconds(150) {
+            far.streams[0].write([UInt8](repeating: 7, count: 20 * 1024))
+            try scene.run(for: .seconds(20))
+            #expect(scene.lostLinks.isEmpty && !client.sawReset)
+        }
+        try scene.run("silence ends it", within: .seconds(65)) { !scene.lostLinks.isEmpty }
+        try scene.expectNothingAfterStop()
+    }
+
     /// Any number of exchanges, each within its time, end nothing.
     @Test func eachHasItsOwnTime() throws {
         let scene = try SimulatedScene.simulated(Script(forwards: 1))
