@@ -37,7 +37,7 @@ help:
 	'make build     debug build' \
 	'make test      format check, builds without a warning, and every test, against real servers and clients' \
 	'make demo      a direct and a reverse tunnel carrying real traffic, with figures' \
-	'make release   an optimised program in .build/culvert that needs only libraries of Debian' \
+	'make release   optimised programs, .build/culvert and .build/culvert-load, that need only libraries of Debian' \
 	'make install   the same to $$(DESTDIR)$$(PREFIX)/bin (PREFIX is $(PREFIX))' \
 	'make test-libssh2  the tests against real programs with the libssh2 engine' \
 	'make interop   the servers of others with every combination of algorithms, and README.md'\''s table of them' \
@@ -154,13 +154,16 @@ transcripts: tools
 	$(SWIFT) test --disable-xctest --filter TranscriptTests
 
 release: packages
-	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(STATIC) --product culvert
-	strip -o .build/culvert $(STATIC)/release/culvert
-	@ls -l .build/culvert
-	@perf/check-libraries .build/culvert
+	@for program in culvert culvert-load; do set -x; \
+		$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(STATIC) --product $$program; \
+		strip -o .build/$$program $(STATIC)/release/$$program; \
+		ls -l .build/$$program; \
+		perf/check-libraries .build/$$program; \
+	done
 
 install: release
 	install -D -m 755 .build/culvert $(DESTDIR)$(PREFIX)/bin/culvert
+	install -D -m 755 .build/culvert-load $(DESTDIR)$(PREFIX)/bin/culvert-load
 
 clean:
 	rm -rf .build
