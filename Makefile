@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel demo release install soak \
-	soak-rekey format lint sanitize hotpath icount compare fuzz transcripts clean \
+	soak-rekey format lint sanitize hotpath icount compare compare-load fuzz transcripts clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -46,6 +46,7 @@ help:
 	'make soak-rekey CIPHER=… GIB=…  much through one channel, every byte compared, over re-exchanges of keys' \
 	'make compare   culvert relay beside haproxy and socat: throughput and processor time' \
 	'make compare-tunnel  culvert beside ssh: throughput, processor time a GB and a request' \
+	'make compare-load  culvert-load beside iperf3 and wrk: is the generator fast enough?' \
 	'make hotpath   counts allocations and reference counting while the relay and tunnels carry' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
 	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
@@ -136,6 +137,11 @@ compare: compare-packages optimised
 
 compare-tunnel: compare-packages optimised
 	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/tunnel-compare
+
+compare-load: packages
+	@perf/install-packages iperf3 wrk nginx util-linux
+	$(SWIFT) build -c release --product culvert-load
+	@perf/load-compare
 
 hotpath: optimised
 	@perf/install-packages openssh-server openssh-client python3

@@ -19,7 +19,7 @@ struct CulvertLoad: ParsableCommand {
                 0  every byte was right and nothing failed
                 1  a payload was wrong, or a connection or a request failed
                64  the command line is wrong
-               71  the system refuses threads, ports, open files, or the io_uring asked for with --io
+               71  the system refuses threads, ports, open files or io_uring
             """,
         subcommands: [
             ServeCommand.self, StreamCommand.self, RequestCommand.self, ChurnCommand.self, IdleCommand.self,

@@ -99,6 +99,8 @@ struct LoadRun {
                 for mailbox in group.mailboxes { mailbox.post(.stop) }
             }
         }
+        // Every connection failed before its time.
+        for each in deadlines { look(each.path) }
         if showsProgress { Output.show(progress: "") }
         return outcome
     }

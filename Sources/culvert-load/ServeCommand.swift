@@ -6,11 +6,12 @@ internal import Glibc
 struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Serve the far end of the workloads, and plain sink, source and echo ports.",
+        usage: "culvert-load serve [options]",
         discussion: """
-            Without a port option every endpoint is served, each on a free port. With some, only these; 0 is a free
+            Without a port option every endpoint is served, each on a free port. With some, only these; 0 is a free \
             port. One line an endpoint tells its port. Ctrl-C or SIGTERM ends it with status 0.
 
-              load    what the workloads of culvert-load talk to: payload is checked at both ends
+              load    what culvert-load's workloads talk to: payload is checked
               sink    takes everything and says nothing
               source  sends until the peer goes
               echo    sends back what it gets

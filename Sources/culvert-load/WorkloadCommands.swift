@@ -89,10 +89,11 @@ extension StreamDirection: ExpressibleByArgument {}
 struct StreamCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stream", abstract: "Payload as fast as it goes, up, down or both ways at once.",
+        usage: "culvert-load stream <host:port> [options]",
         discussion: """
             Examples:
               culvert-load stream 127.0.0.1:9000
-              culvert-load stream 127.0.0.1:9000 --direction down --connections 4 --duration 30s
+              culvert-load stream 127.0.0.1:9000 --direction down --duration 30s
               culvert-load stream 127.0.0.1:9000 --direction both --watch-pid 4711 --json
             """)
 
@@ -108,14 +109,15 @@ struct StreamCommand: ParsableCommand {
 struct RequestCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "request", abstract: "Requests and answers over connections that stay.",
+        usage: "culvert-load request <host:port> [options]",
         discussion: """
-            Without --rate each connection keeps --depth requests under way. With --rate requests are due at even
-            distances whatever becomes of the answers, and latency counts from when a request was due: a stall shows in
+            Without --rate each connection keeps --depth requests under way. With --rate requests are due at even \
+            distances whatever becomes of the answers, and latency counts from when a request was due: a stall shows in \
             every request that it held up.
 
             Examples:
               culvert-load request 127.0.0.1:9000 --connections 50
-              culvert-load request 127.0.0.1:9000 --depth 16 --request-size 100 --response-size 4K
+              culvert-load request 127.0.0.1:9000 --depth 16 --response-size 4K
               culvert-load request 127.0.0.1:9000 --connections 10 --rate 5000
             """)
 
@@ -142,8 +144,9 @@ struct RequestCommand: ParsableCommand {
 struct ChurnCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "churn", abstract: "A connection for every request: connect, one exchange, end.",
+        usage: "culvert-load churn <host:port> [options]",
         discussion: """
-            --connections is how many are open at once; without --rate the next one begins when one has ended. Latency
+            As many as --connections are open at once; without --rate the next one begins when one has ended. Latency \
             counts from the beginning of the connection, with --rate from when it was due, to the end of the answer.
 
             Examples:
@@ -167,9 +170,10 @@ struct ChurnCommand: ParsableCommand {
 struct IdleCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "idle", abstract: "Connections that are held and do nothing, beside one that makes requests.",
+        usage: "culvert-load idle <host:port> [options]",
         discussion: """
-            --connections (100) are held, and one more makes one request after the other. With --watch-pid the memory of
-            a process is told before they were opened and while they are held.
+            As many as --connections (100) are held, and one more makes one request after the other. With \
+            --watch-pid the memory of a process is told before they were opened and while they are held.
 
             Example:
               culvert-load idle 127.0.0.1:9000 --connections 1000 --watch-pid 4711

@@ -260,5 +260,8 @@ import Testing
         #expect(status == 0)
         #expect(output.contains("  culvert-load \(command) "))
         #expect(output.contains("--io"))
+        let lines = output.components(separatedBy: "\n")
+        let broken = zip(lines, lines.dropFirst()).filter { $0.hasPrefix("  culvert-load") && $1.hasPrefix("-") }
+        #expect(broken.isEmpty, "an example is one line: \(broken)")
     }
 }
