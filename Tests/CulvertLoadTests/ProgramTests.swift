@@ -137,7 +137,7 @@ import Testing
         defer { proxy.end() }
         let (status, output, _) = try LoadProgram.run([
             "stream", "127.0.0.1:\(proxy.port)", "--direction", isUp ? "up" : "down", "--connections", "3",
-            "--threads", "1", "--duration", "300ms", "--warmup", "0",
+            "--threads", "1", "--duration", "400ms", "--warmup", "0",
         ])
         #expect(status == 1)
         let place = "\(isUp ? "up" : "down"): mismatch at offset \(fault.firstWrong(offset))"
@@ -181,9 +181,9 @@ import Testing
     @Test("what goes wrong with connections is counted by kind")
     func kinds() throws {
         let server = try LoadServer(["--load", "0"])
-        func counts(_ target: UInt16, _ words: [String]) throws -> [String: Int] {
+        func counts(_ target: UInt16, _ words: [String], timeout: String = "10s") throws -> [String: Int] {
             let (status, json) = try LoadProgram.figures(
-                words + ["127.0.0.1:\(target)", "--warmup", "0", "--duration", "300ms", "--timeout", "200ms"])
+                words + ["127.0.0.1:\(target)", "--warmup", "0", "--duration", "300ms", "--timeout", timeout])
             #expect(status == 1)
             let errors = json["errors"] as? [String: NSNumber] ?? [:]
             return errors.mapValues(\.intValue).filter { $0.value > 0 }
@@ -203,7 +203,7 @@ import Testing
         let silent = try BadProxy(to: server.load, .silence)
         defer { silent.end() }
         #expect(
-            try counts(silent.port, ["request", "--connections", "2", "--threads", "1"])
+            try counts(silent.port, ["request", "--connections", "2", "--threads", "1"], timeout: "1s")
                 == ["timeout": 1, "unanswered": 1])
     }
 
