@@ -75,7 +75,10 @@ struct Report {
             }
             let used = end.processorSeconds - start.processorSeconds
             var words = "\(each.process.name): \(Amounts.decimal(used, 2)) CPU s"
-            if payload > 0 { words += ", \(Amounts.decimal(used / (Double(payload) / 1e9), 3)) CPU s a GB" }
+            // A few bytes a request make a figure a GB that says nothing.
+            if payload > 0 && !workload.exchanges {
+                words += ", \(Amounts.decimal(used / (Double(payload) / 1e9), 3)) CPU s a GB"
+            }
             if result.measured.answers > 0 {
                 words += ", \(Amounts.decimal(used / Double(result.measured.answers) * 1e6, 2)) CPU µs an answer"
             }
