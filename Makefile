@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel demo release install soak \
-	soak-rekey format lint sanitize hotpath icount compare fuzz transcripts clean \
+	soak-rekey format lint sanitize hotpath icount compare compare-load fuzz transcripts clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -37,7 +37,7 @@ help:
 	'make build     debug build' \
 	'make test      format check, builds without a warning, and every test, against real servers and clients' \
 	'make demo      a direct and a reverse tunnel carrying real traffic, with figures' \
-	'make release   an optimised program in .build/culvert that needs only libraries of Debian' \
+	'make release   optimised programs, .build/culvert and .build/culvert-load, that need only libraries of Debian' \
 	'make install   the same to $$(DESTDIR)$$(PREFIX)/bin (PREFIX is $(PREFIX))' \
 	'make test-libssh2  the tests against real programs with the libssh2 engine' \
 	'make interop   the servers of others with every combination of algorithms, and README.md'\''s table of them' \
@@ -46,6 +46,7 @@ help:
 	'make soak-rekey CIPHER=… GIB=…  much through one channel, every byte compared, over re-exchanges of keys' \
 	'make compare   culvert relay beside haproxy and socat: throughput and processor time' \
 	'make compare-tunnel  culvert beside ssh: throughput, processor time a GB and a request' \
+	'make compare-load  culvert-load beside iperf3 and wrk: is the generator fast enough?' \
 	'make hotpath   counts allocations and reference counting while the relay and tunnels carry' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
 	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
@@ -137,6 +138,11 @@ compare: compare-packages optimised
 compare-tunnel: compare-packages optimised
 	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/tunnel-compare
 
+compare-load: packages
+	@perf/install-packages iperf3 wrk nginx util-linux
+	$(SWIFT) build -c release --product culvert-load
+	@perf/load-compare
+
 hotpath: optimised
 	@perf/install-packages openssh-server openssh-client python3
 	@$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o .build/hotpath.so perf/hotpath.c
@@ -154,13 +160,16 @@ transcripts: tools
 	$(SWIFT) test --disable-xctest --filter TranscriptTests
 
 release: packages
-	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(STATIC) --product culvert
-	strip -o .build/culvert $(STATIC)/release/culvert
-	@ls -l .build/culvert
-	@perf/check-libraries .build/culvert
+	@for program in culvert culvert-load; do set -x; \
+		$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(STATIC) --product $$program; \
+		strip -o .build/$$program $(STATIC)/release/$$program; \
+		ls -l .build/$$program; \
+		perf/check-libraries .build/$$program; \
+	done
 
 install: release
 	install -D -m 755 .build/culvert $(DESTDIR)$(PREFIX)/bin/culvert
+	install -D -m 755 .build/culvert-load $(DESTDIR)$(PREFIX)/bin/culvert-load
 
 clean:
 	rm -rf .build

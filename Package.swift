@@ -12,11 +12,15 @@ let testRules: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature
 
 let package = Package(
     name: "culvert",
-    products: [.executable(name: "culvert", targets: ["culvert"])],
+    products: [
+        .executable(name: "culvert", targets: ["culvert"]),
+        .executable(name: "culvert-load", targets: ["culvert-load"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("uring")]),
@@ -42,6 +46,13 @@ let package = Package(
                 "CulvertConfig", "CulvertIdentity", "CulvertRelay", .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: rules),
 
+        .executableTarget(
+            name: "culvert-load",
+            dependencies: [
+                "CulvertIO", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ], swiftSettings: rules),
+
         .target(
             name: "Simulation", dependencies: ["CulvertIO"], path: "Tests/Simulation", swiftSettings: testRules),
         .testTarget(
@@ -59,6 +70,7 @@ let package = Package(
         .testTarget(
             name: "CulvertRelayTests", dependencies: ["CulvertIO", "CulvertRelay", "CulvertSSH", "Simulation"],
             swiftSettings: testRules),
+        .testTarget(name: "CulvertLoadTests", dependencies: ["culvert-load", "CulvertIO"], swiftSettings: testRules),
         .testTarget(
             name: "FuzzTests",
             dependencies: [

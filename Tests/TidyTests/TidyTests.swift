@@ -82,10 +82,28 @@ import Testing
         #expect(unknown.isEmpty, "no such option: \(unknown.sorted())")
     }
 
+    @Test("the README's options of culvert-load exist")
+    func optionsOfLoad() throws {
+        let readme = try String(contentsOfFile: "\(Repository.root)/README.md", encoding: .utf8)
+        let sources = try Repository.files().filter { $0.path.hasPrefix("Sources/culvert-load/") }.map(\.text).joined()
+        let named = Self.options(readme, of: "culvert-load ")
+        #expect(named.isSuperset(of: ["--load", "--rate"]), "they are found")
+        // Each is declared as a variable, its words joined as Swift joins them.
+        let unknown = named.filter { option in
+            let words = option.dropFirst(2).split(separator: "-")
+            let name = words[0] + words.dropFirst().map(\.capitalized).joined()
+            return name != "help" && !sources.contains("var \(name):") && !sources.contains("var \(name) =")
+        }
+        #expect(unknown.isEmpty, "no such option: \(unknown.sorted())")
+    }
+
     /// The long options on lines that call culvert.
-    static func optionsOfCulvert(_ text: String) -> Set<String> {
+    static func optionsOfCulvert(_ text: String) -> Set<String> { options(text, of: "culvert ") }
+
+    /// The long options on lines that call `program`, whose name ends in a space.
+    static func options(_ text: String, of program: String) -> Set<String> {
         var found: Set<String> = []
-        for line in text.components(separatedBy: "\n") where line.contains("culvert ") {
+        for line in text.components(separatedBy: "\n") where line.contains(program) {
             for word in line.split(whereSeparator: { " `|[]()=,".contains($0) }) where word.hasPrefix("--") {
                 let name = word.prefix { $0 == "-" || $0.isLetter }
                 if name.count > 2 { found.insert(String(name)) }

@@ -1,0 +1,48 @@
+internal import Glibc
+
+/// How culvert-load ends.
+enum ExitStatus: Int32, Sendable {
+    case success = 0
+    /// A payload was wrong, or a connection or a request failed.
+    case trouble = 1
+    /// EX_USAGE.
+    case usage = 64
+    /// EX_OSERR: threads, memory, ports or the io_uring asked for cannot be had.
+    case system = 71
+}
+
+/// What stops culvert-load: one line for a person, with the cause and the mend.
+struct Complaint: Error, CustomStringConvertible {
+    let description: String
+    let exit: ExitStatus
+
+    init(_ description: String, exit: ExitStatus) {
+        self.description = description
+        self.exit = exit
+    }
+}
+
+/// Lines for people and programs, each in one write, so that lines of several threads do not mix.
+enum Output {
+    static func say(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
+    static func sayError(_ line: String) { write("culvert-load: \(line)\n", to: STDERR_FILENO) }
+
+    static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
+    /// Replaces the line that the cursor stands on.
+    static func show(progress: String) { write("\r\u{1B}[K" + progress, to: STDERR_FILENO) }
+
+    private static func write(_ text: String, to descriptor: Int32) {
+        let bytes = Array(text.utf8)
+        var written = 0
+        while written < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress! + written, bytes.count - written)
+            }
+            if count < 0 && errno == EINTR { continue }
+            // Nobody listens any more: the work goes on, and its status tells.
+            guard count > 0 else { return }
+            written += count
+        }
+    }
+}

@@ -1,0 +1,65 @@
+internal import CulvertIO
+
+/// Bytes and answers up to some moment.
+struct Figures: Sendable {
+    var bytesUp: UInt64 = 0
+    var bytesDown: UInt64 = 0
+    var answers: UInt64 = 0
+
+    static func + (left: Figures, right: Figures) -> Figures {
+        Figures(
+            bytesUp: left.bytesUp + right.bytesUp, bytesDown: left.bytesDown + right.bytesDown,
+            answers: left.answers + right.answers)
+    }
+
+    static func - (left: Figures, right: Figures) -> Figures {
+        Figures(
+            bytesUp: left.bytesUp - right.bytesUp, bytesDown: left.bytesDown - right.bytesDown,
+            answers: left.answers - right.answers)
+    }
+}
+
+/// What one thread has measured; of several threads, their sum.
+struct ThreadResult: Sendable {
+    /// Within the measured time.
+    var measured = Figures()
+    /// How long that was: less than asked for when every connection had failed, or it was interrupted.
+    var elapsed = Tick.Span.zero
+    /// Of requests that began within the measured time.
+    var latencies = Latencies()
+    var troubles = TroubleCount()
+    /// Requests that were begun and never answered.
+    var unanswered: UInt64 = 0
+    /// Connections that were made.
+    var connected = 0
+    /// Connections whose every byte, both ways, was checked up to their end.
+    var verified = 0
+
+    mutating func add(_ other: ThreadResult) {
+        measured = measured + other.measured
+        elapsed = max(elapsed, other.elapsed)
+        latencies.add(other.latencies)
+        troubles.add(other.troubles)
+        unanswered += other.unanswered
+        connected += other.connected
+        verified += other.verified
+    }
+}
+
+/// What a thread is told.
+enum ClientMessage: Sendable {
+    /// The clock starts.
+    case begin(Tick)
+    /// Ends before its time.
+    case stop
+}
+
+/// What a thread tells.
+enum ClientReport: Sendable {
+    /// Every connection is made or has failed.
+    case ready(thread: Int)
+    /// What came to pass since the last such report.
+    case progress(thread: Int, Figures, mean: Double?, longest: UInt64?, troubles: Int)
+    case done(thread: Int, ThreadResult)
+    case failed(IOError)
+}
