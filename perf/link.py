@@ -103,8 +103,6 @@ class Link:
                 # Otherwise it talks to its neighbours by itself, in packets that nobody sent.
                 for scope in ("all", "default"):
                     set_kernel(f"net/ipv6/conf/{scope}/disable_ipv6", 1)
-                if congestion:
-                    set_kernel("net/ipv4/tcp_congestion_control", congestion)
         self.program = subprocess.Popen(
             [program, *(f"/run/netns/{name}" for name in (NEAR, FAR)), str(mtu), up.word(), down.word()],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -113,6 +111,10 @@ class Link:
         for name, other in ((NEAR, FAR), (FAR, NEAR)):
             stage.run(["ip", "-n", name, "link", "set", "lo", "up"])
             stage.run(["ip", "-n", name, "address", "add", ADDRESS[name], "peer", ADDRESS[other], "dev", "link0"])
+            if congestion:
+                # Of the route, not of the namespace: that may choose only what its system allows to everybody.
+                stage.run(["ip", "-n", name, "route", "change", ADDRESS[other], "dev", "link0", "src", ADDRESS[name],
+                           "congctl", congestion])
 
     @contextlib.contextmanager
     def inside(self, name):
