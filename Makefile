@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel demo release install soak \
-	soak-rekey format lint sanitize hotpath icount compare compare-load fuzz transcripts clean \
+	soak-rekey format lint sanitize hotpath icount compare compare-load compare-link fuzz transcripts clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -21,7 +21,7 @@ endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
 TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps \
 	dropbear-bin libnss-wrapper
-COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy socat iperf3 redis-server redis-tools iproute2 util-linux
+COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy socat iperf3 redis-server redis-tools iproute2 iputils-ping util-linux
 
 TOOLS := .build/tools
 TINYSSH := .build/tinyssh/usr/sbin/tinysshd
@@ -47,6 +47,7 @@ help:
 	'make compare   culvert relay beside haproxy and socat: throughput and processor time' \
 	'make compare-tunnel  culvert beside ssh: throughput, processor time a GB and a request' \
 	'make compare-load  culvert-load beside iperf3 and wrk: is the generator fast enough?' \
+	'make compare-link  culvert beside ssh on emulated links: long, slow, lossy (for root)' \
 	'make hotpath   counts allocations and reference counting while the relay and tunnels carry' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
 	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
@@ -142,6 +143,11 @@ compare-load: packages
 	@perf/install-packages iperf3 wrk nginx util-linux
 	$(SWIFT) build -c release --product culvert-load
 	@perf/load-compare
+
+# That the links are what they are called is shown first.
+compare-link: compare-packages optimised
+	@CC=$(CC) perf/link --check
+	@CC=$(CC) CULVERT=$${CULVERT:-$(OPTIMISED)} perf/link-compare
 
 hotpath: optimised
 	@perf/install-packages openssh-server openssh-client python3

@@ -136,17 +136,18 @@ def wait_listening(child, port, within=15.0):
     eventually(f"{child.name} listens on {port}", condition, within)
 
 
-def start_server(stage, options=()):
+def start_server(stage, options=(), address="127.0.0.1"):
     """An unprivileged sshd of its own, its keys made for this run; returns its port. `options` are lines of sshd_config."""
     for name in ("host", "login"):
-        stage.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stage.path(name)])
+        if not os.path.exists(stage.path(name)):
+            stage.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stage.path(name)])
     port = free_port()
     with open(stage.path("login.pub"), encoding="utf-8") as key:
         stage.write("authorized_keys", key.read())
     with open(stage.path("host.pub"), encoding="utf-8") as key:
-        stage.write("known_hosts", f"[127.0.0.1]:{port} {key.read()}")
+        stage.write("known_hosts", f"[{address}]:{port} {key.read()}")
     configuration = stage.write("sshd_config", "\n".join([
-        *options, f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {stage.path('host')}", "PidFile none",
+        *options, f"Port {port}", f"ListenAddress {address}", f"HostKey {stage.path('host')}", "PidFile none",
         f"AuthorizedKeysFile {stage.path('authorized_keys')}", "StrictModes no", "UsePAM no", ""]))
     if os.getuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)
@@ -154,12 +155,12 @@ def start_server(stage, options=()):
     return port
 
 
-def login_words(stage, port):
+def login_words(stage, port, address="127.0.0.1"):
     """The options and the destination, for ssh and culvert alike, of a login at `start_server`'s server."""
     return [
         "-p", str(port), "-i", stage.path("login"), "-o", f"UserKnownHostsFile={stage.path('known_hosts')}",
         "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
-        f"{os.environ.get('USER') or 'root'}@127.0.0.1"]
+        f"{os.environ.get('USER') or 'root'}@{address}"]
 
 
 def pour(connection, length):
