@@ -56,6 +56,10 @@ final class Child: @unchecked Sendable {
         var words = cStrings(command)
         var settings = cStrings(merged.map { "\($0.key)=\($0.value)" })
         defer { for word in words + settings { free(word) } }
+        // What other suites of this process have open is not the program's.
+        for name in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") {
+            if let descriptor = Int32(name), descriptor > 2 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        }
         var started: pid_t = 0
         let failure = posix_spawnp(&started, command[0], &actions, &attributes, &words, &settings)
         guard failure == 0 else {
