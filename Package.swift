@@ -37,7 +37,10 @@ let package = Package(
             dependencies: ["CulvertSSH", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: rules),
         .target(
             name: "CulvertConfig",
-            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: rules),
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ], swiftSettings: rules),
         .target(
             name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertSSH", "CulvertLibSSH2"], swiftSettings: rules),
         .executableTarget(

@@ -73,7 +73,7 @@ extension FuzzTarget {
             String(decoding: $0, as: UTF8.self)
         }
         do throws(ConfigurationError) {
-            switch try parseCommandLine(words, environment: environment) {
+            switch try parseCommandLine(words, environment: environment, access: .nothing) {
             case .tunnel(let tunnel):
                 promise(!tunnel.forwards.isEmpty, "a tunnel forwards something")
                 promise((1...TunnelConfiguration.maximumLinks).contains(tunnel.links), "a tunnel has links")
