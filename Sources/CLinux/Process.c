@@ -1,5 +1,6 @@
 #define _GNU_SOURCE 1
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <pthread.h>
 #include <sched.h>
@@ -146,6 +147,15 @@ int64_t culvert_raise_descriptor_limit(void) {
         if (setrlimit(RLIMIT_NOFILE, &changed) == 0) limit = changed;
     }
     return (int64_t)limit.rlim_cur;
+}
+
+int culvert_fill_standard_descriptors(void) {
+    // open(2) gives the lowest free number.
+    int descriptor = open("/dev/null", O_RDWR);
+    while (descriptor >= 0 && descriptor <= 2) descriptor = open("/dev/null", O_RDWR);
+    if (descriptor < 0) return -errno;
+    close(descriptor);
+    return 0;
 }
 
 int culvert_forbid_core_dumps(void) {

@@ -123,13 +123,17 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ files: 
         throw ConfigurationError("nothing to forward: give -L or -R, for example -L 5432:db:5432")
     }
     let culvert = store.culvert
+    let engine = long.engine ?? culvert.engine ?? .native
+    let nodelay = long.nodelay || culvert.nodelay ?? false
+    if nodelay && engine != .native { throw ConfigurationError("--nodelay: only the native engine has it") }
     return TunnelConfiguration(
         destination: host.destination, forwards: host.forwards, forwarding: host.forwarding,
         connection: host.connection, login: host.login, hostKeys: host.hostKeys, algorithms: host.algorithms,
         output: host.output, runtime: long.runtime(culvert), links: long.links ?? culvert.links ?? 1,
-        engine: long.engine ?? culvert.engine ?? .native,
+        engine: engine,
         hold: long.hold ?? culvert.hold ?? TunnelConfiguration.defaultHold,
-        persist: long.persist || culvert.persist ?? false, background: store.background ?? false, files: files,
+        persist: long.persist || culvert.persist ?? false, nodelay: nodelay, background: store.background ?? false,
+        files: files,
         notes: host.notes)
 }
 

@@ -33,6 +33,8 @@ enum HelpText {
           --links N             SSH connections to the server, as one tunnel (1)
           --hold TIME           how long a new connection waits while the link is down (30s)
           --persist             keep trying when the first connection fails, or a port to listen on
+          --nodelay             have sshd send small packets at once, on long or busy paths: it does so only after a
+                                command, so culvert runs `true` at the server, once a link
           --engine ENGINE       what speaks SSH: native, or libssh2 for servers with old algorithms only (native)
 
         Running:

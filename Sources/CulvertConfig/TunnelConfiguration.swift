@@ -22,6 +22,8 @@ public struct TunnelConfiguration: Hashable, Sendable {
     public var hold: Duration
     /// A first attempt that fails does not end culvert.
     public var persist: Bool
+    /// The server is made to send small packets at once, by running `true` there once a link; native engine only.
+    public var nodelay: Bool
     /// `-f`: to the background once the forwards stand.
     public var background: Bool
     /// What else the settings came from: a jump host is asked of the same.

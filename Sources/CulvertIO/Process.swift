@@ -7,6 +7,10 @@ public enum HostProcess {
     /// sized by it would be too. Returns the limit.
     public static func raiseDescriptorLimit() -> Int { max(64, Int(culvert_raise_descriptor_limit())) }
 
+    /// Started with standard input, output or error closed, a process would be given their numbers for what it opens, and
+    /// read or write there what is meant for them. The first thing it does.
+    public static func fillStandardDescriptors() { _ = culvert_fill_standard_descriptors() }
+
     /// No core dump of this process: keys and payload stand in its memory.
     public static func forbidCoreDumps() { _ = culvert_forbid_core_dumps() }
 

@@ -6,6 +6,9 @@ internal import Glibc
 /// The relay, as the executable sees it. Each call takes the calling thread as its control thread and returns the exit
 /// status. Made before any other thread of the process, so that every thread has the signals blocked.
 public enum Relay {
+    /// The first thing a process does, before it opens anything.
+    public static func prepareProcess() { HostProcess.fillStandardDescriptors() }
+
     /// Runs tunnels until they are told to end, or have all ended. `goesToBackground`: once their forwards stand (`-f`);
     /// a child of the calling process then goes on, and this one ends inside. `journal` is the process's own.
     public static func runTunnels(_ tunnels: [Tunnel], goesToBackground: Bool, journal: Journal) -> Int32 {

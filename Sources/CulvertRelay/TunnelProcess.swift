@@ -89,6 +89,7 @@ struct TunnelProcess {
         let workers = max(1, min(settings.links, processors.count, settings.runtime.threads ?? processors.count))
         let statuses = (0..<settings.links).map { LinkStatus(worker: $0 % workers) }
         var limits = RelayLimits.ofProcess()
+        limits.serverSendsAtOnce = settings.serverSendsAtOnce
         limits.hold = Tick.Span(settings.hold)
         limits.rekeyInterval = settings.algorithms.rekeyInterval.map { Tick.Span($0) }
         var alive = KeepAlive()

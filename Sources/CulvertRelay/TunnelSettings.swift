@@ -28,6 +28,8 @@ public struct TunnelSettings: Sendable {
     /// A first attempt that fails is made again, instead of ending the tunnel; so is the opening of a local forward.
     public var persists = false
     public var exitsOnForwardFailure = false
+    /// Each link has its server run `true`: sshd sends small packets at once only where a command has run.
+    public var serverSendsAtOnce = false
     public var engine = EngineKind.native
     public var algorithms = AlgorithmSettings()
     public var runtime = RuntimeSettings()

@@ -19,6 +19,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let slot = links.insert(Link(start, index: index, now: driver.now))
         SocketOption.setNotSentLowWater(descriptor, bytes: links[slot].sealAhead.bytes)
         limitWindows(slot)
+        if context.limits.serverSendsAtOnce { links[slot].engine.runTrue() }
         for forward in reverse { askReverse(slot, forward) }
         context.links[index].isOpen = true
         scheduleCheck(slot, at: driver.now + min(context.alive.interval, context.limits.rekeyInterval ?? .seconds(60)))

@@ -37,6 +37,8 @@ struct RelayLimits: Sendable {
     /// A later key exchange that takes longer ends the link: nothing else is carried meanwhile, so a server that does
     /// not finish one would stop the link, however much it says.
     var keyExchange = Tick.Span.seconds(30)
+    /// Each link has its server run `true`, so that it sends small packets at once.
+    var serverSendsAtOnce = false
 
     /// With as many open files as the process may have.
     static func ofProcess() -> RelayLimits {

@@ -186,6 +186,8 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     public mutating func probe() { connection.probe(&transport.packets) }
 
+    public mutating func runTrue() { connection.runTrue(&transport.packets) }
+
     public mutating func disconnect() { transport.packets.sendLastWord(.byApplication) }
 
     public mutating func heldBytes() -> Int { 0 }

@@ -8,6 +8,7 @@ internal import Glibc
 @main
 struct Culvert {
     static func main() {
+        Relay.prepareProcess()
         do throws(ConfigurationError) {
             let arguments = Array(CommandLine.arguments.dropFirst())
             switch try parseCommandLine(arguments, algorithms: algorithms) {

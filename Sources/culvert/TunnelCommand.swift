@@ -69,6 +69,7 @@ struct TunnelCommand {
         settings.links = configuration.links
         settings.hold = configuration.hold
         settings.persists = configuration.persist
+        settings.serverSendsAtOnce = configuration.nodelay
         settings.runtime = RuntimeSettings(configuration.runtime)
         return settings
     }

@@ -4,6 +4,15 @@ import Testing
 
 /// Reverse forwards and the requests of the connection, whose answers carry no number.
 @Suite struct ForwardTests {
+    @Test("a command that nobody waits for leaves nothing behind when it is refused")
+    func refusedCommand() throws {
+        let link = Link(.whole)
+        link.client.engine.runTrue()
+        #expect(try link.settle().client == [])
+        let (own, _) = try link.openChannel()
+        #expect(own.value == 0)
+    }
+
     @Test(arguments: Link.Cut.allCases)
     func aForwardIsAskedForUsedAndCancelled(_ cut: Link.Cut) throws {
         let link = Link(cut)

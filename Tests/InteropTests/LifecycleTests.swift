@@ -148,6 +148,47 @@ import Testing
         }
     }
 
+    @Test(
+        "with --nodelay sshd turns Nagle's algorithm off, and without it does not",
+        .enabled(if: Subject.isCulvert && Subject.engine == nil, "only the native engine has it"),
+        arguments: [true, false])
+    func nodelay(_ isAsked: Bool) throws {
+        try onStage { stage in
+            let echo = try TargetServer.echo(on: stage)
+            guard case .tcp(let target) = echo.address else { throw Failure("no port") }
+            let server = try SSHServer(on: stage, options: ["LogLevel DEBUG2"])
+            let door = try Ports.free()
+            _ = try Tunnel(to: server, (isAsked ? ["--nodelay"] : []) + ["-L", "\(door):127.0.0.1:\(target)"])
+            try OutageTests.expectEcho(.tcp(door), within: 10)
+            try OutageTests.expectEcho(.tcp(door), within: 10)
+            // sshd says it of each flow's socket, too. What was asked for first is done first.
+            let expected = isAsked ? 3 : 2
+            try waitUntil("sshd has set \(expected) sockets") {
+                server.log.components(separatedBy: "setting TCP_NODELAY").count - 1 >= expected
+            }
+            #expect(server.log.components(separatedBy: "setting TCP_NODELAY").count - 1 == expected)
+        }
+    }
+
+    @Test("started without standard input, output and error it keeps their numbers free of its own")
+    func closedDescriptors() throws {
+        try onStage { stage in
+            let echo = try TargetServer.echo(on: stage)
+            guard case .tcp(let target) = echo.address else { throw Failure("no port") }
+            let server = try SSHServer(on: stage)
+            let door = try Ports.free()
+            let tunnel = try Tunnel(
+                to: server, ["-L", "\(door):127.0.0.1:\(target)"],
+                launcher: ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"])
+            try tunnel.waitForListener(door)
+            try OutageTests.expectEcho(.tcp(door), within: 10)
+            for number in 0...2 {
+                let place = "/proc/\(tunnel.pid)/fd/\(number)"
+                #expect(try FileManager.default.destinationOfSymbolicLink(atPath: place) == "/dev/null")
+            }
+        }
+    }
+
     @Test("-f returns when the forwards stand and leaves one process behind")
     func background() throws {
         try onStage { stage in

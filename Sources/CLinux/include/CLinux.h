@@ -166,6 +166,8 @@ uint64_t culvert_clock_boottime(void); // goes on while the machine sleeps
 
 int64_t culvert_raise_descriptor_limit(void); // returns the limit
 int culvert_forbid_core_dumps(void);
+// Descriptors 0 to 2 that are closed become /dev/null, so that none of ours is taken for one of them.
+int culvert_fill_standard_descriptors(void);
 // Sends one datagram to a Unix socket; a path that begins with '@' is abstract (sd_notify(3)).
 int culvert_send_datagram(const char *path, const void *bytes, size_t count);
 // fork(2); only while the process has one thread. 0 in the child.

@@ -266,6 +266,7 @@ struct SettingsText {
         var values: [(CulvertKey, String)] = [
             (.engine, (long.engine ?? file.engine ?? .native).rawValue), (.hold, "\(hold.components.seconds)"),
             (.io, runtime.io.rawValue), (.links, "\(long.links ?? file.links ?? 1)"), (.memory, "\(runtime.memory)"),
+            (.nodelay, Self.word(long.nodelay || file.nodelay ?? false)),
             (.persist, Self.word(long.persist || file.persist ?? false)),
         ]
         if let threads = runtime.threads { values.append((.threads, "\(threads)")) }

@@ -7,6 +7,7 @@ enum CulvertKey: String, CaseIterable, Sendable {
     case io = "CulvertIO"
     case links = "CulvertLinks"
     case memory = "CulvertMemory"
+    case nodelay = "CulvertNoDelay"
     case persist = "CulvertPersist"
     case threads = "CulvertThreads"
 
@@ -26,6 +27,7 @@ struct CulvertSettings {
     var links: Int?
     /// Bytes.
     var memory: Int?
+    var nodelay: Bool?
     var persist: Bool?
     var threads: Int?
 
@@ -39,7 +41,8 @@ struct CulvertSettings {
             case .io: first(\.io, try LongOptions.io(text))
             case .links: first(\.links, try LongOptions.links(text))
             case .memory: first(\.memory, try LongOptions.memory(text))
-            case .persist: first(\.persist, try LongOptions.persist(text))
+            case .nodelay: first(\.nodelay, try LongOptions.flag(text))
+            case .persist: first(\.persist, try LongOptions.flag(text))
             case .threads: first(\.threads, try LongOptions.threads(text))
             }
         } catch {

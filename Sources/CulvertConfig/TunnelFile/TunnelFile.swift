@@ -92,7 +92,9 @@ private enum TunnelKey {
         switch self {
         case .destination: []
         case .forward(let letter): ["-\(letter)", value]
-        case .long(let option): option.takesValue ? ["--\(option.rawValue)=\(value)"] : ["--\(option.rawValue)"]
+        // A flag's long option cannot say no.
+        case .long(.nodelay): ["-o", "\(CulvertKey.nodelay.rawValue)=\(value)"]
+        case .long(let option): ["--\(option.rawValue)=\(value)"]
         case .ssh(let name): ["-o", "\(name)=\(value)"]
         }
     }

@@ -2,12 +2,12 @@ internal import ArgumentParser
 
 /// culvert's own options, which ssh has not.
 enum LongOptionName: String, CaseIterable, Sendable {
-    case io, links, threads, engine, hold, memory, persist, version, help
+    case io, links, threads, engine, hold, memory, persist, nodelay, version, help
 
     var takesValue: Bool {
         switch self {
         case .io, .links, .threads, .engine, .hold, .memory: true
-        case .persist, .version, .help: false
+        case .persist, .nodelay, .version, .help: false
         }
     }
 
@@ -25,6 +25,7 @@ private struct LongOptionTexts: ParsableArguments {
     @Option(parsing: .unconditionalSingleValue) var hold: [String] = []
     @Option(parsing: .unconditionalSingleValue) var memory: [String] = []
     @Flag var persist: Int
+    @Flag var nodelay: Int
 }
 
 /// What culvert's own options say; nil where nothing was said.
@@ -37,6 +38,7 @@ struct LongOptions {
     /// Bytes.
     let memory: Int?
     let persist: Bool
+    let nodelay: Bool
 
     /// Throws one clear line: an unknown option with the nearest known one, or a value with what is accepted.
     init(_ words: [CommandWord], command: String) throws(ConfigurationError) {
@@ -54,6 +56,7 @@ struct LongOptions {
         hold = try Self.first(.hold, texts.hold, Self.hold)
         memory = try Self.first(.memory, texts.memory, Self.memory)
         persist = texts.persist > 0
+        nodelay = texts.nodelay > 0
     }
 
     /// The long ones among the words, known and with a value exactly when they take one.
@@ -126,7 +129,7 @@ struct LongOptions {
         return .seconds(seconds)
     }
 
-    static func persist(_ text: String) throws(Cause) -> Bool {
+    static func flag(_ text: String) throws(Cause) -> Bool {
         switch text.lowercased() {
         case "yes", "true": return true
         case "no", "false": return false

@@ -18,6 +18,8 @@ struct Channel: BitwiseCopyable {
     var receivedClose = false
     /// `close` was called before the peer had answered our CHANNEL_OPEN: CLOSE follows the confirmation at once.
     var closesWhenOpened = false
+    /// A "session" (RFC 4254 §6.1) for a command that nobody waits for: it is asked for before that CLOSE.
+    var runsCommand = false
     /// Stands in the list of channels that owe the peer a WINDOW_ADJUST; survives the freeing of the number.
     var isOwing = false
     /// The number that the peer gave it.

@@ -53,6 +53,20 @@ struct ConnectionLayer: ~Copyable {
         return number
     }
 
+    /// Runs `true` in a "session" of its own, whatever comes of it. A refusal has no effect.
+    mutating func runTrue(_ output: inout PacketOutput) {
+        guard role == .client, channels.count < settings.maximumChannels else { return }
+        let number = channels.insert(.opening)
+        refusals[number] = nil
+        channels[number].runsCommand = true
+        channels[number].closesWhenOpened = true
+        channels[number].receiveWindow = ReceiveWindow(size: settings.initialWindow)
+        var message = output.message()
+        ChannelOpen.writeSession(
+            sender: number.value, window: settings.initialWindow, maximumPacket: settings.maximumPacket, to: &message)
+        output.send(message)
+    }
+
     func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest {
         guard let request = openRequests[channel] else {
             preconditionFailure("an open request is read before it is answered")

@@ -185,6 +185,11 @@ extension ConnectionLayer {
         channels[number].peerNumber = message.sender
         channels[number].sendWindow = SendWindow(available: message.window, maximumPacket: message.maximumPacket)
         if channels[number].closesWhenOpened {
+            if channels[number].runsCommand {
+                var request = output.message()
+                ChannelRequest.writeExec("true", recipient: channels[number].peerNumber, to: &request)
+                output.send(request)
+            }
             sendClose(number, &output)
             return nil
         }

@@ -89,6 +89,8 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     public mutating func cancelForward(_ forward: ForwardNumber) { connection.cancelForward(forward, &packets) }
 
+    public mutating func runTrue() { connection.runTrue(&packets) }
+
     public mutating func probe() { connection.probe(&packets) }
 
     public mutating func disconnect() { packets.sendLastWord(.byApplication) }

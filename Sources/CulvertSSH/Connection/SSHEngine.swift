@@ -91,6 +91,10 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// Sends something that the peer must answer (keepalive@openssh.com). Any byte received counts as the answer.
     mutating func probe()
 
+    /// Has the peer run `true` once, and takes no notice of what comes of it. sshd turns Nagle's algorithm off on a
+    /// connection that has run a command, and on no other. An engine that cannot takes no notice.
+    mutating func runTrue()
+
     /// The last word: SSH_MSG_DISCONNECT with reason 11, by application (RFC 4253 §11.1).
     mutating func disconnect()
 
@@ -114,6 +118,7 @@ extension SSHEngine where Self: ~Copyable {
     public static var opensInPlace: Bool { false }
     public var keyRenewals: UInt64? { nil }
     public mutating func allowWindows(upTo bytes: Int) {}
+    public mutating func runTrue() {}
     public mutating func beginKeyExchange() {}
     public var keyExchange: Int? { nil }
 }

@@ -127,6 +127,15 @@ struct ChannelRequest {
         _ = unsafe try reader.string()
         wantsReply = try reader.boolean()
     }
+
+    /// "exec" (RFC 4254 §6.5), without an answer.
+    static func writeExec(_ command: StaticString, recipient: UInt32, to writer: inout WireWriter) {
+        writer.byte(MessageNumber.channelRequest)
+        writer.uint32(recipient)
+        writer.string(ProtocolName.exec)
+        writer.boolean(false)
+        writer.string(command)
+    }
 }
 
 /// The messages that carry a channel number and nothing else: EOF, CLOSE (RFC 4254 §5.3), SUCCESS, FAILURE (§5.4).

@@ -84,16 +84,27 @@ struct ChannelOpen {
         }
     }
 
+    /// RFC 4254 §6.1.
+    static func writeSession(sender: UInt32, window: UInt32, maximumPacket: UInt32, to writer: inout WireWriter) {
+        begin(ProtocolName.session, sender, window, maximumPacket, &writer)
+    }
+
+    private static func begin(
+        _ type: StaticString, _ sender: UInt32, _ window: UInt32, _ maximumPacket: UInt32, _ writer: inout WireWriter
+    ) {
+        writer.byte(MessageNumber.channelOpen)
+        writer.string(type)
+        writer.uint32(sender)
+        writer.uint32(window)
+        writer.uint32(maximumPacket)
+    }
+
     static func write(
         _ request: ChannelOpenRequest, sender: UInt32, window: UInt32, maximumPacket: UInt32,
         to writer: inout WireWriter
     ) {
         func begin(_ type: StaticString, _ writer: inout WireWriter) {
-            writer.byte(MessageNumber.channelOpen)
-            writer.string(type)
-            writer.uint32(sender)
-            writer.uint32(window)
-            writer.uint32(maximumPacket)
+            Self.begin(type, sender, window, maximumPacket, &writer)
         }
         switch request {
         case .directTCPIP(let host, let port, let originator, let originatorPort):

@@ -39,6 +39,7 @@ enum ProtocolName {
     static let directStreamLocal: StaticString = "direct-streamlocal@openssh.com"
     static let forwardedStreamLocal: StaticString = "forwarded-streamlocal@openssh.com"
     static let session: StaticString = "session"
+    static let exec: StaticString = "exec"
     static let tcpipForward: StaticString = "tcpip-forward"
     static let cancelTCPIPForward: StaticString = "cancel-tcpip-forward"
     static let streamLocalForward: StaticString = "streamlocal-forward@openssh.com"
