@@ -107,6 +107,7 @@ struct Setting: Hashable, Sendable {
     func files() throws(ConfigurationError) -> [String] {
         if words.count == 1, words[0].lowercased() == "none" { return [] }
         if words.contains(where: \.isEmpty) { throw fault("a file's name is empty") }
+        if words.contains(where: { $0.lowercased() == "none" }) { throw fault("'none' stands alone") }
         return words
     }
 
