@@ -21,7 +21,7 @@ struct Culvert {
         }
     }
 
-    /// For `-G`. What libssh2 has depends on how it was built.
+    /// What libssh2 has depends on how it was built.
     private static func algorithms(_ engine: EngineChoice) -> EngineAlgorithms {
         var algorithms = EngineAlgorithms()
         guard engine == .native else { return algorithms }

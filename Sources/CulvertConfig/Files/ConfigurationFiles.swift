@@ -17,6 +17,7 @@ public struct ConfigurationAccess: Sendable {
         case missing
         /// The system's words.
         case unreadable(String)
+        case directory
         /// It is too long to be a configuration file, bytes.
         case tooLong(limit: Int)
     }

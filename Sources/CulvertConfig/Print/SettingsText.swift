@@ -43,7 +43,8 @@ struct SettingsText {
                 lines += Self.isList(name) ? values.map { "\(key) \($0)" } : ["\(key) \(values.joined(separator: " "))"]
             }
         }
-        return (lines + own.map { "\($0.lowercased()) \($1)" }).joined(separator: "\n")
+        // A value may hold what steers a terminal.
+        return (lines + own.map { "\($0.lowercased()) \($1)" }).map(\.oneLine).joined(separator: "\n")
     }
 
     /// A line a value.
@@ -236,7 +237,9 @@ struct SettingsText {
         var values: [String: [String]] = [:]
         func add(_ key: String, _ list: AlgorithmList?, _ known: [String]) {
             var names = known
-            if let list { names = list.change == .replace ? list.names : list.applied(to: known, known: known) }
+            if let list = list?.restricted(to: known).list {
+                names = list.change == .replace ? list.names : list.applied(to: known, known: known)
+            }
             values[key] = names.isEmpty ? nil : [names.joined(separator: ",")]
         }
         add("ciphers", store.ciphers, engine.ciphers)

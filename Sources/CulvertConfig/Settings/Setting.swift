@@ -97,9 +97,10 @@ struct Setting: Hashable, Sendable {
     }
 
     func algorithms() throws(ConfigurationError) -> AlgorithmList {
-        guard let list = AlgorithmList(try word()) else {
+        guard var list = AlgorithmList(try word()) else {
             throw fault("give names with commas between them, after '+', '-' or '^' to change the default list")
         }
+        if case .line = origin { list.isFromFile = true }
         return list
     }
 
