@@ -2,6 +2,10 @@
 public enum Invocation: Hashable, Sendable {
     case tunnel(TunnelConfiguration)
     case relay(RelayConfiguration)
+    /// `culvert up FILE`: the tunnels of a file in one process.
+    case up(TunnelFileRequest)
+    /// `culvert check FILE`: says what `up` would do, and connects to nothing.
+    case check(TunnelFileRequest)
     /// Help, version or the settings of `-G`: for standard output, without a last line break; exit code 0.
     case show(String)
 }
@@ -12,19 +16,25 @@ public let culvertVersion = "0.1.0"
 /// Reads a command line, without the program's name, and the configuration files that it asks for. Nothing is looked up
 /// or asked here; only a `Match exec` in a file runs anything.
 ///
-/// `algorithms` are an engine's: `-G` prints them, and lists of files lose what it has not. `relay` as the very first word is the subcommand; anywhere else, and after `--`, it is a host.
+/// `relay`, `up` or `check` as the very first word is the subcommand; anywhere else, and after `--`, it is a host.
 public func parseCommandLine(
-    _ arguments: [String], environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system,
-    algorithms: (EngineChoice) -> EngineAlgorithms = { _ in EngineAlgorithms() }
+    _ arguments: [String], environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system
 ) throws(ConfigurationError) -> Invocation {
-    if arguments.first == "relay" {
+    if let command = arguments.first, ["relay", "up", "check"].contains(command) {
         do {
-            return try parseRelay(ShortOptionNormaliser.normalise(Array(arguments.dropFirst())))
+            let words = try ShortOptionNormaliser.normalise(Array(arguments.dropFirst()))
+            switch command {
+            case "relay": return try parseRelay(words)
+            default:
+                if let text = shown(words, help: HelpText.tunnelFile) { return .show(text) }
+                let request = try TunnelFileRequest.read(words, command)
+                return command == "up" ? .up(request) : .check(request)
+            }
         } catch {
-            throw ConfigurationError(error.message, command: "culvert relay")
+            throw ConfigurationError(error.message, command: "culvert \(command)")
         }
     }
-    return try parseTunnel(ShortOptionNormaliser.normalise(arguments), environment, access, algorithms)
+    return try parseTunnel(ShortOptionNormaliser.normalise(arguments), environment, access)
 }
 
 /// The text to show when the words ask for help or the version, whatever else they say.
@@ -42,8 +52,7 @@ private func shown(_ words: [CommandWord], help: String) -> String? {
 // MARK: The tunnel
 
 private func parseTunnel(
-    _ words: [CommandWord], _ environment: ConfigurationEnvironment, _ access: ConfigurationAccess,
-    _ algorithms: (EngineChoice) -> EngineAlgorithms
+    _ words: [CommandWord], _ environment: ConfigurationEnvironment, _ access: ConfigurationAccess
 ) throws(ConfigurationError) -> Invocation {
     if let text = shown(words, help: HelpText.tunnel) { return .show(text) }
     let long = try LongOptions(words, command: "culvert")
@@ -75,7 +84,7 @@ private func parseTunnel(
     }
     let resolution = try HostResolution(
         typedHost, store, files: files, environment: environment, access: access)
-    let engine = algorithms(long.engine ?? resolution.store.culvert.engine ?? .native)
+    let engine = access.algorithms(long.engine ?? resolution.store.culvert.engine ?? .native)
     if isPrinted { return .show(try SettingsText(resolution, long, engine).text) }
     return .tunnel(try tunnel(resolution, long, files, engine))
 }

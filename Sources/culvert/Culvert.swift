@@ -10,10 +10,12 @@ struct Culvert {
     static func main() {
         do throws(ConfigurationError) {
             let arguments = Array(CommandLine.arguments.dropFirst())
-            switch try parseCommandLine(arguments, algorithms: algorithms) {
+            switch try parseCommandLine(arguments, access: access) {
             case .show(let text): print(text)
             case .tunnel(let configuration): leave(TunnelCommand(configuration).run())
             case .relay(let configuration): leave(RelayCommand(configuration).run())
+            case .up(let request): leave(try UpCommand(request, access).run())
+            case .check(let request): leave(try CheckCommand(request, access).run())
             }
         } catch {
             LogOutput.writeLine(error.report, to: STDERR_FILENO)
@@ -21,8 +23,15 @@ struct Culvert {
         }
     }
 
+    /// The system's files, and what the engines have.
+    private static var access: ConfigurationAccess {
+        var access = ConfigurationAccess.system
+        access.algorithms = algorithms
+        return access
+    }
+
     /// What libssh2 has depends on how it was built.
-    private static func algorithms(_ engine: EngineChoice) -> EngineAlgorithms {
+    @Sendable private static func algorithms(_ engine: EngineChoice) -> EngineAlgorithms {
         var algorithms = EngineAlgorithms()
         guard engine == .native else { return algorithms }
         algorithms.ciphers = NativeAlgorithms.ciphers

@@ -230,14 +230,16 @@ struct MemoryFiles: Sendable {
 
     /// A list of a file was written for ssh: what the engine has not falls out; one that was typed is meant.
     @Test func listsOfFilesLoseWhatTheEngineHasNot() throws {
-        var engine = EngineAlgorithms()
-        engine.ciphers = ["a", "b"]
-        engine.hostKeys = ["k"]
         func options(_ text: String, _ words: [String] = []) throws -> (AlgorithmOptions, [String]) {
-            let files = MemoryFiles([Self.user: text])
+            var access = MemoryFiles([Self.user: text]).access
+            access.algorithms = { _ in
+                var engine = EngineAlgorithms()
+                engine.ciphers = ["a", "b"]
+                engine.hostKeys = ["k"]
+                return engine
+            }
             let invocation = try parseCommandLine(
-                words + ["-L1:a:2", "host"], environment: testEnvironment, access: files.access,
-                algorithms: { _ in engine })
+                words + ["-L1:a:2", "host"], environment: testEnvironment, access: access)
             guard case .tunnel(let tunnel) = invocation else { throw NotATunnel() }
             return (tunnel.algorithms, tunnel.notes)
         }

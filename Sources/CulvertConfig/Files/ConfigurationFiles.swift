@@ -43,6 +43,10 @@ public struct ConfigurationAccess: Sendable {
     /// Runs a command of `Match exec` to its end: the exit status, or nil when it did not end by itself.
     public var execute: @Sendable (_ command: String, _ shell: String) -> Int32?
 
+    /// What an engine has: `-G` prints it, and lists of algorithms in files lose what it has not. By default nothing is
+    /// known of it.
+    public var algorithms: @Sendable (EngineChoice) -> EngineAlgorithms = { _ in EngineAlgorithms() }
+
     public init(
         read: @escaping @Sendable (_ path: String) -> Result<File, Failure>,
         paths: @escaping @Sendable (_ pattern: String) -> [String]?,

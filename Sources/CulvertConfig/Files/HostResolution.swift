@@ -18,18 +18,18 @@ public struct HostConfiguration: Hashable, Sendable {
 }
 
 /// What applies to a host that ssh would log in to with nothing but `-F`, `-l` and `-p`, as it does for the hops of
-/// ProxyJump. `algorithms` are the engine's: lists of files lose what it has not.
+/// ProxyJump. `engine` is what will speak to it: lists of algorithms in files lose what that has not.
 public func resolveHost(
     _ host: String, user: String? = nil, port: UInt16? = nil, files: ConfigurationFiles,
-    environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system,
-    algorithms: EngineAlgorithms = EngineAlgorithms()
+    engine: EngineChoice = .native, environment: ConfigurationEnvironment = .current(),
+    access: ConfigurationAccess = .system
 ) throws(ConfigurationError) -> HostConfiguration {
     var store = SettingStore()
     store.variables = environment.variables
     store.user = user
     store.port = port
     return try HostResolution(host, store, files: files, environment: environment, access: access)
-        .configuration(algorithms)
+        .configuration(access.algorithms(engine))
 }
 
 /// What the command line said, filled up from the files, and the host that it comes to.

@@ -160,12 +160,13 @@ struct SettingStore {
             throw ConfigurationError("\(origin.text): it belongs in a configuration file")
         default: break
         }
-        // Keys that do something come first, so that they win a tie.
-        let known =
-            SettingKey.allCases.map(\.rawValue) + CulvertKey.allCases.map(\.rawValue) + PlainKey.all.map(\.name)
-        let nearest = NearestName.of(name, among: known) ?? SettingKey.port.rawValue
+        let nearest = NearestName.of(name, among: Self.knownNames) ?? SettingKey.port.rawValue
         throw ConfigurationError("\(origin.text): unknown key: did you mean \(nearest)?")
     }
+
+    /// Every key as ssh_config(5) writes it. Those that do something come first, so that they win a tie.
+    static let knownNames =
+        SettingKey.allCases.map(\.rawValue) + CulvertKey.allCases.map(\.rawValue) + PlainKey.all.map(\.name)
 
     private mutating func apply(_ key: PlainKey, _ setting: Setting) throws(ConfigurationError) {
         let value = try key.shape.read(setting)

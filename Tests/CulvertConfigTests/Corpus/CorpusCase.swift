@@ -113,8 +113,10 @@ struct Corpus {
 
     func askCulvert(_ each: CorpusCase, at index: Int) -> CorpusAnswer {
         do throws(ConfigurationError) {
+            var access = ConfigurationAccess.system
+            access.algorithms = Self.engine
             let invocation = try parseCommandLine(
-                each.arguments(in: place(index)), environment: environment, access: .system, algorithms: Self.engine)
+                each.arguments(in: place(index)), environment: environment, access: access)
             guard case .show(let text) = invocation else { return CorpusAnswer(lines: nil, reason: "not printed") }
             return CorpusAnswer(lines: text.split(separator: "\n").map(String.init), reason: "")
         } catch {
@@ -123,7 +125,7 @@ struct Corpus {
     }
 
     /// Such as an engine has: some of what ssh has, in another order.
-    private static func engine(_ choice: EngineChoice) -> EngineAlgorithms {
+    @Sendable private static func engine(_ choice: EngineChoice) -> EngineAlgorithms {
         var algorithms = EngineAlgorithms()
         algorithms.ciphers = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
         algorithms.macs = ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512"]
