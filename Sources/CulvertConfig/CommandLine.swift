@@ -16,11 +16,9 @@ public let culvertVersion = "0.1.0"
 /// Reads a command line, without the program's name, and the configuration files that it asks for. Nothing is looked up
 /// or asked here; only a `Match exec` in a file runs anything.
 ///
-/// `algorithms` are an engine's, for `-G`. `relay`, `up` or `check` as the very first word is the subcommand; anywhere
-/// else, and after `--`, it is a host.
+/// `relay`, `up` or `check` as the very first word is the subcommand; anywhere else, and after `--`, it is a host.
 public func parseCommandLine(
-    _ arguments: [String], environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system,
-    algorithms: (EngineChoice) -> EngineAlgorithms = { _ in EngineAlgorithms() }
+    _ arguments: [String], environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system
 ) throws(ConfigurationError) -> Invocation {
     if let command = arguments.first, ["relay", "up", "check"].contains(command) {
         do {
@@ -36,7 +34,7 @@ public func parseCommandLine(
             throw ConfigurationError(error.message, command: "culvert \(command)")
         }
     }
-    return try parseTunnel(ShortOptionNormaliser.normalise(arguments), environment, access, algorithms)
+    return try parseTunnel(ShortOptionNormaliser.normalise(arguments), environment, access)
 }
 
 /// The text to show when the words ask for help or the version, whatever else they say.
@@ -54,8 +52,7 @@ private func shown(_ words: [CommandWord], help: String) -> String? {
 // MARK: The tunnel
 
 private func parseTunnel(
-    _ words: [CommandWord], _ environment: ConfigurationEnvironment, _ access: ConfigurationAccess,
-    _ algorithms: (EngineChoice) -> EngineAlgorithms
+    _ words: [CommandWord], _ environment: ConfigurationEnvironment, _ access: ConfigurationAccess
 ) throws(ConfigurationError) -> Invocation {
     if let text = shown(words, help: HelpText.tunnel) { return .show(text) }
     let long = try LongOptions(words, command: "culvert")
@@ -87,11 +84,9 @@ private func parseTunnel(
     }
     let resolution = try HostResolution(
         typedHost, store, files: files, environment: environment, access: access)
-    if isPrinted {
-        let engine = long.engine ?? resolution.store.culvert.engine ?? .native
-        return .show(try SettingsText(resolution, long, algorithms(engine)).text)
-    }
-    return .tunnel(try tunnel(resolution, long, files))
+    let engine = access.algorithms(long.engine ?? resolution.store.culvert.engine ?? .native)
+    if isPrinted { return .show(try SettingsText(resolution, long, engine).text) }
+    return .tunnel(try tunnel(resolution, long, files, engine))
 }
 
 private func applyTunnel(_ letter: Character, _ value: String?, to store: inout SettingStore) throws(ConfigurationError)
@@ -111,14 +106,14 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     }
 }
 
-private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ files: ConfigurationFiles)
-    throws(ConfigurationError) -> TunnelConfiguration
-{
+private func tunnel(
+    _ resolution: HostResolution, _ long: LongOptions, _ files: ConfigurationFiles, _ engine: EngineAlgorithms
+) throws(ConfigurationError) -> TunnelConfiguration {
     let store = resolution.store
     if store.clearAllForwardings == true {
         throw ConfigurationError("ClearAllForwardings yes: it takes every forward away: leave it out")
     }
-    let host = try resolution.configuration()
+    let host = try resolution.configuration(engine)
     if host.forwards.isEmpty {
         throw ConfigurationError("nothing to forward: give -L or -R, for example -L 5432:db:5432")
     }

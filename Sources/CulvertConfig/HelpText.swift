@@ -5,7 +5,7 @@ enum HelpText {
     static let tunnel = """
         culvert: carries TCP connections through SSH, and comes back by itself
 
-        Usage: culvert [options] -L … | -R … [user@]host
+        Usage: culvert [options] [-L …] [-R …] [user@]host
                culvert up FILE               (see culvert up --help)
                culvert relay -L …            (see culvert relay --help)
 
@@ -14,6 +14,8 @@ enum HelpText {
               connect here to port 5432, and the server dials db.internal:5432
           culvert -R 8822:localhost:22 user@server
               connect at the server to port 8822, and this machine dials its own port 22
+          culvert prod
+              a Host of ~/.ssh/config, with its HostName, User, IdentityFile, LocalForward …
 
         Forwards (any number of each; an IPv6 address stands in brackets):
           -L [bind_address:]port:host:hostport    listen here, dial from the server
@@ -30,6 +32,10 @@ enum HelpText {
           -c LIST, -m LIST      ciphers, MACs
           -o KEY=VALUE          a setting of ssh_config(5); may be repeated, the first value wins
                                 ServerAliveInterval is 15 here, where ssh has 0
+          -F FILE               settings from FILE, not from ~/.ssh/config and /etc/ssh/ssh_config; none: from neither
+                                culvert's own stand there as CulvertLinks, CulvertHold, CulvertPersist, CulvertEngine,
+                                CulvertIO, CulvertThreads and CulvertMemory, behind a line IgnoreUnknown Culvert*
+          -G                    print the settings of the host, as ssh -G does, and end
           --links N             SSH connections to the server, as one tunnel (1)
           --hold TIME           how long a new connection waits while the link is down (30s)
           --persist             keep trying when the first connection fails, or a port to listen on
@@ -47,7 +53,7 @@ enum HelpText {
           -V, --version         print the version
           -h, --help            print this
           ssh's other options are accepted where they mean nothing for a tunnel (-N -n -T, and with a note at -v
-          -A -C -M -t -X …) and refused where leaving them out would change what you get (-D -F -J -W …).
+          -A -C -M -t -X …) and refused where leaving them out would change what you get (-D -J -W …).
 
         Subcommands:
           up, check             run the tunnels of a file in one process; say what that would do

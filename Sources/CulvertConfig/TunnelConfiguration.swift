@@ -204,6 +204,8 @@ public struct AlgorithmList: Hashable, Sendable {
     public var change: Change
     /// Never empty.
     public var names: [String]
+    /// It was written for ssh, which has more algorithms than an engine here: those that are missing are no mistake.
+    public var isFromFile = false
 
     public init(change: Change, names: [String]) {
         self.change = change
@@ -242,5 +244,42 @@ public struct AlgorithmList: Hashable, Sendable {
             list += known.filter { Wildcard.matches($0, pattern: pattern) && !list.contains($0) }
         }
         return list
+    }
+}
+
+extension AlgorithmList {
+    /// The list of a file without what an engine does not have; nil: nothing is left of what it adds or puts first. A
+    /// list of which nothing is left stays, so that the engine can say what it has.
+    func restricted(to known: [String]) -> (list: AlgorithmList?, missing: [String]) {
+        guard isFromFile, change != .remove, !known.isEmpty else { return (self, []) }
+        let (present, missing) = names.reduce(into: ([String](), [String]())) { parts, pattern in
+            let isKnown = known.contains { Wildcard.matches($0, pattern: pattern) }
+            if isKnown { parts.0.append(pattern) } else { parts.1.append(pattern) }
+        }
+        if present.isEmpty { return change == .replace ? (self, []) : (nil, missing) }
+        var list = self
+        list.names = present
+        return (list, missing)
+    }
+}
+
+extension AlgorithmOptions {
+    /// Lists of files without what the engine does not have, and a note for each that loses something.
+    func restricted(to engine: EngineAlgorithms) -> (options: AlgorithmOptions, notes: [String]) {
+        var options = self
+        var notes: [String] = []
+        func restrict(_ list: inout AlgorithmList?, _ key: SettingKey, _ known: [String]) {
+            guard let whole = list else { return }
+            let (rest, missing) = whole.restricted(to: known)
+            list = rest
+            if missing.isEmpty { return }
+            notes.append("\(key.rawValue): the engine has no \(missing.joined(separator: ",")): left out")
+        }
+        restrict(&options.ciphers, .ciphers, engine.ciphers)
+        restrict(&options.macs, .macs, engine.macs)
+        restrict(&options.keyExchanges, .kexAlgorithms, engine.keyExchanges)
+        restrict(&options.hostKeys, .hostKeyAlgorithms, engine.hostKeys)
+        restrict(&options.publicKeys, .pubkeyAcceptedAlgorithms, engine.publicKeys)
+        return (options, notes)
     }
 }

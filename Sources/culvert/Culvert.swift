@@ -11,12 +11,12 @@ struct Culvert {
         Relay.prepareProcess()
         do throws(ConfigurationError) {
             let arguments = Array(CommandLine.arguments.dropFirst())
-            switch try parseCommandLine(arguments, algorithms: algorithms) {
+            switch try parseCommandLine(arguments, access: access) {
             case .show(let text): print(text)
             case .tunnel(let configuration): leave(TunnelCommand(configuration).run())
             case .relay(let configuration): leave(RelayCommand(configuration).run())
-            case .up(let request): leave(try UpCommand(request).run())
-            case .check(let request): leave(try CheckCommand(request).run())
+            case .up(let request): leave(try UpCommand(request, access).run())
+            case .check(let request): leave(try CheckCommand(request, access).run())
             }
         } catch {
             LogOutput.writeLine(error.report, to: STDERR_FILENO)
@@ -24,8 +24,15 @@ struct Culvert {
         }
     }
 
-    /// For `-G`. What libssh2 has depends on how it was built.
-    private static func algorithms(_ engine: EngineChoice) -> EngineAlgorithms {
+    /// The system's files, and what the engines have.
+    private static var access: ConfigurationAccess {
+        var access = ConfigurationAccess.system
+        access.algorithms = algorithms
+        return access
+    }
+
+    /// What libssh2 has depends on how it was built.
+    @Sendable private static func algorithms(_ engine: EngineChoice) -> EngineAlgorithms {
         var algorithms = EngineAlgorithms()
         guard engine == .native else { return algorithms }
         algorithms.ciphers = NativeAlgorithms.ciphers

@@ -4,11 +4,15 @@ internal import CulvertRelay
 /// `culvert up`: the tunnels of a file in one process.
 struct UpCommand {
     let request: TunnelFileRequest
+    let access: ConfigurationAccess
 
-    init(_ request: TunnelFileRequest) { self.request = request }
+    init(_ request: TunnelFileRequest, _ access: ConfigurationAccess) {
+        self.request = request
+        self.access = access
+    }
 
     func run() throws(ConfigurationError) -> Int32 {
-        let file = try TunnelFile(request)
+        let file = try TunnelFile(request, access: access)
         guard let output = LogOutput.open(request.output, notes: []) else { return ExitCode.logFile.rawValue }
         let tunnels = file.tunnels.map { entry in
             TunnelCommand(entry.configuration).tunnel(output.of(entry.name, entry.configuration))
@@ -20,11 +24,15 @@ struct UpCommand {
 /// `culvert check`: says what `up` would do.
 struct CheckCommand {
     let request: TunnelFileRequest
+    let access: ConfigurationAccess
 
-    init(_ request: TunnelFileRequest) { self.request = request }
+    init(_ request: TunnelFileRequest, _ access: ConfigurationAccess) {
+        self.request = request
+        self.access = access
+    }
 
     func run() throws(ConfigurationError) -> Int32 {
-        for entry in try TunnelFile(request).tunnels {
+        for entry in try TunnelFile(request, access: access).tunnels {
             print(entry.name)
             for line in entry.configuration.summary { print("  \(line)") }
         }

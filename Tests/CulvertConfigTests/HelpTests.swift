@@ -1,5 +1,6 @@
-import CulvertConfig
 import Testing
+
+@testable import CulvertConfig
 
 @Suite struct HelpTests {
     func text(_ arguments: String...) throws -> String {
@@ -33,7 +34,8 @@ import Testing
         for option in ["io", "links", "threads", "engine", "hold", "memory", "persist", "version", "help"] {
             #expect(help.contains("--\(option)"), "--\(option)")
         }
-        for letter in "LRgplib46cmofvqEyVh" { #expect(help.contains("-\(letter)"), "-\(letter)") }
+        for key in CulvertKey.allCases { #expect(help.contains(key.rawValue), "\(key)") }
+        for letter in "LRgplib46cmoFGfvqEyVh" { #expect(help.contains("-\(letter)"), "-\(letter)") }
     }
 
     @Test func helpAndVersionOutrankWhatElseIsMissing() throws {

@@ -41,7 +41,7 @@ import Testing
             }
             let login = try Tunnel.login(server).dropFirst(2)
             let process = try stage.start(
-                "culvert", [Subject.path] + (Subject.isCulvert ? [] : ["-F", "none"]) + login + own,
+                "culvert", [Subject.path, "-F", "none"] + login + own,
                 environment: Tunnel.environment(stage))
             try waitUntil("the forward stands") {
                 guard process.isRunning else { throw Failure("it ended: \(process.ending!)") }

@@ -17,6 +17,7 @@ public struct ConfigurationAccess: Sendable {
         case missing
         /// The system's words.
         case unreadable(String)
+        case directory
         /// It is too long to be a configuration file, bytes.
         case tooLong(limit: Int)
     }
@@ -41,6 +42,10 @@ public struct ConfigurationAccess: Sendable {
     public var paths: @Sendable (_ pattern: String) -> [String]?
     /// Runs a command of `Match exec` to its end: the exit status, or nil when it did not end by itself.
     public var execute: @Sendable (_ command: String, _ shell: String) -> Int32?
+
+    /// What an engine has: `-G` prints it, and lists of algorithms in files lose what it has not. By default nothing is
+    /// known of it.
+    public var algorithms: @Sendable (EngineChoice) -> EngineAlgorithms = { _ in EngineAlgorithms() }
 
     public init(
         read: @escaping @Sendable (_ path: String) -> Result<File, Failure>,

@@ -75,6 +75,10 @@ struct ConfigurationReader {
         case .failure(.unreadable(let reason)):
             if ifMissing == .fault { throw fault(reading, reason) }
             return store.note("\(reading.path): \(reason): ignored")
+        case .failure(.directory):
+            // Among the files that a pattern names, ssh reads nothing from it.
+            if reading.depth == 0, ifMissing == .fault { throw fault(reading, "a directory") }
+            return store.note("\(reading.includer)\(reading.path): a directory: ignored")
         case .failure(.tooLong(let limit)):
             throw fault(reading, "longer than \(limit >> 20) MiB: not a configuration file")
         }

@@ -18,16 +18,18 @@ public struct HostConfiguration: Hashable, Sendable {
 }
 
 /// What applies to a host that ssh would log in to with nothing but `-F`, `-l` and `-p`, as it does for the hops of
-/// ProxyJump.
+/// ProxyJump. `engine` is what will speak to it: lists of algorithms in files lose what that has not.
 public func resolveHost(
     _ host: String, user: String? = nil, port: UInt16? = nil, files: ConfigurationFiles,
-    environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system
+    engine: EngineChoice = .native, environment: ConfigurationEnvironment = .current(),
+    access: ConfigurationAccess = .system
 ) throws(ConfigurationError) -> HostConfiguration {
     var store = SettingStore()
     store.variables = environment.variables
     store.user = user
     store.port = port
-    return try HostResolution(host, store, files: files, environment: environment, access: access).configuration()
+    return try HostResolution(host, store, files: files, environment: environment, access: access)
+        .configuration(access.algorithms(engine))
 }
 
 /// What the command line said, filled up from the files, and the host that it comes to.
@@ -75,7 +77,7 @@ struct HostResolution {
     }
 
     /// Throws for what is in force and cannot be honoured.
-    func configuration() throws(ConfigurationError) -> HostConfiguration {
+    func configuration(_ engine: EngineAlgorithms) throws(ConfigurationError) -> HostConfiguration {
         if let refusal = store.refusals.first { throw refusal }
         if let jump = store.effectiveProxyJump {
             throw ConfigurationError("ProxyJump \(jump): not supported yet: leave it out")
@@ -88,10 +90,12 @@ struct HostResolution {
         if store.compression == true {
             store.note("compression (-C) is not supported: the connection goes uncompressed")
         }
+        let (algorithms, notes) = store.algorithms.restricted(to: engine)
+        notes.forEach { store.note($0) }
         return HostConfiguration(
             destination: destination, forwards: try store.expandedForwards(expansion), forwarding: store.forwarding,
             connection: store.connection, login: try store.login(expansion), hostKeys: try store.hostKeys(expansion),
-            algorithms: store.algorithms, output: store.output, proxyJump: store.effectiveProxyJump,
+            algorithms: algorithms, output: store.output, proxyJump: store.effectiveProxyJump,
             proxyCommand: store.effectiveProxyCommand, notes: store.notes)
     }
 }

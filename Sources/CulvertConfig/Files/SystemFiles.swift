@@ -26,7 +26,11 @@ enum SystemFiles {
     }
 
     private static func failure(_ code: Int32) -> ConfigurationAccess.Failure {
-        code == ENOENT ? .missing : .unreadable(unsafe String(cString: strerror(code)))
+        switch code {
+        case ENOENT: .missing
+        case EISDIR: .directory
+        default: .unreadable(unsafe String(cString: strerror(code)))
+        }
     }
 
     static func paths(_ pattern: String) -> [String]? {

@@ -43,7 +43,8 @@ struct SettingsText {
                 lines += Self.isList(name) ? values.map { "\(key) \($0)" } : ["\(key) \(values.joined(separator: " "))"]
             }
         }
-        return (lines + own.map { "\($0.lowercased()) \($1)" }).joined(separator: "\n")
+        // A value may hold what steers a terminal.
+        return (lines + own.map { "\($0.lowercased()) \($1)" }).map(\.oneLine).joined(separator: "\n")
     }
 
     /// A line a value.
@@ -174,13 +175,24 @@ struct SettingsText {
         if let agent = store.identityAgent {
             values["identityagent"] = [try resolution.expansion.path(agent, origin: "IdentityAgent")]
         }
-        // ssh's own default follows from two other keys.
-        if store.plain["updatehostkeys"] == nil {
+        values["updatehostkeys"] = [updateHostKeys]
+        return values
+    }
+
+    /// ssh's default follows from two other keys, and it asks only where somebody can answer.
+    private var updateHostKeys: String {
+        guard let set = store.plain["updatehostkeys"]?.first else {
             let isUsual = store.userKnownHostsFiles == nil || store.userKnownHostsFiles == ["~/.ssh/known_hosts"]
             let isByDNS = !["false", nil].contains(store.plain["verifyhostkeydns"]?.first)
-            values["updatehostkeys"] = [isUsual && !isByDNS ? "true" : "false"]
+            return isUsual && !isByDNS ? "true" : "false"
         }
-        return values
+        guard set == "ask" else { return set }
+        func isSet(_ key: String, to none: String) -> Bool {
+            ![none, nil].contains(store.plain[key]?.first?.lowercased())
+        }
+        let isShared = isSet("controlpersist", to: "no") && isSet("controlpath", to: "none")
+        let isAlone = isSet("remotecommand", to: "none") || store.plain["requesttty"] == ["false"]
+        return isShared || isAlone || store.output.verbosity < .info ? "false" : "ask"
     }
 
     // MARK: Forwards
@@ -225,7 +237,9 @@ struct SettingsText {
         var values: [String: [String]] = [:]
         func add(_ key: String, _ list: AlgorithmList?, _ known: [String]) {
             var names = known
-            if let list { names = list.change == .replace ? list.names : list.applied(to: known, known: known) }
+            if let list = list?.restricted(to: known).list {
+                names = list.change == .replace ? list.names : list.applied(to: known, known: known)
+            }
             values[key] = names.isEmpty ? nil : [names.joined(separator: ",")]
         }
         add("ciphers", store.ciphers, engine.ciphers)

@@ -97,9 +97,10 @@ struct Setting: Hashable, Sendable {
     }
 
     func algorithms() throws(ConfigurationError) -> AlgorithmList {
-        guard let list = AlgorithmList(try word()) else {
+        guard var list = AlgorithmList(try word()) else {
             throw fault("give names with commas between them, after '+', '-' or '^' to change the default list")
         }
+        if case .line = origin { list.isFromFile = true }
         return list
     }
 
@@ -107,6 +108,7 @@ struct Setting: Hashable, Sendable {
     func files() throws(ConfigurationError) -> [String] {
         if words.count == 1, words[0].lowercased() == "none" { return [] }
         if words.contains(where: \.isEmpty) { throw fault("a file's name is empty") }
+        if words.contains(where: { $0.lowercased() == "none" }) { throw fault("'none' stands alone") }
         return words
     }
 

@@ -126,7 +126,8 @@ struct SettingStore {
         let key = SettingKey(name: name)
         let own = CulvertKey(name: name)
         let plainKey = PlainKey.named(name)
-        guard key != nil || own != nil || plainKey != nil else { return try unknown(name, origin) }
+        let isKnown = key != nil || own != nil || plainKey != nil
+        if !isKnown { try ignoreUnknown(name, origin) }
         guard let words = SettingWords.split(line.rest) else {
             throw ConfigurationError(
                 "\(origin.text(with: [String(decoding: line.rest, as: UTF8.self)])): a quote is not closed")
@@ -138,6 +139,7 @@ struct SettingStore {
         if words.contains(where: { $0.contains("\u{fffd}") }) {
             throw ConfigurationError("\(origin.text): the value is not UTF-8")
         }
+        guard isKnown else { return }
         let setting = Setting(words: words, command: line.command, origin: origin)
         if let key {
             try apply(key, setting)
@@ -148,7 +150,8 @@ struct SettingStore {
         }
     }
 
-    private mutating func unknown(_ name: String, _ origin: SettingOrigin) throws(ConfigurationError) {
+    /// Throws unless IgnoreUnknown names the key.
+    private mutating func ignoreUnknown(_ name: String, _ origin: SettingOrigin) throws(ConfigurationError) {
         if let patterns = ignoreUnknown, PatternList.matches(name.lowercased(), patterns, lowercase: true) {
             return note("\(origin.text): unknown, ignored as IgnoreUnknown asks")
         }
@@ -210,7 +213,8 @@ struct SettingStore {
         case .localForward: add(try setting.forward(.local, variables: variables))
         case .remoteForward: add(try setting.forward(.remote, variables: variables))
         // Where a SOCKS listener becomes a forward like the others.
-        case .dynamicForward: if !dynamicForwards.contains(setting) { dynamicForwards.append(setting) }
+        case .dynamicForward:
+            if !dynamicForwards.contains(where: { $0.words == setting.words }) { dynamicForwards.append(setting) }
         case .clearAllForwardings: first(\.clearAllForwardings, try setting.flag())
         case .exitOnForwardFailure: first(\.exitOnForwardFailure, try setting.flag())
         case .gatewayPorts: first(\.gatewayPorts, try setting.flag())
@@ -249,12 +253,13 @@ struct SettingStore {
         case .addressFamily:
             first(\.addressFamily, try setting.choice([("any", .any), ("inet", .inet), ("inet6", .inet6)]))
         case .bindAddress: first(\.bindAddress, try setting.host())
-        case .connectTimeout: first(\.connectTimeout, try setting.seconds())
+        // As in ssh "none" is silence here, and another value may follow.
+        case .connectTimeout: if try setting.word() != "none" { first(\.connectTimeout, try setting.seconds()) }
         case .connectionAttempts: first(\.connectionAttempts, try setting.count(from: 1))
         case .hostName: first(\.hostName, try setting.text())
         case .port: first(\.port, try setting.port())
-        // As in ssh: what came first shuts the other out.
-        case .proxyCommand: if proxyJump == nil { first(\.proxyCommand, setting.command) }
+        // As in ssh: what came first shuts the other out, but for a jump that is none.
+        case .proxyCommand: if effectiveProxyJump == nil { first(\.proxyCommand, setting.command) }
         case .proxyJump:
             let jump = try JumpText.parse(setting)
             if proxyCommand == nil { first(\.proxyJump, jump) }

@@ -35,6 +35,7 @@ public struct TunnelFile: Sendable {
         case .success(let found): file = found
         case .failure(.missing): throw fault("no such file")
         case .failure(.unreadable(let reason)): throw fault(reason)
+        case .failure(.directory): throw fault("a directory")
         case .failure(.tooLong(let limit)): throw fault("longer than \(limit >> 20) MiB")
         }
         guard file.owner == 0 || file.owner == environment.userID else { throw fault("it belongs to another user") }

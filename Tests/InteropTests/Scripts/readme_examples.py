@@ -433,7 +433,7 @@ def main():
     ]
     text = "\n".join(line for _, lines in found for line in lines)
     hosts = set(re.findall(r"[a-z][a-z0-9]*(?:\.[a-z]+)+|\b(?:server|bastion|gate|target|prod|db|cache|web|inner)\b", text))
-    users = set(re.findall(r"\b([a-z]+)@[a-z]", text))
+    users = set(re.findall(r"\b([a-z]+)@[a-z]", text)) | set(re.findall(r"^ *User ([a-z]+)$", text, re.M))
     world = World(hosts - {"localhost"}, users)
     reader = Reader(world)
     for language, lines in found:

@@ -1,0 +1,51 @@
+import Foundation
+import Testing
+
+@testable import CulvertConfig
+
+/// `-G` of ssh and of culvert over a corpus of files and command lines: they agree but for `AllowedDifference.all`.
+@Suite struct CorpusTests {
+    static let cases = HandwrittenCorpus.cases + RegressCorpus.cases + GeneratedCorpus.cases
+
+    @Test func culvertReadsWhatSSHReads() throws {
+        #expect(Self.cases.count >= 150 && Set(Self.cases.map(\.name)).count == Self.cases.count)
+        let corpus = try Corpus()
+        defer { corpus.remove() }
+        let ssh = try corpus.askSSH(Self.cases)
+        var unused = Set(AllowedDifference.all.indices)
+        var refused = 0
+        for (index, each) in Self.cases.enumerated() {
+            let culvert = corpus.askCulvert(each, at: index)
+            if ssh[index].lines == nil { refused += 1 }
+            for (kind, words) in Self.differences(ssh[index], culvert) {
+                let allowed = AllowedDifference.all.indices.filter { AllowedDifference.all[$0].covers(kind, each.name) }
+                unused.subtract(allowed)
+                #expect(!allowed.isEmpty, "\(each.name): \(words)\nfor \(each.words):\n\(each.file)")
+            }
+            #expect(Self.order(ssh[index], culvert), "\(each.name): the keys come in another order")
+        }
+        for index in unused { Issue.record("this difference is gone: \(AllowedDifference.all[index])") }
+        // Most of the corpus must say something about values.
+        #expect(refused * 3 < Self.cases.count, "ssh refuses \(refused) of \(Self.cases.count)")
+    }
+
+    private static func differences(_ ssh: CorpusAnswer, _ culvert: CorpusAnswer) -> [(AllowedDifference.Kind, String)]
+    {
+        switch (ssh.lines, culvert.lines) {
+        case (nil, nil): return []
+        case (nil, _): return [(.accepted, "ssh refuses: \(ssh.reason)")]
+        case (_, nil): return [(.refused, "culvert refuses: \(culvert.reason)")]
+        default: break
+        }
+        let (theirs, mine) = (ssh.values, culvert.values)
+        return Set(theirs.keys).union(mine.keys.filter { !$0.hasPrefix("culvert") }).sorted().compactMap { key in
+            let (left, right) = (theirs[key], mine[key])
+            return left == right ? nil : (.value(key), "\(key): ssh \(left ?? []), culvert \(right ?? [])")
+        }
+    }
+
+    private static func order(_ ssh: CorpusAnswer, _ culvert: CorpusAnswer) -> Bool {
+        let both = Set(ssh.keys).intersection(culvert.keys)
+        return ssh.keys.filter(both.contains) == culvert.keys.filter(both.contains)
+    }
+}
