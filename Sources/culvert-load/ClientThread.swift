@@ -196,7 +196,7 @@ struct ClientContext: Sendable {
         if isStopped || workload.kind != .churn { giveUpOverdue() }
         for slot in 0..<connections.highWater where connections.isUsed(slot) {
             connections[slot].isStopping = true
-            if connections[slot].responseSize == 0 { connections[slot].target = connections[slot].sent }
+            if !connections[slot].exchanges { connections[slot].target = connections[slot].sent }
             if !connections[slot].mayStart {
                 // It has said nothing yet: there is nothing to be told.
                 close(slot)

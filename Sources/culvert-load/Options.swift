@@ -97,11 +97,17 @@ struct CommonOptions: ParsableArguments {
 
 /// Sizes of requests and of answers.
 struct ExchangeOptions: ParsableArguments {
-    @Option(help: "Bytes of a request (64).", transform: Amounts.size) var requestSize: Int?
-    @Option(help: "Bytes of an answer (64).", transform: Amounts.size) var responseSize: Int?
+    @Option(
+        help: ArgumentHelp("Bytes of a request (64): \(SizeDistribution.spelling).", valueName: "sizes"),
+        transform: SizeDistribution.init(text:))
+    var requestSize: SizeDistribution?
+    @Option(
+        help: ArgumentHelp("Bytes of an answer (64): the same.", valueName: "sizes"),
+        transform: SizeDistribution.init(text:))
+    var responseSize: SizeDistribution?
 
     func apply(to workload: inout Workload) {
-        if let requestSize { workload.requestSize = requestSize }
-        if let responseSize { workload.responseSize = responseSize }
+        if let requestSize { workload.sizes.requests = requestSize }
+        if let responseSize { workload.sizes.answers = responseSize }
     }
 }

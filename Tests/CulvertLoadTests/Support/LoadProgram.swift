@@ -82,7 +82,7 @@ final class LoadServer {
         let program = program
         ports = try program.wait {
             let lines = program.output.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-            guard lines.count == 4 || !arguments.isEmpty && !lines.isEmpty else { return nil }
+            guard lines.count == 6 || !arguments.isEmpty && !lines.isEmpty else { return nil }
             return Dictionary(
                 uniqueKeysWithValues: lines.compactMap { line -> (String, UInt16)? in
                     let words = line.split(separator: " ")
