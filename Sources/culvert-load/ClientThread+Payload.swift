@@ -113,7 +113,10 @@ extension ClientThread where Driver: ~Copyable {
             if isMeasured { result.bulkLatencies.record(nanoseconds: latency) }
             return
         }
-        if isMeasured { result.latencies.record(nanoseconds: latency) }
+        if isMeasured {
+            result.latencies.record(nanoseconds: latency)
+            timeline?.latencies.record(nanoseconds: latency)
+        }
         if context.tellsProgress { interval.record(nanoseconds: latency) }
     }
 

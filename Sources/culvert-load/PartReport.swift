@@ -92,7 +92,7 @@ struct PartReport {
         return lines
     }
 
-    private static func name(_ percent: Double) -> String {
+    static func name(_ percent: Double) -> String {
         percent == percent.rounded() ? "\(Int(percent))" : "\(percent)"
     }
 

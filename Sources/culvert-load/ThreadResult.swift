@@ -74,6 +74,8 @@ enum ClientReport: Sendable {
     case ready
     /// What came to pass since the last such report.
     case progress(part: Int, ProgressFigures)
-    case done(part: Int, ThreadResult)
+    /// The next interval is over.
+    case interval(part: Int, thread: Int, IntervalFigures)
+    case done(part: Int, thread: Int, ThreadResult)
     case failed(IOError)
 }
