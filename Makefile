@@ -126,7 +126,7 @@ soak-rekey: optimised
 	@perf/install-packages openssh-server openssh-client python3
 	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/endurance $(CIPHER) $(GIB)
 
-sanitize: packages
+sanitize: tools
 	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build/thread-sanitizer $(UNIT_ONLY)
 	$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build/address-sanitizer $(UNIT_ONLY)
 
