@@ -2,11 +2,14 @@ internal import CulvertIO
 
 /// How large a window the streams of a link can use. More than what comes in during a few round trips does not make them
 /// faster; it makes the server read ahead of its link into megabytes that no cache holds, which cost a fast stream between
-/// neighbours a fifth of its throughput. A slow one loses nothing by it, and may be slow because the path is longer than
-/// TCP can see (through another tunnel, say): its windows have no bound here.
+/// neighbours a fifth of its throughput, and a slow one most of it. A slow one may be slow because the path is longer than
+/// TCP can see (through another tunnel, say): its windows have a larger least.
 struct WindowNeed: BitwiseCopyable {
     /// Enough wherever the path is short, and what OpenSSH grants everywhere, bytes.
     static let leastBytes = 2 * 1024 * 1024
+    /// Of a slow stream: 335 Mbit/s over a path of 100 ms that TCP does not see. sshd moves all that it has read ahead for
+    /// each 32 KiB more: with windows of 15 MiB it had no time left for a link of 50 Mbit/s, which came to a third of that.
+    static let slowLeastBytes = 4 * 1024 * 1024
     /// Of an empty path: one for the way there and back, the others for queues, for what the two ends take besides, and
     /// for growing.
     private static let roundTrips = 4.0
@@ -35,14 +38,18 @@ struct WindowNeed: BitwiseCopyable {
         receivedInSpan += count
         let rate = Double(receivedInSpan) / passed.seconds
         if passed >= Self.fastSpan && rate >= Self.fast {
-            bytes = roundTrip().map { max(Self.leastBytes, Int(min(rate * $0.seconds * Self.roundTrips, 1e9))) } ?? .max
+            bytes = Self.need(rate, roundTrip(), least: Self.leastBytes)
         } else if passed >= Self.slowSpan {
-            bytes = .max
+            bytes = Self.need(rate, roundTrip(), least: Self.slowLeastBytes)
         } else {
             return false
         }
         spanStart = now
         receivedInSpan = 0
         return true
+    }
+
+    private static func need(_ rate: Double, _ roundTrip: Tick.Span?, least: Int) -> Int {
+        roundTrip.map { max(least, Int(min(rate * $0.seconds * roundTrips, 1e9))) } ?? .max
     }
 }

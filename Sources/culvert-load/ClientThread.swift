@@ -1,13 +1,17 @@
 internal import CulvertIO
 internal import Glibc
 
-/// What the threads of a run have in common.
+/// What the threads of a workload have in common.
 struct ClientContext: Sendable {
+    /// The number of this workload in the run.
+    let part: Int
     let workload: Workload
     let mailboxes: [Mailbox<ClientMessage>]
     let control: Mailbox<ClientReport>
     let descriptorLimit: Int
     let tellsProgress: Bool
+    /// How long each interval is that is told by itself; nil: none is.
+    let interval: Tick.Span?
 
     /// The one place where the kind of driver is chosen: below it everything is specialised.
     func run(_ number: Int, _ kind: DriverKind) throws(IOError) {
@@ -70,8 +74,10 @@ struct ClientContext: Sendable {
     var total = Figures()
     var atStart: Figures?
     var startedMeasuring = Tick.distantFuture
+    var processorAtStart = 0.0
     var toldProgress = Figures()
     var interval = Latencies()
+    var timeline: ThreadTimeline?
     var result = ThreadResult()
 
     init(_ number: Int, _ driver: consuming Driver, _ context: ClientContext) {
@@ -92,7 +98,9 @@ struct ClientContext: Sendable {
             if phase == .finishing && connections.count == 0 && overdue.isEmpty { break }
             try turnOnce()
         }
-        context.control.post(.done(thread: number, result))
+        // What was answered after the end.
+        if let timeline, timeline.latencies.count > 0 { tellInterval(driver.now) }
+        context.control.post(.done(part: context.part, thread: number, result))
     }
 
     static func token(_ operation: Operation, _ slot: Int, _ generation: UInt32) -> Token {
@@ -111,6 +119,7 @@ struct ClientContext: Sendable {
         var soonest = min(nextSweep, nextProgress)
         guard phase == .running else { return soonest }
         if let schedule { soonest = min(soonest, schedule.next) }
+        if let timeline { soonest = min(soonest, timeline.next) }
         return min(soonest, atStart == nil ? measureStart : measureEnd)
     }
 
@@ -167,9 +176,12 @@ struct ClientContext: Sendable {
         }
         if phase == .finishing { serveOverdue(now) }
         guard phase == .running else { return }
+        while let next = timeline?.next, next <= now, next < measureEnd { tellInterval(next) }
         if atStart == nil && now >= measureStart {
             atStart = total
             startedMeasuring = now
+            processorAtStart = Self.processorSeconds
+            if let length = context.interval { timeline = ThreadTimeline(start: measureStart, length: length, total) }
         }
         // What was due before the end is made, however late this turn is.
         makeDue(now)
@@ -181,16 +193,19 @@ struct ClientContext: Sendable {
     /// Ends the measured time; everything under way is still awaited, unless it was stopped.
     mutating func finish(_ now: Tick) {
         phase = .finishing
+        if timeline != nil { tellInterval(now) }
         if let atStart {
             result.measured = total - atStart
             result.elapsed = now - startedMeasuring
+            result.processorSeconds = Self.processorSeconds - processorAtStart
+            if now > startedMeasuring { result.busiest = result.processorSeconds / result.elapsed.seconds }
         }
         measureEnd = min(measureEnd, now)
         // Connections of a churn that were due are still made.
         if isStopped || workload.kind != .churn { giveUpOverdue() }
         for slot in 0..<connections.highWater where connections.isUsed(slot) {
             connections[slot].isStopping = true
-            if connections[slot].responseSize == 0 { connections[slot].target = connections[slot].sent }
+            if !connections[slot].exchanges { connections[slot].target = connections[slot].sent }
             if !connections[slot].mayStart {
                 // It has said nothing yet: there is nothing to be told.
                 close(slot)
@@ -198,6 +213,13 @@ struct ClientContext: Sendable {
                 send(slot)
             }
         }
+    }
+
+    /// What the calling thread has taken of the processors.
+    private static var processorSeconds: Double {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
     private mutating func sweep(_ now: Tick) {
@@ -214,10 +236,17 @@ struct ClientContext: Sendable {
         nextProgress = now + .seconds(1)
         context.control.post(
             .progress(
-                thread: number, total - toldProgress, mean: interval.mean, longest: interval.longest,
-                troubles: result.troubles.total))
+                part: context.part,
+                ProgressFigures(
+                    figures: total - toldProgress, mean: interval.mean, longest: interval.longest,
+                    troubles: result.troubles.total)))
         toldProgress = total
         interval.reset()
+    }
+
+    private mutating func tellInterval(_ now: Tick) {
+        guard let figures = timeline?.take(until: now, total) else { return }
+        context.control.post(.interval(part: context.part, thread: number, figures))
     }
 
     // MARK: Ends

@@ -4,18 +4,23 @@ internal import CulvertIO
 struct Figures: Sendable {
     var bytesUp: UInt64 = 0
     var bytesDown: UInt64 = 0
+    /// Requests answered whole.
     var answers: UInt64 = 0
+    /// Answers: as many, unless a request has several.
+    var pieces: UInt64 = 0
 
     static func + (left: Figures, right: Figures) -> Figures {
         Figures(
             bytesUp: left.bytesUp + right.bytesUp, bytesDown: left.bytesDown + right.bytesDown,
-            answers: left.answers + right.answers)
+            answers: left.answers + right.answers,
+            pieces: left.pieces + right.pieces)
     }
 
     static func - (left: Figures, right: Figures) -> Figures {
         Figures(
             bytesUp: left.bytesUp - right.bytesUp, bytesDown: left.bytesDown - right.bytesDown,
-            answers: left.answers - right.answers)
+            answers: left.answers - right.answers,
+            pieces: left.pieces - right.pieces)
     }
 }
 
@@ -27,9 +32,15 @@ struct ThreadResult: Sendable {
     var elapsed = Tick.Span.zero
     /// Of requests that began within the measured time.
     var latencies = Latencies()
+    /// Of those whose answer was one of the larger ones; they are not among `latencies`.
+    var bulkLatencies = Latencies()
     var troubles = TroubleCount()
     /// Requests that were begun and never answered.
     var unanswered: UInt64 = 0
+    /// What the threads took of the processors within the measured time.
+    var processorSeconds = 0.0
+    /// The largest share of the measured time that one thread took of a processor: near 1, it was the bottleneck.
+    var busiest = 0.0
     /// Connections that were made.
     var connected = 0
     /// Connections whose every byte, both ways, was checked up to their end.
@@ -39,8 +50,11 @@ struct ThreadResult: Sendable {
         measured = measured + other.measured
         elapsed = max(elapsed, other.elapsed)
         latencies.add(other.latencies)
+        bulkLatencies.add(other.bulkLatencies)
         troubles.add(other.troubles)
         unanswered += other.unanswered
+        processorSeconds += other.processorSeconds
+        busiest = max(busiest, other.busiest)
         connected += other.connected
         verified += other.verified
     }
@@ -57,9 +71,11 @@ enum ClientMessage: Sendable {
 /// What a thread tells.
 enum ClientReport: Sendable {
     /// Every connection is made or has failed.
-    case ready(thread: Int)
+    case ready
     /// What came to pass since the last such report.
-    case progress(thread: Int, Figures, mean: Double?, longest: UInt64?, troubles: Int)
-    case done(thread: Int, ThreadResult)
+    case progress(part: Int, ProgressFigures)
+    /// The next interval is over.
+    case interval(part: Int, thread: Int, IntervalFigures)
+    case done(part: Int, thread: Int, ThreadResult)
     case failed(IOError)
 }

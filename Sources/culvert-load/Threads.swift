@@ -7,15 +7,7 @@ enum DriverOption: String, CaseIterable, ExpressibleByArgument, Sendable {
 
     /// io_uring where it can be had. Throws when it was asked for by name and cannot be had.
     func kind() throws(IOError) -> DriverKind {
-        guard self != .epoll else { return .epoll }
-        do throws(IOError) {
-            // Made and ended on this thread: what it needs is there.
-            _ = try UringDriver(descriptorLimit: 64)
-            return .uring
-        } catch {
-            guard self == .auto else { throw error }
-            return .epoll
-        }
+        try DriverKind.choose(DriverKind(rawValue: rawValue))
     }
 }
 
@@ -27,15 +19,15 @@ enum LoadThreads {
     /// Sends made for one connection before the others have their turn.
     static let chunksATurn = 8
 
-    /// Starts `count` threads. A single one is left to the kernel's scheduler: pinned, it might be put where its peer
-    /// runs. Several are pinned, to spread over the processors from the first turn on.
+    /// Starts `count` threads. Several are best `pinned`, to spread over the processors from the first turn on; a
+    /// single one is left to the kernel's scheduler: pinned, it might be put where its peer runs.
     static func start(
-        _ count: Int, _ name: String, failed: @escaping @Sendable (IOError) -> Void,
+        _ count: Int, _ name: String, pinned: Bool, failed: @escaping @Sendable (IOError) -> Void,
         _ body: @escaping @Sendable (Int) throws(IOError) -> Void
     ) throws(IOError) {
         let processors = Thread.processors(startingAt: HostProcess.identifier)
         for number in 0..<count {
-            let processor = count > 1 ? processors[number % processors.count] : nil
+            let processor = pinned ? processors[number % processors.count] : nil
             try Thread.start(name: "\(name)-\(number)", processor: processor) {
                 Thread.wakeOnTime()
                 do throws(IOError) { try body(number) } catch { failed(error) }
