@@ -1,0 +1,76 @@
+"""Rounds: every scenario, target and case in turn, in an order that changes; a failure is noted and the rest goes on."""
+
+import contextlib
+import re
+import subprocess
+import sys
+import time
+
+from common import ROOT, Failed, Stage, progress
+
+from . import figures
+from .scenarios import SCENARIOS
+from .servers import Servers
+
+
+def brief(error, stage):
+    """What goes into results: one line, without the paths of this machine."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"{error.cmd[0].rpartition('/')[2]}: not done in {error.timeout:.0f} s"
+    lines = [line.strip() for line in str(error).replace(stage.directory, "").replace(ROOT, "").splitlines() if line.strip()]
+    text = (lines or [type(error).__name__])[0] if len(lines) < 2 else f"{lines[0]} {lines[-1]}"
+    return re.sub(r"(?<![\w.])/[\w./-]+/", "", text)[:200]
+
+
+class Rounds:
+    """One run over scenarios. `only` are targets' names, or None for all that a scenario has."""
+
+    def __init__(self, stage, plan, names, only=None):
+        self.stage, self.plan, self.only = stage, plan, only
+        self.servers = Servers(stage)
+        self.scenarios = [SCENARIOS[name] for name in names]
+        self.found = {}
+        for scenario in self.scenarios:
+            self.found[scenario.name] = figures.Scenario(
+                scenario.name, scenario.title, scenario.baseline, scenario.figures, scenario.cases(plan),
+                self.targets(scenario), scenario.notes)
+
+    def targets(self, scenario):
+        if self.only is None:
+            return scenario.chosen(self.plan)
+        return [name for name in scenario.targets if name in self.only]
+
+    def run(self, number, rounds):
+        """Round `number` of `rounds`, from 0."""
+        for scenario in self.scenarios:
+            names = self.targets(scenario)
+            # Each is first in turn, and follows another: what warms up or cools down favours none.
+            turn = number % max(1, len(names))
+            names = names[turn:] + names[:turn]
+            if number % 2:
+                names.reverse()
+            for name in names:
+                progress(f"round {number + 1}{f' of {rounds}' if rounds else ''}: {scenario.name}: {name}")
+                self.run_target(scenario, number, name)
+        progress("")
+
+    def run_target(self, scenario, number, name):
+        cases = [case for case in scenario.cases(self.plan) if not scenario.skips(self.plan, number, name, case)]
+        running = None
+        for case in cases:
+            cell = self.found[scenario.name].cell(case, name)
+            try:
+                if running is None:
+                    running = scenario.open(self.stage, self.servers, name)
+                cell.add(scenario.measure(self.plan, running, case, self.servers))
+            except (Failed, OSError, subprocess.TimeoutExpired, ValueError) as error:
+                cell.failed.append(brief(error, self.stage))
+                # What it does after that is another matter: the next case has a fresh one.
+                if running:
+                    running.close()
+                    running = None
+        if running:
+            running.close()
+
+    def results(self):
+        return [self.found[scenario.name] for scenario in self.scenarios]
