@@ -6,7 +6,6 @@ import struct
 from common import Failed
 
 RAW = 0
-TRIES = 10
 
 
 class Screen:
@@ -24,7 +23,7 @@ class Screen:
         if self.take(4) != bytes(4):
             raise Failed("the server refused the login")
         self.connection.sendall(b"\x01")
-        self.width, self.height, bits = struct.unpack("!HHB", self.take(24)[:5])
+        self.width, self.height, bits = struct.unpack("!HHB", self.take(20)[:5])
         self.take_text()
         self.pixel = bits // 8
         self.connection.sendall(struct.pack("!BxHi", 2, 1, RAW))
