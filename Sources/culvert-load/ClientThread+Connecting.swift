@@ -13,7 +13,7 @@ extension ClientThread where Driver: ~Copyable {
 
     mutating func becomeReady() {
         phase = .waiting
-        context.control.post(.ready(thread: number))
+        context.control.post(.ready)
     }
 
     /// `begun`: when the request that the connection is made for was due.

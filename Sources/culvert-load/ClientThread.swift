@@ -1,8 +1,10 @@
 internal import CulvertIO
 internal import Glibc
 
-/// What the threads of a run have in common.
+/// What the threads of a workload have in common.
 struct ClientContext: Sendable {
+    /// The number of this workload in the run.
+    let part: Int
     let workload: Workload
     let mailboxes: [Mailbox<ClientMessage>]
     let control: Mailbox<ClientReport>
@@ -70,6 +72,7 @@ struct ClientContext: Sendable {
     var total = Figures()
     var atStart: Figures?
     var startedMeasuring = Tick.distantFuture
+    var processorAtStart = 0.0
     var toldProgress = Figures()
     var interval = Latencies()
     var result = ThreadResult()
@@ -92,7 +95,7 @@ struct ClientContext: Sendable {
             if phase == .finishing && connections.count == 0 && overdue.isEmpty { break }
             try turnOnce()
         }
-        context.control.post(.done(thread: number, result))
+        context.control.post(.done(part: context.part, result))
     }
 
     static func token(_ operation: Operation, _ slot: Int, _ generation: UInt32) -> Token {
@@ -170,6 +173,7 @@ struct ClientContext: Sendable {
         if atStart == nil && now >= measureStart {
             atStart = total
             startedMeasuring = now
+            processorAtStart = Self.processorSeconds
         }
         // What was due before the end is made, however late this turn is.
         makeDue(now)
@@ -184,6 +188,8 @@ struct ClientContext: Sendable {
         if let atStart {
             result.measured = total - atStart
             result.elapsed = now - startedMeasuring
+            result.processorSeconds = Self.processorSeconds - processorAtStart
+            if now > startedMeasuring { result.busiest = result.processorSeconds / result.elapsed.seconds }
         }
         measureEnd = min(measureEnd, now)
         // Connections of a churn that were due are still made.
@@ -200,6 +206,13 @@ struct ClientContext: Sendable {
         }
     }
 
+    /// What the calling thread has taken of the processors.
+    private static var processorSeconds: Double {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
     private mutating func sweep(_ now: Tick) {
         for slot in 0..<connections.highWater where connections.isUsed(slot) {
             let silence = now - connections[slot].lastProgress
@@ -214,8 +227,10 @@ struct ClientContext: Sendable {
         nextProgress = now + .seconds(1)
         context.control.post(
             .progress(
-                thread: number, total - toldProgress, mean: interval.mean, longest: interval.longest,
-                troubles: result.troubles.total))
+                part: context.part,
+                ProgressFigures(
+                    figures: total - toldProgress, mean: interval.mean, longest: interval.longest,
+                    troubles: result.troubles.total)))
         toldProgress = total
         interval.reset()
     }

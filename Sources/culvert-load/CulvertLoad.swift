@@ -23,6 +23,7 @@ struct CulvertLoad: ParsableCommand {
             """,
         subcommands: [
             ServeCommand.self, StreamCommand.self, RequestCommand.self, ChurnCommand.self, IdleCommand.self,
+            MixCommand.self,
         ])
 
     static func main() {

@@ -1,8 +1,14 @@
 internal import CulvertIO
 internal import Glibc
 
-/// The control thread of a run: starts the threads, starts the clock, looks at the watched processes, and puts the
-/// results together.
+/// One workload of a run, and how it is told in reports.
+struct LoadPart: Sendable {
+    var label: String
+    var workload: Workload
+}
+
+/// The control thread of a run: starts the threads of every part, starts the clock, looks at the watched processes, and
+/// puts the results together. Each part has threads of its own, so that one part's long turn holds up no other.
 struct LoadRun {
     struct WatchedFigures {
         let process: WatchedProcess
@@ -15,7 +21,7 @@ struct LoadRun {
     }
 
     struct Outcome {
-        var result = ThreadResult()
+        var parts: [PartOutcome]
         var watched: [WatchedFigures]
         /// How long it took to make the connections.
         var connecting = Tick.Span.zero
@@ -23,66 +29,75 @@ struct LoadRun {
         var wasInterrupted = false
     }
 
-    let workload: Workload
-    let signals: SignalSource
-    let group: ClientContext
+    struct PartOutcome {
+        let part: LoadPart
+        var result = ThreadResult()
+    }
+
     let showsProgress: Bool
+    private let signals: SignalSource
+    private let groups: [ClientContext]
+    private let control: Mailbox<ClientReport>
+    private let threads: Int
     private var outcome: Outcome
+    private var progress: ProgressLine
     private let began = Tick.current()
     private var ready = 0
     private var done = 0
     private var deadlines: [(moment: Tick, path: WritableKeyPath<WatchedFigures, WatchedProcess.Reading?>)] = []
-    private var pending: [ProgressPart] = []
-    private var clockStarted: Tick?
 
-    private struct ProgressPart {
-        let figures: Figures
-        let mean: Double?
-        let longest: UInt64?
-        let troubles: Int
-    }
-
-    /// Runs the workload to its end. Throws where the system refuses what it needs.
-    static func run(_ workload: Workload, _ io: DriverOption, watched: [WatchedProcess], showsProgress: Bool) throws
+    /// Runs the parts together to their end; they have the same times. Throws where the system refuses what it needs.
+    static func run(_ parts: [LoadPart], _ io: DriverOption, watched: [WatchedProcess], showsProgress: Bool) throws
         -> Outcome
     {
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP])
         let limit = HostProcess.raiseDescriptorLimit()
+        let connections = parts.reduce(0) { $0 + $1.workload.connections }
         // Rings, mailboxes, standard files.
-        let needed = workload.connections + 32 + 4 * workload.threads
+        let needed = connections + 32 + 4 * parts.reduce(0) { $0 + $1.workload.threads }
         guard needed <= limit else {
             throw Complaint(
-                "\(workload.connections) connections need \(needed) open files, and the limit is \(limit):"
+                "\(connections) connections need \(needed) open files, and the limit is \(limit):"
                     + " raise the hard limit (ulimit -Hn), or give fewer with --connections", exit: .system)
         }
         let kind = try io.kind()
-        let context = ClientContext(
-            workload: workload, mailboxes: try (0..<workload.threads).map { _ in try Mailbox() },
-            control: try Mailbox(), descriptorLimit: limit, tellsProgress: showsProgress)
-        var run = LoadRun(workload, signals, context, showsProgress, kind, watched)
+        let control = try Mailbox<ClientReport>()
+        let groups = try parts.enumerated().map { number, part in
+            ClientContext(
+                part: number, workload: part.workload,
+                mailboxes: try (0..<part.workload.threads).map { _ in try Mailbox() }, control: control,
+                descriptorLimit: limit, tellsProgress: showsProgress)
+        }
+        var run = LoadRun(parts, signals, groups, control, showsProgress, kind, watched)
         return try run.run(kind)
     }
 
     private init(
-        _ workload: Workload, _ signals: SignalSource, _ group: ClientContext, _ showsProgress: Bool,
-        _ kind: DriverKind, _ watched: [WatchedProcess]
+        _ parts: [LoadPart], _ signals: SignalSource, _ groups: [ClientContext], _ control: Mailbox<ClientReport>,
+        _ showsProgress: Bool, _ kind: DriverKind, _ watched: [WatchedProcess]
     ) {
-        self.workload = workload
         self.signals = signals
-        self.group = group
+        self.groups = groups
+        self.control = control
         self.showsProgress = showsProgress
+        threads = parts.reduce(0) { $0 + $1.workload.threads }
+        progress = ProgressLine(parts)
         outcome = Outcome(
+            parts: parts.map { PartOutcome(part: $0) },
             watched: watched.map { WatchedFigures(process: $0, before: $0.read()) }, driver: kind)
     }
 
     private mutating func run(_ kind: DriverKind) throws -> Outcome {
-        let context = group
-        try LoadThreads.start(workload.threads, "load", failed: { context.control.post(.failed($0)) }) {
-            number throws(IOError) in try context.run(number, kind)
+        let control = control
+        for group in groups {
+            // Threads of several parts share the processors: the kernel deals them out.
+            try LoadThreads.start(
+                group.workload.threads, "load-\(group.part)", pinned: groups.count == 1 && group.workload.threads > 1,
+                failed: { control.post(.failed($0)) }
+            ) { number throws(IOError) in try group.run(number, kind) }
         }
-        while done < workload.threads {
-            _ = Wait.forReadable(
-                [group.control.descriptor, signals.descriptor], until: deadlines.map(\.moment).min())
+        while done < threads {
+            _ = Wait.forReadable([control.descriptor, signals.descriptor], until: deadlines.map(\.moment).min())
             let now = Tick.current()
             while let index = deadlines.firstIndex(where: { $0.moment <= now }) {
                 look(deadlines.remove(at: index).path)
@@ -96,13 +111,17 @@ struct LoadRun {
                 // What has not been looked at yet is looked at now: the measured time ends here.
                 for each in deadlines { look(each.path) }
                 deadlines = []
-                for mailbox in group.mailboxes { mailbox.post(.stop) }
+                tell(.stop)
             }
         }
         // Every connection failed before its time.
         for each in deadlines { look(each.path) }
         if showsProgress { Output.show(progress: "") }
         return outcome
+    }
+
+    private func tell(_ message: ClientMessage) {
+        for group in groups { for mailbox in group.mailboxes { mailbox.post(message) } }
     }
 
     private mutating func look(_ path: WritableKeyPath<WatchedFigures, WatchedProcess.Reading?>) {
@@ -112,17 +131,16 @@ struct LoadRun {
     }
 
     private mutating func readMailbox() throws(IOError) {
-        for report in group.control.takeAll() {
+        for report in control.takeAll() {
             switch report {
             case .ready:
                 ready += 1
-                if ready == workload.threads { startClock() }
-            case .progress(_, let figures, let mean, let longest, let troubles):
-                pending.append(ProgressPart(figures: figures, mean: mean, longest: longest, troubles: troubles))
-                if pending.count >= workload.threads - done { showProgress() }
-            case .done(_, let result):
+                if ready == threads { startClock() }
+            case .progress(let part, let figures):
+                if let line = progress.take(figures, of: part, from: threads - done) { Output.show(progress: line) }
+            case .done(let part, let result):
                 done += 1
-                outcome.result.add(result)
+                outcome.parts[part].result.add(result)
             case .failed(let error): throw error
             }
         }
@@ -132,32 +150,11 @@ struct LoadRun {
         let now = Tick.current()
         outcome.connecting = now - began
         look(\.connected)
+        let workload = groups[0].workload
         deadlines = [
             (now + workload.warmup, \.start), (now + workload.warmup + workload.duration, \.end),
         ]
-        clockStarted = now
-        for mailbox in group.mailboxes { mailbox.post(.begin(now)) }
-    }
-
-    private mutating func showProgress() {
-        let parts = pending
-        pending = []
-        guard showsProgress, let clockStarted else { return }
-        let sum = parts.reduce(Figures()) { $0 + $1.figures }
-        let elapsed = (Tick.current() - clockStarted).seconds
-        var words = ["\(Int(elapsed.rounded())) s" + (elapsed < workload.warmup.seconds + 0.5 ? " (warming up)" : "")]
-        if sum.bytesUp > 0 { words.append("up " + Amounts.rate(Double(sum.bytesUp))) }
-        if sum.bytesDown > 0 { words.append("down " + Amounts.rate(Double(sum.bytesDown))) }
-        if workload.exchanges {
-            words.append("\(sum.answers) answers/s")
-            let means = parts.compactMap(\.mean)
-            if !means.isEmpty, let longest = parts.compactMap(\.longest).max() {
-                let mean = means.reduce(0, +) / Double(means.count)
-                words.append("mean \(Amounts.latency(mean)), longest \(Amounts.latency(Double(longest)))")
-            }
-        }
-        let troubles = parts.reduce(0) { $0 + $1.troubles }
-        if troubles > 0 { words.append("\(troubles) errors") }
-        Output.show(progress: words.joined(separator: "   "))
+        progress.start(now)
+        tell(.begin(now))
     }
 }

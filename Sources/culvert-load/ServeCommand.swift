@@ -46,8 +46,8 @@ struct ServeCommand: ParsableCommand {
         let mailboxes = try (0..<count).map { _ in try Mailbox<ServerMessage>() }
         let context = ServerContext(mailboxes: mailboxes, say: Output.sayError, descriptorLimit: limit)
         let failures = try Mailbox<IOError>()
-        try LoadThreads.start(count, "serve", failed: { failures.post($0) }) { number throws(IOError) in
-            try context.run(number, kind)
+        try LoadThreads.start(count, "serve", pinned: count > 1, failed: { failures.post($0) }) {
+            number throws(IOError) in try context.run(number, kind)
         }
         for (number, each) in listeners.enumerated() {
             mailboxes[number % count].post(.listen(each.descriptor, each.endpoint))

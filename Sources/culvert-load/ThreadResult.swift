@@ -30,6 +30,10 @@ struct ThreadResult: Sendable {
     var troubles = TroubleCount()
     /// Requests that were begun and never answered.
     var unanswered: UInt64 = 0
+    /// What the threads took of the processors within the measured time.
+    var processorSeconds = 0.0
+    /// The largest share of the measured time that one thread took of a processor: near 1, it was the bottleneck.
+    var busiest = 0.0
     /// Connections that were made.
     var connected = 0
     /// Connections whose every byte, both ways, was checked up to their end.
@@ -41,6 +45,8 @@ struct ThreadResult: Sendable {
         latencies.add(other.latencies)
         troubles.add(other.troubles)
         unanswered += other.unanswered
+        processorSeconds += other.processorSeconds
+        busiest = max(busiest, other.busiest)
         connected += other.connected
         verified += other.verified
     }
@@ -57,9 +63,9 @@ enum ClientMessage: Sendable {
 /// What a thread tells.
 enum ClientReport: Sendable {
     /// Every connection is made or has failed.
-    case ready(thread: Int)
+    case ready
     /// What came to pass since the last such report.
-    case progress(thread: Int, Figures, mean: Double?, longest: UInt64?, troubles: Int)
-    case done(thread: Int, ThreadResult)
+    case progress(part: Int, ProgressFigures)
+    case done(part: Int, ThreadResult)
     case failed(IOError)
 }

@@ -27,15 +27,15 @@ enum LoadThreads {
     /// Sends made for one connection before the others have their turn.
     static let chunksATurn = 8
 
-    /// Starts `count` threads. A single one is left to the kernel's scheduler: pinned, it might be put where its peer
-    /// runs. Several are pinned, to spread over the processors from the first turn on.
+    /// Starts `count` threads. Several are best `pinned`, to spread over the processors from the first turn on; a
+    /// single one is left to the kernel's scheduler: pinned, it might be put where its peer runs.
     static func start(
-        _ count: Int, _ name: String, failed: @escaping @Sendable (IOError) -> Void,
+        _ count: Int, _ name: String, pinned: Bool, failed: @escaping @Sendable (IOError) -> Void,
         _ body: @escaping @Sendable (Int) throws(IOError) -> Void
     ) throws(IOError) {
         let processors = Thread.processors(startingAt: HostProcess.identifier)
         for number in 0..<count {
-            let processor = count > 1 ? processors[number % processors.count] : nil
+            let processor = pinned ? processors[number % processors.count] : nil
             try Thread.start(name: "\(name)-\(number)", processor: processor) {
                 Thread.wakeOnTime()
                 do throws(IOError) { try body(number) } catch { failed(error) }

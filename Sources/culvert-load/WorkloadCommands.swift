@@ -1,92 +1,27 @@
 internal import ArgumentParser
-internal import CulvertIO
 
-/// What every workload can be told.
-struct CommonOptions: ParsableArguments {
-    @Argument(help: ArgumentHelp("Where 'culvert-load serve' can be reached.", valueName: "host:port"))
-    var target: String
+/// A subcommand that makes one workload: run by itself, or as a part of a `mix`.
+protocol WorkloadCommand: ParsableCommand {
+    var common: CommonOptions { get }
+    /// How it is told in reports.
+    var label: String { get }
 
-    @Option(help: "Connections.", transform: Amounts.connections) var connections: Int?
-    @Option(help: "How long is measured (10s).", transform: Amounts.duration) var duration: Tick.Span?
-    @Option(help: "How long the load runs before that (1s).", transform: Amounts.time) var warmup: Tick.Span?
-    @Option(
-        help: "Threads (as many as there are processors, and at most one a connection).", transform: Amounts.threads)
-    var threads: Int?
-    @Option(help: "Chooses the payload.") var seed: UInt64 = 1
-    @Option(
-        help: "A connection that should move and does not is given up after so long (10s).",
-        transform: Amounts.duration)
-    var timeout: Tick.Span?
-    @Option(
-        help: ArgumentHelp(
-            "A process whose processor time and memory are told, too; may be repeated.", valueName: "pid"))
-    var watchPid: [Int32] = []
-    @Flag(help: "One JSON object in place of the table.") var json = false
-    @Option(help: "The kernel's interface.") var io = DriverOption.auto
-
-    /// Everything but the kind, resolved and checked.
-    func workload(_ kind: Workload.Kind, connections standard: Int) throws -> Workload {
-        var workload = Workload(kind: kind, target: try Self.resolve(target))
-        workload.connections = connections ?? standard
-        if kind == .idle { workload.connections += 1 }
-        workload.threads = min(
-            workload.connections, threads ?? Thread.processors(startingAt: 0).count)
-        workload.seed = seed
-        if let duration { workload.duration = duration }
-        if let warmup { workload.warmup = warmup }
-        if let timeout { workload.timeout = timeout }
-        return workload
-    }
-
-    func run(_ workload: Workload, _ command: String) throws {
-        let watched = try watchPid.map { identifier in
-            guard let process = WatchedProcess(identifier) else {
-                throw Complaint("--watch-pid \(identifier): there is no such process", exit: .usage)
-            }
-            return process
-        }
-        let outcome = try LoadRun.run(workload, io, watched: watched, showsProgress: Output.isTerminal)
-        let report = Report(command: command, workload: workload, outcome: outcome)
-        Output.say(json ? report.json : report.table)
-        if report.hasTrouble { throw Complaint("", exit: .trouble) }
-    }
-
-    /// `host:port`, an IPv6 address in brackets.
-    private static func resolve(_ text: String) throws -> [SocketAddress] {
-        let wrong = Complaint(
-            "'\(text)': not host:port: give for example 127.0.0.1:9000 or [::1]:9000", exit: .usage)
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0
-        else { throw wrong }
-        var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            throw wrong
-        }
-        guard !host.isEmpty else { throw wrong }
-        do throws(ResolveError) {
-            return try SocketAddress.resolve(host: String(host), port: port)
-        } catch {
-            throw Complaint(error.description, exit: .usage)
-        }
-    }
+    /// `place` is used where no target was given.
+    func workload(_ place: String?) throws -> Workload
 }
 
-/// Sizes of requests and of answers.
-struct ExchangeOptions: ParsableArguments {
-    @Option(help: "Bytes of a request (64).", transform: Amounts.size) var requestSize: Int?
-    @Option(help: "Bytes of an answer (64).", transform: Amounts.size) var responseSize: Int?
+extension WorkloadCommand {
+    var label: String { Self.configuration.commandName ?? "" }
 
-    func apply(to workload: inout Workload) {
-        if let requestSize { workload.requestSize = requestSize }
-        if let responseSize { workload.responseSize = responseSize }
+    func run() throws {
+        try common.whole.run([LoadPart(label: label, workload: try workload(nil))], isMix: false)
     }
 }
 
 extension StreamDirection: ExpressibleByArgument {}
 
 /// `culvert-load stream`.
-struct StreamCommand: ParsableCommand {
+struct StreamCommand: WorkloadCommand {
     static let configuration = CommandConfiguration(
         commandName: "stream", abstract: "Payload as fast as it goes, up, down or both ways at once.",
         usage: "culvert-load stream <host:port> [options]",
@@ -100,13 +35,15 @@ struct StreamCommand: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @Option(help: "Which way, as seen from here.") var direction = StreamDirection.up
 
-    func run() throws {
-        try common.run(try common.workload(.stream(direction), connections: 1), "stream \(direction.rawValue)")
+    var label: String { "stream \(direction.rawValue)" }
+
+    func workload(_ place: String?) throws -> Workload {
+        try common.workload(.stream(direction), connections: 1, place)
     }
 }
 
 /// `culvert-load request`.
-struct RequestCommand: ParsableCommand {
+struct RequestCommand: WorkloadCommand {
     static let configuration = CommandConfiguration(
         commandName: "request", abstract: "Requests and answers over connections that stay.",
         usage: "culvert-load request <host:port> [options]",
@@ -132,16 +69,16 @@ struct RequestCommand: ParsableCommand {
         }
     }
 
-    func run() throws {
-        var workload = try common.workload(.request(depth: depth ?? 1), connections: 1)
+    func workload(_ place: String?) throws -> Workload {
+        var workload = try common.workload(.request(depth: depth ?? 1), connections: 1, place)
         exchange.apply(to: &workload)
         workload.rate = rate
-        try common.run(workload, "request")
+        return workload
     }
 }
 
 /// `culvert-load churn`.
-struct ChurnCommand: ParsableCommand {
+struct ChurnCommand: WorkloadCommand {
     static let configuration = CommandConfiguration(
         commandName: "churn", abstract: "A connection for every request: connect, one exchange, end.",
         usage: "culvert-load churn <host:port> [options]",
@@ -158,16 +95,16 @@ struct ChurnCommand: ParsableCommand {
     @OptionGroup var exchange: ExchangeOptions
     @Option(help: "Connections a second.", transform: Amounts.rate) var rate: Double?
 
-    func run() throws {
-        var workload = try common.workload(.churn, connections: 1)
+    func workload(_ place: String?) throws -> Workload {
+        var workload = try common.workload(.churn, connections: 1, place)
         exchange.apply(to: &workload)
         workload.rate = rate
-        try common.run(workload, "churn")
+        return workload
     }
 }
 
 /// `culvert-load idle`.
-struct IdleCommand: ParsableCommand {
+struct IdleCommand: WorkloadCommand {
     static let configuration = CommandConfiguration(
         commandName: "idle", abstract: "Connections that are held and do nothing, beside one that makes requests.",
         usage: "culvert-load idle <host:port> [options]",
@@ -182,9 +119,9 @@ struct IdleCommand: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var exchange: ExchangeOptions
 
-    func run() throws {
-        var workload = try common.workload(.idle, connections: 100)
+    func workload(_ place: String?) throws -> Workload {
+        var workload = try common.workload(.idle, connections: 100, place)
         exchange.apply(to: &workload)
-        try common.run(workload, "idle")
+        return workload
     }
 }

@@ -7,12 +7,6 @@ import Testing
 @Suite(.serialized) struct ProgramTests {
     private static let brief = ["--duration", "100ms", "--warmup", "20ms"]
 
-    private func number(_ json: [String: Any], _ keys: String...) -> Double {
-        var value: Any? = json
-        for key in keys { value = (value as? [String: Any])?[key] }
-        return (value as? NSNumber)?.doubleValue ?? .nan
-    }
-
     // MARK: What works
 
     @Test(
@@ -30,18 +24,18 @@ import Testing
             words + [server.target, "--io", driver, "--seed", "99"] + Self.brief)
         #expect(status == 0)
         #expect(json["driver"] as? String == driver)
-        #expect(number(json, "verified") == number(json, "connected"))
-        #expect(number(json, "connected") >= 1)
-        for kind in TroubleKind.allCases { #expect(number(json, "errors", kind.key) == 0) }
+        #expect(json.number("verified") == json.number("connected"))
+        #expect(json.number("connected") >= 1)
+        for kind in TroubleKind.allCases { #expect(json.number("errors", kind.key) == 0) }
         switch words {
-        case ["stream"]: #expect(number(json, "bytes_up") > 1e6)
-        case ["stream", "--direction", "down"]: #expect(number(json, "bytes_down") > 1e6)
+        case ["stream"]: #expect(json.number("bytes_up") > 1e6)
+        case ["stream", "--direction", "down"]: #expect(json.number("bytes_down") > 1e6)
         case _ where words[0] == "stream":
-            #expect(number(json, "bytes_up") > 1e6)
-            #expect(number(json, "bytes_down") > 1e6)
+            #expect(json.number("bytes_up") > 1e6)
+            #expect(json.number("bytes_down") > 1e6)
         default:
-            #expect(number(json, "answers") > 5)
-            #expect(number(json, "latency_ns", "p50") > 0)
+            #expect(json.number("answers") > 5)
+            #expect(json.number("latency_ns", "p50") > 0)
         }
         #expect(server.program.errors == "")
     }
@@ -54,12 +48,12 @@ import Testing
             "--watch-pid", "\(server.program.process.processIdentifier)", "--watch-pid", "\(getpid())",
         ])
         #expect(status == 0)
-        #expect(abs(number(json, "latency_ns", "count") - 300) <= 1)
+        #expect(abs(json.number("latency_ns", "count") - 300) <= 1)
         let watched = try #require(json["watched"] as? [[String: Any]])
         #expect(watched.count == 2)
         #expect(watched[0]["name"] as? String == "culvert-load")
-        #expect(number(watched[0], "memory_bytes_connected") > 1e6)
-        #expect(number(watched[0], "cpu_s_per_answer") >= 0)
+        #expect(watched[0].number("memory_bytes_connected") > 1e6)
+        #expect(watched[0].number("cpu_s_per_answer") >= 0)
     }
 
     @Test("a table for people")
@@ -171,11 +165,11 @@ import Testing
             "request", "127.0.0.1:\(proxy.port)", "--rate", "1000", "--duration", "1500ms", "--warmup", "0",
         ])
         #expect(status == 0)
-        let high = number(json, "latency_ns", "p99.9") / 1e6
+        let high = json.number("latency_ns", "p99.9") / 1e6
         #expect(high > 450, "\(high) ms")
         // Every request that was due meanwhile waited, not one alone: of 1500 requests some 400 longer than 100 ms.
-        #expect(number(json, "latency_ns", "p90") > 50e6)
-        #expect(number(json, "latency_ns", "count") == 1500)
+        #expect(json.number("latency_ns", "p90") > 50e6)
+        #expect(json.number("latency_ns", "count") == 1500)
     }
 
     @Test("what goes wrong with connections is counted by kind")
@@ -224,7 +218,7 @@ import Testing
         "a wrong command line is one clear line, and status 64",
         arguments: [
             (["stream", "127.0.0.1"], "not host:port"), (["stream", "127.0.0.1:0"], "not host:port"),
-            (["stream", "::1:9000"], "not host:port"), (["stream"], "host:port"),
+            (["stream", "::1:9000"], "not host:port"), (["stream"], "no target"),
             (["stream", "127.0.0.1:9000", "--conections", "3"], "did you mean '--connections'"),
             (["stream", "127.0.0.1:9000", "--connections", "0"], "from 1 to"),
             (["stream", "127.0.0.1:9000", "--duration", "0"], "no time at all"),
@@ -254,7 +248,7 @@ import Testing
         #expect(errors.contains("ss -ltnp") && errors.contains("for load"), "\(errors)")
     }
 
-    @Test("help names every option, with examples", arguments: ["serve", "stream", "request", "churn", "idle"])
+    @Test("help names every option, with examples", arguments: ["serve", "stream", "request", "churn", "idle", "mix"])
     func help(_ command: String) throws {
         let (status, output, _) = try LoadProgram.run([command, "--help"])
         #expect(status == 0)
