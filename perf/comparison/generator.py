@@ -1,4 +1,4 @@
-"""Runs of culvert-load, and the figures that come out of them."""
+"""Runs of culvert-load, and the processor time that a target took meanwhile."""
 
 import json
 import subprocess
@@ -25,7 +25,8 @@ def report(command, seconds, cpu=None, check=True):
     except ValueError:
         raise Failed(f"culvert-load: {(done.stderr.strip() or 'no report').splitlines()[-1]}") from None
     if check:
-        errors = [f"{count} {kind.replace('_', ' ')}" for kind, count in found["errors"].items() if count]
+        errors = [f"{count} {kind.replace('_', ' ')}" for part in found.get("parts", [found])
+                  for kind, count in part["errors"].items() if count]
         if errors:
             raise Failed(", ".join(errors))
         if done.returncode != 0:

@@ -48,7 +48,18 @@ def relays():
     yield Promise("relay-requests", "c = 50", "client CPU", "relay", "haproxy", "<=", 1.0)
 
 
-PROMISES = [*tunnels(), *relays()]
+def links():
+    # The lossy link is shown and not judged: a dozen losses decide what a stream carries, and two runs of one program
+    # differ by half.
+    for scenario in ("link-long", "link-slow"):
+        for case in ("1 up", "1 down", "4 up", "4 down"):
+            yield Promise(scenario, case, "rate", "culvert", "ssh", ">=", 0.9)
+        for case in ("1 up", "1 down"):
+            for figure in ("request p50", "request p99"):
+                yield Promise(scenario, case, figure, "culvert", "ssh", "<=", 1.25)
+
+
+PROMISES = [*tunnels(), *relays(), *links()]
 
 
 def judged(scenarios):

@@ -1,16 +1,16 @@
 """Rounds: every scenario, target and case in turn, in an order that changes; a failure is noted and the rest goes on."""
 
-import contextlib
 import re
 import subprocess
-import sys
-import time
 
-from common import ROOT, Failed, Stage, progress
+from common import ROOT, Failed, progress
 
 from . import figures
-from .scenarios import SCENARIOS
+from .scenarios import LINKS, SCENARIOS
 from .servers import Servers
+
+# What a program, the system or the network may do wrong; anything else is a fault of the script's own.
+TROUBLE = (Failed, OSError, subprocess.TimeoutExpired, ValueError, StopIteration)
 
 
 def brief(error, stage):
@@ -23,10 +23,12 @@ def brief(error, stage):
 
 
 class Rounds:
-    """One run over scenarios. `only` are targets' names, or None for all that a scenario has."""
+    """One run over scenarios. `only` are targets' names, or None for all that a scenario has; links are measured in the
+    first `link_rounds` rounds, with `congestion` as their TCP's control."""
 
-    def __init__(self, stage, plan, names, only=None):
+    def __init__(self, stage, plan, names, only=None, link_rounds=1, congestion="cubic"):
         self.stage, self.plan, self.only = stage, plan, only
+        self.link_rounds, self.congestion = link_rounds, congestion
         self.servers = Servers(stage)
         self.scenarios = [SCENARIOS[name] for name in names]
         self.found = {}
@@ -43,16 +45,33 @@ class Rounds:
     def run(self, number, rounds):
         """Round `number` of `rounds`, from 0."""
         for scenario in self.scenarios:
+            if scenario.name in LINKS and number >= self.link_rounds:
+                continue
             names = self.targets(scenario)
             # Each is first in turn, and follows another: what warms up or cools down favours none.
             turn = number % max(1, len(names))
             names = names[turn:] + names[:turn]
             if number % 2:
                 names.reverse()
-            for name in names:
-                progress(f"round {number + 1}{f' of {rounds}' if rounds else ''}: {scenario.name}: {name}")
-                self.run_target(scenario, number, name)
+            try:
+                scenario.begin(self.stage, self.congestion)
+                for name in names:
+                    progress(f"round {number + 1} of {rounds}: {scenario.name}: {name}")
+                    self.run_target(scenario, number, name)
+            except TROUBLE as error:
+                self.fail(scenario, names, error)
+            try:
+                notes = scenario.end(self.stage)
+                self.found[scenario.name].notes += [f"Round {number + 1}: {note}." for note in notes]
+            except TROUBLE as error:
+                self.fail(scenario, names, error)
         progress("")
+
+    def fail(self, scenario, names, error):
+        """What all targets need is not there."""
+        for name in names:
+            for case in scenario.cases(self.plan):
+                self.found[scenario.name].cell(case, name).failed.append(brief(error, self.stage))
 
     def run_target(self, scenario, number, name):
         cases = [case for case in scenario.cases(self.plan) if not scenario.skips(self.plan, number, name, case)]
@@ -63,7 +82,7 @@ class Rounds:
                 if running is None:
                     running = scenario.open(self.stage, self.servers, name)
                 cell.add(scenario.measure(self.plan, running, case, self.servers))
-            except (Failed, OSError, subprocess.TimeoutExpired, ValueError) as error:
+            except TROUBLE as error:
                 cell.failed.append(brief(error, self.stage))
                 # What it does after that is another matter: the next case has a fresh one.
                 if running:

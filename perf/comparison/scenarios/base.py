@@ -49,6 +49,13 @@ class Scenario:
         """Whether a case is left out in that round (from 0); the notes say so."""
         return False
 
+    def begin(self, stage, congestion):
+        """Before the first target of a round: makes what all of them need. `congestion`: TCP's control of its links."""
+
+    def end(self, stage):
+        """After the last target of a round, also when `begin` failed; returns notes on that round."""
+        return []
+
     def open(self, stage, servers, name):
         """Starts a target."""
         target = TARGETS[name]

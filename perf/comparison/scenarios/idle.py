@@ -15,11 +15,11 @@ PATIENCE = 150
 
 
 def memory(pids):
-    """Resident bytes."""
+    """Resident bytes; what processes share counts once."""
     total = 0
     for pid in pids:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            total += next((int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS:")), 0)
+        with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8", errors="replace") as file:
+            total += next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
     return total
 
 
