@@ -69,9 +69,11 @@ def scenario_text(scenario, level="##"):
 def about_text(results):
     about, machine = results.about, results.about["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    # The command has a line of its own: its options are no other program's.
     return (
-        f"{about['date']}, `{about['command']}` on {machine['cores']} x {machine['processor']}, {machine['memory GiB']} GiB, "
-        f"Linux {machine['kernel']}, TCP {machine['congestion control']}, load {machine['load before']} before. {versions}.")
+        f"`{about['command']}` on {about['date']}:\n"
+        f"{machine['cores']} x {machine['processor']}, {machine['memory GiB']} GiB, Linux {machine['kernel']}, TCP "
+        f"{machine['congestion control']}, load {machine['load before']} before;\n{versions}.")
 
 
 def legend(results):
@@ -80,13 +82,14 @@ def legend(results):
     return "\n".join(f"- *{name}*: {targets.TARGETS[name].about}" for name in names if name in targets.TARGETS)
 
 
-def whole(results):
-    """Everything that the file holds."""
+def whole(results, pictures=()):
+    """Everything that the file holds. `pictures`: {scenario: paths}."""
     parts = ["# culvert beside others", about_text(results),
              "Medians over the rounds, × the ratio to the scenario's baseline, (the least–the most of the rounds).",
              legend(results)]
     for scenario in results.scenarios:
         parts.append(scenario_text(scenario))
+        parts += [f"![{scenario.title}]({path})" for path in dict(pictures).get(scenario.name, [])]
     if results.checks:
         parts.append("## What is promised\n\n" + table(
             ["ratio of medians", "found", "promised", ""],

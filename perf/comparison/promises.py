@@ -11,7 +11,8 @@ HOLDS, FAILS, NOT_JUDGED = "holds", "FAILS", "not judged"
 
 @dataclasses.dataclass(frozen=True)
 class Promise:
-    """`target`'s median of `figure` in `case`, divided by `other`'s, is at most (or at least) `limit`."""
+    """`target`'s median of `figure` in `case`, divided by `other`'s (by nothing where there is none), is at most, or at
+    least, `limit`."""
 
     scenario: str
     case: str
@@ -23,7 +24,11 @@ class Promise:
 
     @property
     def name(self):
-        return f"{self.scenario}, {self.case}: {self.figure}, {self.target} to {self.other}"
+        return f"{self.scenario}, {self.case}: {self.figure}, {self.target}" + (f" to {self.other}" if self.other else "")
+
+    @property
+    def targets(self):
+        return [name for name in (self.target, self.other) if name]
 
 
 def tunnels():
@@ -38,6 +43,7 @@ def tunnels():
     yield Promise("requests", "c = 50", "client CPU", "culvert", "ssh", "<=", 0.5)
     for way in ("up", "down"):
         yield Promise("streams", f"{way}, 4 flows", "client CPU", "culvert-4-links", "culvert", "<=", TIE)
+        yield Promise("streams", f"{way}, 4 flows", "balance", "culvert-4-links", None, ">=", 0.25)
 
 
 def relays():
@@ -68,9 +74,12 @@ def judged(scenarios):
     by_name = {scenario.name: scenario for scenario in scenarios}
     for promise in PROMISES:
         scenario = by_name.get(promise.scenario)
-        if not scenario or not {promise.target, promise.other} <= set(scenario.targets) or promise.case not in scenario.cases:
+        if not scenario or not set(promise.targets) <= set(scenario.targets) or promise.case not in scenario.cases:
             continue
-        ratio = scenario.ratio(promise.case, promise.target, promise.figure, promise.other)
+        if promise.other:
+            ratio = scenario.ratio(promise.case, promise.target, promise.figure, promise.other)
+        else:
+            ratio = scenario.median(promise.case, promise.target, promise.figure)
         row = {"name": promise.name, "found": None if ratio is None else round(ratio, 3),
                "promised": f"{promise.relation} {promise.limit}"}
         if ratio is None:
@@ -86,4 +95,4 @@ def judged(scenarios):
 
 def rounds(scenario, promise):
     """That both have values of."""
-    return min(len(scenario.cells[promise.case, name].values[promise.figure]) for name in (promise.target, promise.other))
+    return min(len(scenario.cells[promise.case, name].values[promise.figure]) for name in promise.targets)

@@ -22,6 +22,13 @@ def brief(error, stage):
     return re.sub(r"(?<![\w.])/[\w./-]+/", "", text)[:200]
 
 
+def order(names, number):
+    """Of targets in that round: each is first in turn, and follows another. What warms up or cools down favours none."""
+    turn = number % max(1, len(names))
+    turned = names[turn:] + names[:turn]
+    return turned[:1] + turned[:0:-1] if number % 2 else turned
+
+
 class Rounds:
     """One run over scenarios. `only` are targets' names, or None for all that a scenario has; links are measured in the
     first `link_rounds` rounds, with `congestion` as their TCP's control."""
@@ -47,12 +54,7 @@ class Rounds:
         for scenario in self.scenarios:
             if scenario.name in LINKS and number >= self.link_rounds:
                 continue
-            names = self.targets(scenario)
-            # Each is first in turn, and follows another: what warms up or cools down favours none.
-            turn = number % max(1, len(names))
-            names = names[turn:] + names[:turn]
-            if number % 2:
-                names.reverse()
+            names = order(self.targets(scenario), number)
             try:
                 scenario.begin(self.stage, self.congestion)
                 for name in names:

@@ -1,11 +1,12 @@
 """What is compared: programs that carry TCP connections, each started with a door for every server behind it."""
 
 import contextlib
+import glob
 import os
 import resource
 import signal
 
-from common import Failed, cpu_seconds, descendants, eventually, free_port, login_words, program, start_server, wait_listening
+from common import TICKS, Failed, cpu_seconds, descendants, eventually, free_port, login_words, program, start_server, wait_listening
 
 LOOPBACK = "127.0.0.1"
 # With two cores and more, what carries plain TCP has one and everything else has another.
@@ -28,6 +29,8 @@ class Running:
         self.pids_are_stable = pids_are_stable
         # Where the generator runs, when the target has a core of its own.
         self.cpu = None
+        # SSH connections to the server.
+        self.links = 1
 
     def client_pids(self):
         """Of the program that is compared."""
@@ -45,6 +48,17 @@ class Running:
             except (FileNotFoundError, ProcessLookupError):
                 if any(child.poll() is not None for child in self.clients):
                     raise Failed("it has ended") from None
+
+    def workers(self):
+        """Processor seconds of each of culvert's worker threads."""
+        found = {}
+        for task in (path for child in self.clients for path in glob.glob(f"/proc/{child.pid}/task/*/stat")):
+            with open(task, encoding="utf-8", errors="replace") as file:
+                text = file.read()
+            name, fields = text[text.index("(") + 1:text.rindex(")")], text.rpartition(")")[2].split()
+            if name.removeprefix("culvert-").isdigit():
+                found[name] = (int(fields[11]) + int(fields[12])) / TICKS
+        return found
 
     def close(self):
         served = self.session_pids()
@@ -112,6 +126,7 @@ class Tunnel(Target):
             command = self.runs(command)
         before = len(stage.log(label).split("Accepted ")) - 1
         running = Running(stage, doors, [stage.start(self.name, command, self.environment)], server)
+        running.links = self.links
         try:
             for _, door in doors.values():
                 wait_listening(running.clients[0], door)

@@ -5,6 +5,7 @@ from ..generator import loaded
 from .base import Scenario
 
 GIGA = 1e9
+BALANCE = "balance"
 
 
 class Streams(Scenario):
@@ -20,13 +21,18 @@ class Streams(Scenario):
         if family == "plain":
             self.figures = self.figures[:2]
             self.notes.append("What relays has one core, the generator's two ends share another; direct: one end each.")
+        else:
+            self.figures += (Figure(BALANCE, "busy, least/most worker", 2, "more"),)
+            self.notes.append("Balance: with several flows over several links, the least busy worker's processor time to the "
+                              "busiest's.")
 
     def cases(self, plan):
-        return [f"{way}, {flows} {'flow' if flows == 1 else 'flows'}"
-                for flows in ((1, 4) if plan.quick else (1, 4, 64)) for way in ("up", "down")]
+        counts = (1, 4, 64) if not plan.quick else (1, 4) if self.family == "tunnel" else (1,)
+        return [f"{way}, {flows} {'flow' if flows == 1 else 'flows'}" for flows in counts for way in ("up", "down")]
 
     def measure(self, plan, running, case, servers):
         way, flows = case.split(", ")
+        before = running.workers()
         found, client, sshd = loaded(
             running, "load", ["stream", "--direction", way], plan.seconds, plan.warmup,
             ["--connections", flows.split()[0]])
@@ -35,4 +41,7 @@ class Streams(Scenario):
         for name, used in (("client CPU", client), ("sshd CPU", sshd)):
             if used is not None:
                 values[name] = used / payload
+        spent = [seconds - before.get(worker, 0) for worker, seconds in running.workers().items()]
+        if running.links > 1 and flows != "1 flow" and len(spent) > 1 and max(spent) > 0:
+            values[BALANCE] = min(spent) / max(spent)
         return values
