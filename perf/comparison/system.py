@@ -58,6 +58,12 @@ def machine_class():
     return f"{os.cpu_count()}x-{model}"
 
 
+def repeatable(words):
+    """The words of a command that say what is measured, not where the file goes."""
+    return [word for index, word in enumerate(words)
+            if not word.startswith("--output") and (index == 0 or words[index - 1] != "--output")]
+
+
 def about(command, culvert):
     """`command`: the words after which this can be had again."""
     with open(CONGESTION, encoding="ascii") as file:

@@ -159,10 +159,10 @@ class Relay(Target):
         return running
 
 
-def culvert_relay(*options):
+def culvert_relay(*options, cpu=RELAY_CPU):
     def start(stage, label, doors, backs):
         forwards = [word for name, (host, port) in backs.items() for word in ("-L", f"{doors[name][1]}:{host}:{port}")]
-        return [stage.start(label, [program(), "relay", *options] + forwards, cpu=RELAY_CPU)]
+        return [stage.start(label, [program(), "relay", *options] + forwards, cpu=cpu)]
 
     return start
 
