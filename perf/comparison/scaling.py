@@ -18,6 +18,8 @@ SSH_FLOWS = 1000
 LINK_FLOWS = 5000
 # Descriptors that a program needs besides those of its connections.
 SPARE = 200
+# Channels that a tunnel opens in a second, at least, on a machine that is not slow.
+OPENED = 400
 MICRO, GIGA = 1e6, 1e9
 # Bytes go in blocks, two under way on each connection: streams, of which each fills megabytes of buffers, would take all
 # memory with thousands of connections.
@@ -80,19 +82,26 @@ class Scaling:
         began = time.monotonic()
         values = {}
         options = ["--connections", count, "--timeout", f"{round(self.limit * 1000)}ms"]
-        found, client, _ = loaded(running, "load", ["request"], self.seconds, self.seconds / 2, BLOCKS + options, self.limit)
-        if not found["answers"]:
-            raise Failed("no block was carried in the measured time")
+        found, client = self.carried(running, count, BLOCKS + options)
         values["client CPU of a byte"] = client / found["bytes_up"] * GIGA
         values["rate of bytes"] = found["up_bytes_per_s"] / GIGA
-        found, client, _ = loaded(running, "load", ["request"], self.seconds, self.seconds / 2, options, self.limit)
-        if not found["answers"]:
-            raise Failed("no request was answered in the measured time")
+        found, client = self.carried(running, count, options)
         values["client CPU of a request"] = client / found["answers"] * MICRO
         values["rate of requests"] = found["answers_per_s"]
         self.say(f"{count}: {time.monotonic() - began:.0f} s")
         # The kernel's ticks are of 10 ms: less than one is no figure.
         return {name: value for name, value in values.items() if value > 0}
+
+    def carried(self, running, count, options):
+        """A run with warming up enough for all channels to open: a tunnel takes connections before it has channels."""
+        warmup = max(self.seconds / 2, count / OPENED)
+        while True:
+            found, client, _ = loaded(running, "load", ["request"], self.seconds, warmup, options, self.limit)
+            if found["answers"]:
+                return found, client
+            warmup *= 3
+            if warmup > self.limit:
+                raise Failed(f"nothing was answered in the measured time, after {warmup / 3:.0f} s of warming up")
 
     def measure(self, cell, target, count):
         """Adds a point to its cell; whether there was one."""
@@ -115,7 +124,7 @@ class Scaling:
         chosen = series()
         for each in (each for each in chosen if each.most < most):
             found.notes.append(f"{each.name} has at most {each.most} connections: {each.why}.")
-        found.notes.append(f"A point that is not done in {self.limit:g} s is told as failed, and larger ones are left out.")
+        found.notes.append(f"What is not done {self.limit:g} s after its time is told as failed, and more connections are then left out.")
         found.notes.append("Bytes go up in blocks of 32 KiB, two under way on each connection; requests are of 64 bytes there "
                            "and back, one under way on each connection.")
         gone = set()
