@@ -25,7 +25,7 @@ def curve(scenario, figure):
     for target in scenario.targets:
         values = [(float(case.split()[0]), scenario.median(case, target, figure.name)) for case in scenario.cases]
         series[target] = [(x, y) for x, y in values if y]
-    x_title = " ".join(scenario.cases[0].split()[1:])
+    x_title = scenario.cases[-1].split()[-1]
     return svg.lines(scenario.title, x_title, f"{figure.name}, {figure.unit}", {k: v for k, v in series.items() if v})
 
 

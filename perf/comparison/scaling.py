@@ -42,6 +42,10 @@ class Series:
     why: str
 
 
+def counted(count, things):
+    return f"{count} {things if count != 1 else things[:-1]}"
+
+
 def descriptors():
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
@@ -120,7 +124,7 @@ class Scaling:
 
     def flows(self, rounds, most):
         found = figures.Scenario("scaling-flows", "Connections: what a byte up and a request cost", "ssh", FIGURES)
-        found.cases = [f"{count} connections" for count in FLOWS if count <= most]
+        found.cases = [counted(count, "connections") for count in FLOWS if count <= most]
         chosen = series()
         for each in (each for each in chosen if each.most < most):
             found.notes.append(f"{each.name} has at most {each.most} connections: {each.why}.")
@@ -134,7 +138,7 @@ class Scaling:
                     if count > each.most or each.name in gone:
                         continue
                     self.say(f"round {number + 1} of {rounds}: {each.name}, {count} connections")
-                    if not self.measure(found.cell(f"{count} connections", each.name), TARGETS[each.name], count):
+                    if not self.measure(found.cell(counted(count, "connections"), each.name), TARGETS[each.name], count):
                         gone.add(each.name)
         return found
 
@@ -149,7 +153,7 @@ class Scaling:
             for number in range(rounds):
                 for count, target in sorted(by_count.items(), reverse=number % 2 == 1):
                     self.say(f"round {number + 1} of {rounds}: {target.name}")
-                    self.measure(found.cell(f"{count} {title}", name), target, connections)
+                    self.measure(found.cell(counted(count, title), name), target, connections)
             found.cases.sort(key=lambda case: int(case.split()[0]))
             made.append(found)
         return made

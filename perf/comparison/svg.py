@@ -8,7 +8,7 @@ INK, FAINT = "#222", "#ddd"
 # By the beginning of a target's name, the longest first: relatives have one hue.
 COLOURS = [
     ("culvert-libssh2", "#7fb0e8"), ("culvert-epoll", "#4f8fd9"), ("culvert-4-links", "#0b3c7d"), ("culvert", "#1463c2"),
-    ("relay-epoll", "#4f8fd9"), ("relay", "#1463c2"), ("ssh-default", "#f0a35e"), ("ssh", "#d9640f"), ("autossh", "#f0a35e"),
+    ("relay-epoll", "#52b3b3"), ("relay", "#0f7f86"), ("ssh-default", "#f0a35e"), ("ssh", "#d9640f"), ("autossh", "#f0a35e"),
     ("haproxy", "#2f8f4e"), ("nginx", "#6fb96a"), ("socat", "#a58ac9"), ("direct", "#8a8a8a"),
 ]
 
