@@ -88,6 +88,21 @@ public typealias Descriptor = Int32
 public enum DriverKind: String, Sendable, CaseIterable {
     case uring
     case epoll
+
+    /// The kind that was asked for; of none in particular (nil) io_uring where it can be had, and epoll otherwise, when
+    /// `lacks` is told why. Throws when io_uring was asked for and cannot be had.
+    public static func choose(_ asked: DriverKind?, lacks: (IOError) -> Void = { _ in }) throws(IOError) -> DriverKind {
+        guard asked != .epoll else { return .epoll }
+        do throws(IOError) {
+            // Made and ended on this thread: what it needs is there.
+            _ = try UringDriver(descriptorLimit: 64)
+            return .uring
+        } catch {
+            guard asked == nil else { throw error }
+            lacks(error)
+            return .epoll
+        }
+    }
 }
 
 /// One operation that ended.

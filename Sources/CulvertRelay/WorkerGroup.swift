@@ -59,15 +59,8 @@ public enum DriverChoice: String, Sendable, CaseIterable {
     /// io_uring where it can be had, epoll otherwise, with one line that says why. Throws when io_uring was asked for
     /// by name and cannot be had.
     func resolve(_ journal: Journal) throws(IOError) -> DriverKind {
-        guard self != .epoll else { return .epoll }
-        do throws(IOError) {
-            // Made and ended on this thread: what it needs is there.
-            _ = try UringDriver(descriptorLimit: 64)
-            return .uring
-        } catch {
-            guard self == .auto else { throw error }
-            journal.info("io_uring is not available (\(error)): using epoll")
-            return .epoll
+        try DriverKind.choose(DriverKind(rawValue: rawValue)) {
+            journal.info("io_uring is not available (\($0)): using epoll")
         }
     }
 }

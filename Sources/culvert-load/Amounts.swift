@@ -43,6 +43,14 @@ enum Amounts {
         return rate
     }
 
+    /// A part of a whole, to a millionth.
+    static func share(_ text: String) throws -> Double {
+        guard let share = Double(text), (0...1).contains(share), share == 0 || share >= 0.000_001 else {
+            throw ValidationError("'\(text)' is not a share: give 0 to 1, for example 0.01")
+        }
+        return share
+    }
+
     /// More than nothing.
     static func duration(_ text: String) throws -> Tick.Span {
         let span = try time(text)

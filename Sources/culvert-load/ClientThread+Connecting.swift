@@ -31,7 +31,7 @@ extension ClientThread where Driver: ~Copyable {
         let descriptor = Descriptor(made)
         let slot = connections.insert(
             ClientConnection(workload, number: number, descriptor: descriptor, address: address, now: driver.now))
-        if let begun { connections[slot].begun.add(begun) }
+        if let begun { connections[slot].ask(begun) }
         connecting += 1
         if pending {
             driver.awaitWritable(descriptor, Self.token(.write, slot, connections.generation(slot)))
@@ -60,7 +60,6 @@ extension ClientThread where Driver: ~Copyable {
         connections[slot].isConnecting = false
         connections[slot].lastProgress = driver.now
         SocketOption.setNoDelay(connection.descriptor)
-        if workload.kind == .churn { connections[slot].target = UInt64(workload.requestSize) }
         if workload.connectsFirst { live.append(slot) }
         driver.receive(connection.descriptor, Self.token(.read, slot, connections.generation(slot)))
         send(slot)

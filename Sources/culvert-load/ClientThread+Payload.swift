@@ -11,7 +11,7 @@ extension ClientThread where Driver: ~Copyable {
         switch workload.kind {
         case .stream(.up), .stream(.both): connections[slot].target = .max
         case .stream(.down), .churn: break
-        case .request, .idle:
+        case .request, .idle, .vnc, .database:
             for _ in 0..<workload.depth(connections[slot].number) { ask(slot, Tick.current().nanoseconds) }
         }
         send(slot)
@@ -20,8 +20,7 @@ extension ClientThread where Driver: ~Copyable {
     /// One more request, which began at `moment`. It leaves with the next `send`.
     private mutating func ask(_ slot: Int, _ moment: UInt64) {
         if connections[slot].begun.isEmpty { connections[slot].lastProgress = driver.now }
-        connections[slot].begun.add(moment)
-        connections[slot].target += UInt64(workload.requestSize)
+        connections[slot].ask(moment)
     }
 
     /// A churn has a place without a connection, and a connection to make.
@@ -97,17 +96,28 @@ extension ClientThread where Driver: ~Copyable {
         guard !connections[slot].begun.isEmpty else { return }
         let now = Tick.current().nanoseconds
         var answers = 0
-        while let began = connections[slot].takeAnswer() {
+        while let answer = connections[slot].takeAnswer() {
+            total.pieces += 1
+            guard let began = answer.began else { continue }
             answers += 1
-            let latency = Int64(bitPattern: now &- began)
-            if began >= measureStart.nanoseconds && began < measureEnd.nanoseconds {
-                result.latencies.record(nanoseconds: latency)
-            }
-            if context.tellsProgress { interval.record(nanoseconds: latency) }
+            let isMeasured = began >= measureStart.nanoseconds && began < measureEnd.nanoseconds
+            record(answer, Int64(bitPattern: now &- began), isMeasured: isMeasured)
         }
         total.answers += UInt64(answers)
         guard phase == .running, workload.depth(connections[slot].number) > 0 else { return }
         for _ in 0..<answers { ask(slot, now) }
+    }
+
+    private mutating func record(_ answer: ClientConnection.Answer, _ latency: Int64, isMeasured: Bool) {
+        if answer.isBulk {
+            if isMeasured { result.bulkLatencies.record(nanoseconds: latency) }
+            return
+        }
+        if isMeasured {
+            result.latencies.record(nanoseconds: latency)
+            timeline?.latencies.record(nanoseconds: latency)
+        }
+        if context.tellsProgress { interval.record(nanoseconds: latency) }
     }
 
     private mutating func ended(_ slot: Int) {

@@ -10,6 +10,8 @@ struct ClientContext: Sendable {
     let control: Mailbox<ClientReport>
     let descriptorLimit: Int
     let tellsProgress: Bool
+    /// How long each interval is that is told by itself; nil: none is.
+    let interval: Tick.Span?
 
     /// The one place where the kind of driver is chosen: below it everything is specialised.
     func run(_ number: Int, _ kind: DriverKind) throws(IOError) {
@@ -75,6 +77,7 @@ struct ClientContext: Sendable {
     var processorAtStart = 0.0
     var toldProgress = Figures()
     var interval = Latencies()
+    var timeline: ThreadTimeline?
     var result = ThreadResult()
 
     init(_ number: Int, _ driver: consuming Driver, _ context: ClientContext) {
@@ -95,7 +98,9 @@ struct ClientContext: Sendable {
             if phase == .finishing && connections.count == 0 && overdue.isEmpty { break }
             try turnOnce()
         }
-        context.control.post(.done(part: context.part, result))
+        // What was answered after the end.
+        if let timeline, timeline.latencies.count > 0 { tellInterval(driver.now) }
+        context.control.post(.done(part: context.part, thread: number, result))
     }
 
     static func token(_ operation: Operation, _ slot: Int, _ generation: UInt32) -> Token {
@@ -114,6 +119,7 @@ struct ClientContext: Sendable {
         var soonest = min(nextSweep, nextProgress)
         guard phase == .running else { return soonest }
         if let schedule { soonest = min(soonest, schedule.next) }
+        if let timeline { soonest = min(soonest, timeline.next) }
         return min(soonest, atStart == nil ? measureStart : measureEnd)
     }
 
@@ -170,10 +176,12 @@ struct ClientContext: Sendable {
         }
         if phase == .finishing { serveOverdue(now) }
         guard phase == .running else { return }
+        while let next = timeline?.next, next <= now, next < measureEnd { tellInterval(next) }
         if atStart == nil && now >= measureStart {
             atStart = total
             startedMeasuring = now
             processorAtStart = Self.processorSeconds
+            if let length = context.interval { timeline = ThreadTimeline(start: measureStart, length: length, total) }
         }
         // What was due before the end is made, however late this turn is.
         makeDue(now)
@@ -185,6 +193,7 @@ struct ClientContext: Sendable {
     /// Ends the measured time; everything under way is still awaited, unless it was stopped.
     mutating func finish(_ now: Tick) {
         phase = .finishing
+        if timeline != nil { tellInterval(now) }
         if let atStart {
             result.measured = total - atStart
             result.elapsed = now - startedMeasuring
@@ -196,7 +205,7 @@ struct ClientContext: Sendable {
         if isStopped || workload.kind != .churn { giveUpOverdue() }
         for slot in 0..<connections.highWater where connections.isUsed(slot) {
             connections[slot].isStopping = true
-            if connections[slot].responseSize == 0 { connections[slot].target = connections[slot].sent }
+            if !connections[slot].exchanges { connections[slot].target = connections[slot].sent }
             if !connections[slot].mayStart {
                 // It has said nothing yet: there is nothing to be told.
                 close(slot)
@@ -233,6 +242,11 @@ struct ClientContext: Sendable {
                     troubles: result.troubles.total)))
         toldProgress = total
         interval.reset()
+    }
+
+    private mutating func tellInterval(_ now: Tick) {
+        guard let figures = timeline?.take(until: now, total) else { return }
+        context.control.post(.interval(part: context.part, thread: number, figures))
     }
 
     // MARK: Ends

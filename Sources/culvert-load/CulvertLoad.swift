@@ -23,7 +23,7 @@ struct CulvertLoad: ParsableCommand {
             """,
         subcommands: [
             ServeCommand.self, StreamCommand.self, RequestCommand.self, ChurnCommand.self, IdleCommand.self,
-            MixCommand.self,
+            VNCCommand.self, DatabaseCommand.self, MixCommand.self,
         ])
 
     static func main() {

@@ -27,6 +27,8 @@ struct LoadRun {
         var connecting = Tick.Span.zero
         let driver: DriverKind
         var wasInterrupted = false
+        /// Of every part, where intervals were asked for.
+        var points: [[IntervalRecorder.Point]] = []
     }
 
     struct PartOutcome {
@@ -41,15 +43,17 @@ struct LoadRun {
     private let threads: Int
     private var outcome: Outcome
     private var progress: ProgressLine
+    private var recorder: IntervalRecorder?
     private let began = Tick.current()
     private var ready = 0
     private var done = 0
     private var deadlines: [(moment: Tick, path: WritableKeyPath<WatchedFigures, WatchedProcess.Reading?>)] = []
 
     /// Runs the parts together to their end; they have the same times. Throws where the system refuses what it needs.
-    static func run(_ parts: [LoadPart], _ io: DriverOption, watched: [WatchedProcess], showsProgress: Bool) throws
-        -> Outcome
-    {
+    static func run(
+        _ parts: [LoadPart], _ io: DriverOption, watched: [WatchedProcess], showsProgress: Bool,
+        recorder: IntervalRecorder?
+    ) throws -> Outcome {
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP])
         let limit = HostProcess.raiseDescriptorLimit()
         let connections = parts.reduce(0) { $0 + $1.workload.connections }
@@ -66,20 +70,23 @@ struct LoadRun {
             ClientContext(
                 part: number, workload: part.workload,
                 mailboxes: try (0..<part.workload.threads).map { _ in try Mailbox() }, control: control,
-                descriptorLimit: limit, tellsProgress: showsProgress)
+                descriptorLimit: limit, tellsProgress: showsProgress,
+                interval: recorder == nil ? nil : Timeline.length(of: part.workload.duration))
         }
-        var run = LoadRun(parts, signals, groups, control, showsProgress, kind, watched)
+        var run = LoadRun(parts, signals, groups, control, showsProgress, kind, watched, recorder)
         return try run.run(kind)
     }
 
     private init(
         _ parts: [LoadPart], _ signals: SignalSource, _ groups: [ClientContext], _ control: Mailbox<ClientReport>,
-        _ showsProgress: Bool, _ kind: DriverKind, _ watched: [WatchedProcess]
+        _ showsProgress: Bool, _ kind: DriverKind, _ watched: [WatchedProcess],
+        _ recorder: IntervalRecorder?
     ) {
         self.signals = signals
         self.groups = groups
         self.control = control
         self.showsProgress = showsProgress
+        self.recorder = recorder
         threads = parts.reduce(0) { $0 + $1.workload.threads }
         progress = ProgressLine(parts)
         outcome = Outcome(
@@ -117,6 +124,7 @@ struct LoadRun {
         // Every connection failed before its time.
         for each in deadlines { look(each.path) }
         if showsProgress { Output.show(progress: "") }
+        outcome.points = recorder?.points ?? []
         return outcome
     }
 
@@ -130,15 +138,18 @@ struct LoadRun {
         }
     }
 
-    private mutating func readMailbox() throws(IOError) {
+    private mutating func readMailbox() throws {
         for report in control.takeAll() {
             switch report {
             case .ready:
                 ready += 1
-                if ready == threads { startClock() }
+                if ready == threads { try startClock() }
             case .progress(let part, let figures):
                 if let line = progress.take(figures, of: part, from: threads - done) { Output.show(progress: line) }
-            case .done(let part, let result):
+            case .interval(let part, let thread, let figures):
+                try recorder?.add(figures, part: part, thread: thread)
+            case .done(let part, let thread, let result):
+                try recorder?.end(part: part, thread: thread)
                 done += 1
                 outcome.parts[part].result.add(result)
             case .failed(let error): throw error
@@ -146,7 +157,7 @@ struct LoadRun {
         }
     }
 
-    private mutating func startClock() {
+    private mutating func startClock() throws {
         let now = Tick.current()
         outcome.connecting = now - began
         look(\.connected)
@@ -155,6 +166,7 @@ struct LoadRun {
             (now + workload.warmup, \.start), (now + workload.warmup + workload.duration, \.end),
         ]
         progress.start(now)
+        try recorder?.begin(in: workload.warmup)
         tell(.begin(now))
     }
 }

@@ -26,7 +26,8 @@ struct MixCommand: ParsableCommand {
     @OptionGroup var whole: RunOptions
 
     static let kinds: [any WorkloadCommand.Type] = [
-        StreamCommand.self, RequestCommand.self, ChurnCommand.self, IdleCommand.self,
+        StreamCommand.self, RequestCommand.self, ChurnCommand.self, IdleCommand.self, VNCCommand.self,
+        DatabaseCommand.self,
     ]
 
     func run() throws {

@@ -15,6 +15,12 @@ struct RunOptions: ParsableArguments {
             "A process whose processor time and memory are told, too; may be repeated.", valueName: "pid"))
     var watchPid: [Int32] = []
     @Flag(help: "One JSON object in place of the table.") var json = false
+    @Option(
+        help: ArgumentHelp("Latencies of every interval as an HdrHistogram log (without bulk).", valueName: "file"))
+    var hdr: String?
+    @Option(
+        help: ArgumentHelp("Throughput over time and latency by percentile as a drawing.", valueName: "file.svg"))
+    var plot: String?
     @Option(help: "The kernel's interface (auto).") var io: DriverOption?
 
     /// What was given and concerns the whole run, not one part of a mix; nil when nothing.
@@ -23,6 +29,8 @@ struct RunOptions: ParsableArguments {
         if warmup != nil { return "--warmup" }
         if !watchPid.isEmpty { return "--watch-pid" }
         if json { return "--json" }
+        if hdr != nil { return "--hdr" }
+        if plot != nil { return "--plot" }
         return io == nil ? nil : "--io"
     }
 
@@ -41,8 +49,17 @@ struct RunOptions: ParsableArguments {
             }
             return process
         }
-        let outcome = try LoadRun.run(parts, io ?? .auto, watched: watched, showsProgress: Output.isTerminal)
+        if hdr != nil && !parts.contains(where: { $0.workload.exchanges }) {
+            throw Complaint("--hdr: a stream has no latencies: leave it out", exit: .usage)
+        }
+        let log = try hdr.map { try HistogramLog($0) }
+        // Made now: that it cannot be is told before the run, not after it.
+        let drawing = try plot.map { try OutputFile($0) }
+        let recorder = log == nil && drawing == nil ? nil : IntervalRecorder(parts, log: log)
+        let outcome = try LoadRun.run(
+            parts, io ?? .auto, watched: watched, showsProgress: Output.isTerminal, recorder: recorder)
         let report = Report(outcome: outcome, isMix: isMix)
+        try drawing?.write(Plot(report, outcome.points).svg)
         Output.say(json ? report.json : report.table)
         if report.hasTrouble { throw Complaint("", exit: .trouble) }
     }
@@ -97,11 +114,17 @@ struct CommonOptions: ParsableArguments {
 
 /// Sizes of requests and of answers.
 struct ExchangeOptions: ParsableArguments {
-    @Option(help: "Bytes of a request (64).", transform: Amounts.size) var requestSize: Int?
-    @Option(help: "Bytes of an answer (64).", transform: Amounts.size) var responseSize: Int?
+    @Option(
+        help: ArgumentHelp("Bytes of a request (64): \(SizeDistribution.spelling).", valueName: "sizes"),
+        transform: SizeDistribution.init(text:))
+    var requestSize: SizeDistribution?
+    @Option(
+        help: ArgumentHelp("Bytes of an answer (64): the same.", valueName: "sizes"),
+        transform: SizeDistribution.init(text:))
+    var responseSize: SizeDistribution?
 
     func apply(to workload: inout Workload) {
-        if let requestSize { workload.requestSize = requestSize }
-        if let responseSize { workload.responseSize = responseSize }
+        if let requestSize { workload.sizes.requests = requestSize }
+        if let responseSize { workload.sizes.answers = responseSize }
     }
 }

@@ -1,3 +1,4 @@
+internal import CulvertIO
 internal import Glibc
 
 /// How culvert-load ends.
@@ -24,15 +25,16 @@ struct Complaint: Error, CustomStringConvertible {
 
 /// Lines for people and programs, each in one write, so that lines of several threads do not mix.
 enum Output {
-    static func say(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
-    static func sayError(_ line: String) { write("culvert-load: \(line)\n", to: STDERR_FILENO) }
+    static func say(_ line: String) { _ = write(line + "\n", to: STDOUT_FILENO) }
+    static func sayError(_ line: String) { _ = write("culvert-load: \(line)\n", to: STDERR_FILENO) }
 
     static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
     /// Replaces the line that the cursor stands on.
-    static func show(progress: String) { write("\r\u{1B}[K" + progress, to: STDERR_FILENO) }
+    static func show(progress: String) { _ = write("\r\u{1B}[K" + progress, to: STDERR_FILENO) }
 
-    private static func write(_ text: String, to descriptor: Int32) {
+    /// 0, or the number of the error. Where nobody listens any more the work goes on, and its status tells.
+    static func write(_ text: String, to descriptor: Int32) -> Int32 {
         let bytes = Array(text.utf8)
         var written = 0
         while written < bytes.count {
@@ -40,9 +42,31 @@ enum Output {
                 unsafe Glibc.write(descriptor, $0.baseAddress! + written, bytes.count - written)
             }
             if count < 0 && errno == EINTR { continue }
-            // Nobody listens any more: the work goes on, and its status tells.
-            guard count > 0 else { return }
+            guard count > 0 else { return count < 0 ? errno : EIO }
             written += count
         }
+        return 0
+    }
+}
+
+/// A file that is written from its beginning on; what was in it is gone.
+struct OutputFile {
+    private let path: String
+    private let descriptor: Int32
+
+    /// Throws where it cannot be made.
+    init(_ path: String) throws {
+        self.path = path
+        descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw complaint(errno) }
+    }
+
+    func write(_ text: String) throws {
+        let number = Output.write(text, to: descriptor)
+        guard number == 0 else { throw complaint(number) }
+    }
+
+    private func complaint(_ number: Int32) -> Complaint {
+        Complaint("cannot write \(path): \(errorText(number))", exit: .system)
     }
 }

@@ -37,25 +37,42 @@ struct PartReport {
         var rows: [(String, String)] = []
         let measured = result.measured
         if workload.exchanges {
-            let each = workload.kind == .churn ? "connections" : "requests"
             var rate = "\(Amounts.decimal(Double(measured.answers) / seconds, 1)) a second"
             if let asked = workload.rate { rate += " of \(Amounts.decimal(asked, 1)) asked for" }
-            rows.append((each, rate))
+            rows.append((Self.exchanges(workload.kind), rate))
+            if workload.kind == .vnc {
+                rows.append(("updates", "\(Amounts.decimal(Double(measured.pieces) / seconds, 1)) a second"))
+            }
         }
         if measured.bytesUp > 0 { rows.append(("up", Amounts.rate(Double(measured.bytesUp) / seconds))) }
         if measured.bytesDown > 0 { rows.append(("down", Amounts.rate(Double(measured.bytesDown) / seconds))) }
-        if result.latencies.count > 0 {
-            let from = workload.rate == nil ? "" : ", from when each was due"
-            rows.append(("latency", "of \(result.latencies.count)\(from)"))
-            if let mean = result.latencies.mean { rows.append(("  mean", Amounts.latency(mean))) }
-            for percent in Self.percentiles {
-                if let value = result.latencies.percentile(percent) {
-                    rows.append(("  p\(Self.name(percent))", Amounts.latency(Double(value))))
-                }
-            }
-            if let longest = result.latencies.longest { rows.append(("  longest", Amounts.latency(Double(longest)))) }
-        }
+        rows += latencyRows("latency", result.latencies)
+        rows += latencyRows("bulk latency", result.bulkLatencies)
         return rows
+    }
+
+    private func latencyRows(_ name: String, _ latencies: Latencies) -> [(String, String)] {
+        guard latencies.count > 0 else { return [] }
+        var from = workload.rate == nil ? "" : ", from when each was due"
+        if workload.kind == .vnc { from += " to the end of its last update" }
+        var rows = [(name, "of \(latencies.count)\(from)")]
+        if let mean = latencies.mean { rows.append(("  mean", Amounts.latency(mean))) }
+        for percent in Self.percentiles {
+            if let value = latencies.percentile(percent) {
+                rows.append(("  p\(Self.name(percent))", Amounts.latency(Double(value))))
+            }
+        }
+        if let longest = latencies.longest { rows.append(("  longest", Amounts.latency(Double(longest)))) }
+        return rows
+    }
+
+    private static func exchanges(_ kind: Workload.Kind) -> String {
+        switch kind {
+        case .stream, .request, .idle: "requests"
+        case .churn: "connections"
+        case .vnc: "events"
+        case .database: "queries"
+        }
     }
 
     var errorRows: [(String, String)] {
@@ -75,7 +92,7 @@ struct PartReport {
         return lines
     }
 
-    private static func name(_ percent: Double) -> String {
+    static func name(_ percent: Double) -> String {
         percent == percent.rounded() ? "\(Int(percent))" : "\(percent)"
     }
 
@@ -91,11 +108,18 @@ struct PartReport {
     func addFigures(to object: inout JSONObject) {
         let measured = result.measured
         if workload.exchanges {
-            object.add("request_bytes", Double(workload.requestSize))
-            object.add("response_bytes", Double(workload.responseSize))
+            let sizes = workload.sizes
+            if sizes.requests.isFixed { object.add("request_bytes", Double(sizes.requests.low)) }
+            if sizes.answers.isFixed { object.add("response_bytes", Double(sizes.answers.low)) }
+            object.add("request_sizes", sizes.requests.description)
+            object.add("response_sizes", sizes.answers.description)
             if let rate = workload.rate { object.add("asked_per_s", rate) }
             object.add("answers", Double(measured.answers))
             if seconds > 0 { object.add("answers_per_s", Double(measured.answers) / seconds) }
+            if workload.kind == .vnc {
+                object.add("updates", Double(measured.pieces))
+                if seconds > 0 { object.add("updates_per_s", Double(measured.pieces) / seconds) }
+            }
         }
         object.add("bytes_up", Double(measured.bytesUp))
         object.add("bytes_down", Double(measured.bytesDown))
@@ -103,7 +127,11 @@ struct PartReport {
             object.add("up_bytes_per_s", Double(measured.bytesUp) / seconds)
             object.add("down_bytes_per_s", Double(measured.bytesDown) / seconds)
         }
-        if workload.exchanges { object.add("latency_ns", object: latencyObject) }
+        if workload.exchanges { object.add("latency_ns", object: Self.object(result.latencies)) }
+        if workload.sizes.answers.bulkShare > 0 {
+            object.add("bulk_response_bytes", Double(workload.sizes.answers.bulkSize))
+            object.add("bulk_latency_ns", object: Self.object(result.bulkLatencies))
+        }
         object.add("connected", Double(result.connected))
         object.add("verified", Double(result.verified))
         var errors = JSONObject()
@@ -113,16 +141,16 @@ struct PartReport {
         object.add("error_lines", strings: result.troubles.described)
     }
 
-    private var latencyObject: JSONObject {
+    private static func object(_ latencies: Latencies) -> JSONObject {
         var object = JSONObject()
-        object.add("count", Double(result.latencies.count))
-        if let mean = result.latencies.mean { object.add("mean", mean) }
-        for percent in Self.percentiles {
-            if let value = result.latencies.percentile(percent) {
-                object.add("p\(Self.name(percent))", Double(value))
+        object.add("count", Double(latencies.count))
+        if let mean = latencies.mean { object.add("mean", mean) }
+        for percent in percentiles {
+            if let value = latencies.percentile(percent) {
+                object.add("p\(name(percent))", Double(value))
             }
         }
-        if let longest = result.latencies.longest { object.add("longest", Double(longest)) }
+        if let longest = latencies.longest { object.add("longest", Double(longest)) }
         return object
     }
 }

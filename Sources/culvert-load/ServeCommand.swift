@@ -11,18 +11,23 @@ struct ServeCommand: ParsableCommand {
             Without a port option every endpoint is served, each on a free port. With some, only these; 0 is a free \
             port. One line an endpoint tells its port. Ctrl-C or SIGTERM ends it with status 0.
 
-              load    what culvert-load's workloads talk to: payload is checked
-              sink    takes everything and says nothing
-              source  sends until the peer goes
-              echo    sends back what it gets
+              load      what culvert-load's workloads talk to: payload is checked
+              vnc       the same, for 'culvert-load vnc' alone
+              database  the same, for 'culvert-load database' alone
+              sink      takes everything and says nothing
+              source    sends until the peer goes
+              echo      sends back what it gets
 
             Examples:
               culvert-load serve
               culvert-load serve --load 9000
+              culvert-load serve --load 9000 --vnc 5900 --database 5432
               culvert-load serve --load 9000 --echo 0 --bind ::1
             """)
 
     @Option(help: ArgumentHelp("Port of the workloads' endpoint.", valueName: "port")) var load: UInt16?
+    @Option(help: ArgumentHelp("Port of the VNC-like endpoint.", valueName: "port")) var vnc: UInt16?
+    @Option(help: ArgumentHelp("Port of the database-like endpoint.", valueName: "port")) var database: UInt16?
     @Option(help: ArgumentHelp("Port that takes everything.", valueName: "port")) var sink: UInt16?
     @Option(help: ArgumentHelp("Port that sends until the peer goes.", valueName: "port")) var source: UInt16?
     @Option(help: ArgumentHelp("Port that sends back what it gets.", valueName: "port")) var echo: UInt16?
@@ -32,7 +37,9 @@ struct ServeCommand: ParsableCommand {
     @Option(help: "The kernel's interface.") var io = DriverOption.auto
 
     private var endpoints: [(endpoint: Endpoint, port: UInt16)] {
-        let asked = [(Endpoint.load, load), (.sink, sink), (.source, source), (.echo, echo)]
+        let asked = [
+            (Endpoint.load, load), (.vnc, vnc), (.database, database), (.sink, sink), (.source, source), (.echo, echo),
+        ]
         let given = asked.compactMap { endpoint, port in port.map { (endpoint: endpoint, port: $0) } }
         return given.isEmpty ? asked.map { (endpoint: $0.0, port: 0) } : given
     }

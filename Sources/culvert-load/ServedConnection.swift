@@ -4,12 +4,25 @@ internal import CulvertIO
 enum Endpoint: String, CaseIterable, Sendable {
     /// culvert-load's own workloads: the connection's hello says which.
     case load
+    /// The same, but for one workload alone.
+    case vnc
+    case database
     /// Takes everything, says nothing.
     case sink
     /// Sends until the peer goes.
     case source
     /// Sends back what it gets, and ends when the peer ends.
     case echo
+
+    /// Whether a connection may be for this here.
+    func takes(_ role: Hello.Role) -> Bool {
+        switch self {
+        case .load: true
+        case .vnc: role == .vnc
+        case .database: role == .database
+        case .sink, .source, .echo: false
+        }
+    }
 }
 
 /// A connection to one of `serve`'s ports.
@@ -25,6 +38,8 @@ struct ServedConnection {
     var hello: Hello?
     var up: Pattern
     var down: Pattern
+    /// The request that is not whole yet, and the next answer; of roles that exchange.
+    private var exchange: (requests: Pieces, answers: Pieces)?
 
     /// Payload bytes.
     var received: UInt64 = 0
@@ -58,14 +73,24 @@ struct ServedConnection {
         up = Pattern(seed: hello.seed, connection: hello.connection, direction: .up)
         down = Pattern(seed: hello.seed, connection: hello.connection, direction: .down)
         if hello.role == .down || hello.role == .both { target = .max }
+        guard let sizes = hello.sizes else { return }
+        exchange = (
+            Pieces(sizes.requests, seed: hello.seed, connection: hello.connection, .up),
+            Pieces(sizes.answers, seed: hello.seed, connection: hello.connection, .down)
+        )
     }
 
     /// Answers what has come in whole requests.
     mutating func answerRequests() {
-        guard let hello, hello.role == .exchange || hello.role == .single else { return }
-        var requests = received / UInt64(hello.requestSize)
-        if hello.role == .single { requests = min(1, requests) }
-        target = requests * UInt64(hello.responseSize)
+        guard let hello, let sizes = hello.sizes, var pieces = exchange else { return }
+        while received >= pieces.requests.end && (hello.role != .single || target == 0) {
+            pieces.requests.advance()
+            for _ in 0..<sizes.answersEach {
+                target = pieces.answers.end
+                pieces.answers.advance()
+            }
+        }
+        exchange = pieces
     }
 
     /// Whether all that was owed is sent and nothing more will be owed.

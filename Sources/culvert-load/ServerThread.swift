@@ -175,7 +175,7 @@ struct ServerContext: Sendable {
         switch connections[slot].endpoint {
         case .sink, .source: connections[slot].received += UInt64(count)
         case .echo: unsafe echo(slot, start, count)
-        case .load: unsafe check(slot, start, count)
+        case .load, .vnc, .database: unsafe check(slot, start, count)
         }
     }
 
@@ -195,11 +195,19 @@ struct ServerContext: Sendable {
         if connections[slot].hello == nil {
             used = min(count, Hello.length - connections[slot].helloBytes.count)
             unsafe connections[slot].helloBytes += UnsafeRawBufferPointer(start: start, count: used)
-            guard connections[slot].helloBytes.count == Hello.length else { return }
+            // A stranger may say less than a hello, and wait.
+            let isStranger = !Hello.mayBegin(connections[slot].helloBytes)
+            guard isStranger || connections[slot].helloBytes.count == Hello.length else { return }
             guard let hello = Hello(connections[slot].helloBytes) else {
                 context.say(
-                    "\(connections[slot].peer): its first 32 bytes are not culvert-load's: it is another program"
+                    "\(connections[slot].peer): its first bytes are not culvert-load's: it is another program"
                         + " (give it the sink, source or echo port), or they were damaged on the way")
+                return close(slot, reset: true)
+            }
+            guard connections[slot].endpoint.takes(hello.role) else {
+                context.say(
+                    "\(connections[slot].peer): another workload than \(connections[slot].endpoint.rawValue), which"
+                        + " this port is for (the load port takes every one)")
                 return close(slot, reset: true)
             }
             connections[slot].helloBytes = []

@@ -4,18 +4,23 @@ internal import CulvertIO
 struct Figures: Sendable {
     var bytesUp: UInt64 = 0
     var bytesDown: UInt64 = 0
+    /// Requests answered whole.
     var answers: UInt64 = 0
+    /// Answers: as many, unless a request has several.
+    var pieces: UInt64 = 0
 
     static func + (left: Figures, right: Figures) -> Figures {
         Figures(
             bytesUp: left.bytesUp + right.bytesUp, bytesDown: left.bytesDown + right.bytesDown,
-            answers: left.answers + right.answers)
+            answers: left.answers + right.answers,
+            pieces: left.pieces + right.pieces)
     }
 
     static func - (left: Figures, right: Figures) -> Figures {
         Figures(
             bytesUp: left.bytesUp - right.bytesUp, bytesDown: left.bytesDown - right.bytesDown,
-            answers: left.answers - right.answers)
+            answers: left.answers - right.answers,
+            pieces: left.pieces - right.pieces)
     }
 }
 
@@ -27,6 +32,8 @@ struct ThreadResult: Sendable {
     var elapsed = Tick.Span.zero
     /// Of requests that began within the measured time.
     var latencies = Latencies()
+    /// Of those whose answer was one of the larger ones; they are not among `latencies`.
+    var bulkLatencies = Latencies()
     var troubles = TroubleCount()
     /// Requests that were begun and never answered.
     var unanswered: UInt64 = 0
@@ -43,6 +50,7 @@ struct ThreadResult: Sendable {
         measured = measured + other.measured
         elapsed = max(elapsed, other.elapsed)
         latencies.add(other.latencies)
+        bulkLatencies.add(other.bulkLatencies)
         troubles.add(other.troubles)
         unanswered += other.unanswered
         processorSeconds += other.processorSeconds
@@ -66,6 +74,8 @@ enum ClientReport: Sendable {
     case ready
     /// What came to pass since the last such report.
     case progress(part: Int, ProgressFigures)
-    case done(part: Int, ThreadResult)
+    /// The next interval is over.
+    case interval(part: Int, thread: Int, IntervalFigures)
+    case done(part: Int, thread: Int, ThreadResult)
     case failed(IOError)
 }

@@ -7,15 +7,7 @@ enum DriverOption: String, CaseIterable, ExpressibleByArgument, Sendable {
 
     /// io_uring where it can be had. Throws when it was asked for by name and cannot be had.
     func kind() throws(IOError) -> DriverKind {
-        guard self != .epoll else { return .epoll }
-        do throws(IOError) {
-            // Made and ended on this thread: what it needs is there.
-            _ = try UringDriver(descriptorLimit: 64)
-            return .uring
-        } catch {
-            guard self == .auto else { throw error }
-            return .epoll
-        }
+        try DriverKind.choose(DriverKind(rawValue: rawValue))
     }
 }
 

@@ -1,5 +1,5 @@
-/// What a connection of culvert-load says first to `serve`'s load endpoint: what it is for. Thirty-two bytes, numbers
-/// least significant byte first; payload follows at once, from offset 0 of its stream.
+/// What a connection of culvert-load says first to `serve`: what it is for. Sixty-four bytes, numbers least significant
+/// byte first; payload follows at once, from offset 0 of its stream.
 struct Hello: Equatable, Sendable, BitwiseCopyable {
     enum Role: UInt8, Sendable {
         /// The client sends, the server checks.
@@ -8,46 +8,62 @@ struct Hello: Equatable, Sendable, BitwiseCopyable {
         case down = 2
         /// Both at once.
         case both = 3
-        /// Every `requestSize` bytes are answered with `responseSize`.
+        /// Every request is answered.
         case exchange = 4
         /// As `exchange`, but the server ends the connection after the first answer.
         case single = 5
+        /// As `exchange`: input events, answered with updates of the screen.
+        case vnc = 6
+        /// As `exchange`: queries and their results.
+        case database = 7
+
+        var exchanges: Bool {
+            switch self {
+            case .up, .down, .both: false
+            case .exchange, .single, .vnc, .database: true
+            }
+        }
     }
 
-    static let length = 32
-    /// "CLVTLOA1".
-    private static let magic: UInt64 = 0x3141_4F4C_5456_4C43
+    static let length = 64
+    /// "CVTLOA2".
+    private static let magic: UInt64 = 0x0032_414F_4C54_5643
 
     var role: Role
     var connection: UInt32
     var seed: UInt64
-    var requestSize: UInt32 = 0
-    var responseSize: UInt32 = 0
+    /// Of the roles that exchange, and of no others.
+    var sizes: ExchangeSizes?
 
     var bytes: [UInt8] {
-        Self.magic.littleEndianBytes + [role.rawValue, 0, 0, 0] + connection.littleEndianBytes
-            + seed.littleEndianBytes + requestSize.littleEndianBytes + responseSize.littleEndianBytes
+        let numbers = (sizes?.numbers ?? ExchangeSizes.none).flatMap(\.littleEndianBytes)
+        let shapes = [sizes?.requests.shape.rawValue ?? 0, sizes?.answers.shape.rawValue ?? 0]
+        let head = Self.magic.littleEndianBytes + [role.rawValue] + shapes + [0]
+        return head + connection.littleEndianBytes + seed.littleEndianBytes + numbers
     }
 
-    init(role: Role, connection: UInt32, seed: UInt64, requestSize: UInt32 = 0, responseSize: UInt32 = 0) {
+    init(role: Role, connection: UInt32, seed: UInt64, sizes: ExchangeSizes? = nil) {
         self.role = role
         self.connection = connection
         self.seed = seed
-        self.requestSize = requestSize
-        self.responseSize = responseSize
+        self.sizes = sizes
     }
+
+    /// Whether these may become a hello: as far as they go, they are its magic.
+    static func mayBegin(_ bytes: [UInt8]) -> Bool { zip(bytes, magic.littleEndianBytes).allSatisfy { $0 == $1 } }
 
     /// nil when these are not a hello's bytes.
     init?(_ bytes: [UInt8]) {
         guard bytes.count == Self.length, UInt64(littleEndianBytes: bytes[0..<8]) == Self.magic,
-            let role = Role(rawValue: bytes[8]), bytes[9] == 0, bytes[10] == 0, bytes[11] == 0
+            let role = Role(rawValue: bytes[8]), bytes[11] == 0
         else { return nil }
+        let numbers = stride(from: 24, to: Self.length, by: 4).map { UInt32(littleEndianBytes: bytes[$0..<$0 + 4]) }
+        let sizes = ExchangeSizes(numbers, shapes: bytes[9...10])
+        let isEmpty = bytes[9...10].allSatisfy { $0 == 0 } && numbers == ExchangeSizes.none
+        guard role.exchanges ? sizes != nil : isEmpty else { return nil }
         self.init(
             role: role, connection: UInt32(littleEndianBytes: bytes[12..<16]),
-            seed: UInt64(littleEndianBytes: bytes[16..<24]), requestSize: UInt32(littleEndianBytes: bytes[24..<28]),
-            responseSize: UInt32(littleEndianBytes: bytes[28..<32]))
-        let exchanges = role == .exchange || role == .single
-        guard exchanges == (requestSize > 0), exchanges == (responseSize > 0) else { return nil }
+            seed: UInt64(littleEndianBytes: bytes[16..<24]), sizes: role.exchanges ? sizes : nil)
     }
 }
 

@@ -11,6 +11,10 @@ struct Workload: Sendable {
         case churn
         /// Connections that do nothing beside one that makes requests, one after the other.
         case idle
+        /// Input events, each answered with a burst of updates.
+        case vnc
+        /// Queries, one after the other on each connection, or at a rate.
+        case database
     }
 
     var kind: Kind
@@ -22,8 +26,7 @@ struct Workload: Sendable {
     var warmup = Tick.Span.seconds(1)
     /// A connection on which something is due and nothing has moved for so long is given up.
     var timeout = Tick.Span.seconds(10)
-    var requestSize = 64
-    var responseSize = 64
+    var sizes = ExchangeSizes()
     /// Requests (or connections) a second of all threads together, whatever the answers do; nil: the next one when one
     /// is answered.
     var rate: Double?
@@ -35,10 +38,12 @@ struct Workload: Sendable {
         case .stream(.both): .both
         case .request, .idle: .exchange
         case .churn: .single
+        case .vnc: .vnc
+        case .database: .database
         }
     }
 
-    var exchanges: Bool { role == .exchange || role == .single }
+    var exchanges: Bool { role.exchanges }
 
     /// Whether connections are made before the clock starts.
     var connectsFirst: Bool { kind != .churn }
@@ -47,15 +52,14 @@ struct Workload: Sendable {
     func depth(_ connection: UInt32) -> Int {
         switch kind {
         case .request(let depth): rate == nil ? depth : 0
+        case .database: rate == nil ? 1 : 0
         case .idle: connection == 0 ? 1 : 0
-        case .stream, .churn: 0
+        case .stream, .churn, .vnc: 0
         }
     }
 
     func hello(_ connection: UInt32) -> Hello {
-        Hello(
-            role: role, connection: connection, seed: seed, requestSize: exchanges ? UInt32(requestSize) : 0,
-            responseSize: exchanges ? UInt32(responseSize) : 0)
+        Hello(role: role, connection: connection, seed: seed, sizes: exchanges ? sizes : nil)
     }
 }
 

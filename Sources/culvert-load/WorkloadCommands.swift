@@ -50,12 +50,15 @@ struct RequestCommand: WorkloadCommand {
         discussion: """
             Without --rate each connection keeps --depth requests under way. With --rate requests are due at even \
             distances whatever becomes of the answers, and latency counts from when a request was due: a stall shows in \
-            every request that it held up.
+            every request that it held up. Sizes from a distribution are chosen by --seed; what a heavy tail would make \
+            longer than its most (16M unless given) is that long.
 
             Examples:
               culvert-load request 127.0.0.1:9000 --connections 50
               culvert-load request 127.0.0.1:9000 --depth 16 --response-size 4K
               culvert-load request 127.0.0.1:9000 --connections 10 --rate 5000
+              culvert-load request 127.0.0.1:9000 --response-size lognormal:2K:1.5
+              culvert-load request 127.0.0.1:9000 --request-size uniform:50:500
             """)
 
     @OptionGroup var common: CommonOptions

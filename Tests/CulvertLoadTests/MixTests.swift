@@ -91,6 +91,7 @@ import Testing
             (["--part", "flood"], "begin with one of stream"), (["--part", ""], "begin with one of stream"),
             (["--part", "stream --conections 3"], "did you mean '--connections'"),
             (["--part", "stream --duration 3s"], "give it to mix"), (["--part", "stream --json"], "give it to mix"),
+            (["--part", "request --hdr x"], "give it to mix"),
             (["--part", "request --rate 10 --depth 2"], "leave --depth out"),
             (["--part", "stream nowhere"], "not host:port"), (["--part", "idle --help"], "ask outside"),
             ([], "--part"),

@@ -58,23 +58,49 @@ import Testing
 }
 
 @Suite struct WireTests {
+    private let sizes = ExchangeSizes(
+        requests: SizeDistribution(shape: .pareto, low: 100, maximum: 1 << 30, spread: 1200),
+        answers: SizeDistribution(
+            shape: .lognormal, low: 5, maximum: 4096, spread: 300, bulkShare: 10, bulkSize: 1 << 20),
+        answersEach: 7)
+
     @Test("a hello is read as it was written")
     func hello() throws {
-        let hello = Hello(role: .exchange, connection: 77, seed: .max - 5, requestSize: 100, responseSize: 1 << 30)
-        #expect(hello.bytes.count == Hello.length)
+        for role in [Hello.Role.exchange, .single, .vnc, .database] {
+            let hello = Hello(role: role, connection: 77, seed: .max - 5, sizes: sizes)
+            #expect(hello.bytes.count == Hello.length)
+            #expect(Hello(hello.bytes) == hello)
+        }
+        let hello = Hello(role: .both, connection: .max, seed: 0)
         #expect(Hello(hello.bytes) == hello)
     }
 
     @Test("what is no hello is not taken for one")
     func notHello() {
-        let right = Hello(role: .exchange, connection: 1, seed: 1, requestSize: 1, responseSize: 1).bytes
-        for index in Array(0..<12) {
+        let right = Hello(role: .exchange, connection: 1, seed: 1, sizes: sizes).bytes
+        // The magic, the role, the shapes, sizes with nonsense in their uppermost bits, and what must be 0.
+        for index in Array(0..<12) + [27, 31, 35, 39, 43, 47, 51, 55, 59, 60, 63] {
             var wrong = right
             wrong[index] ^= 0x40
+            if index == 27 { wrong[index] ^= 0x80 }
             #expect(Hello(wrong) == nil, "byte \(index)")
         }
-        #expect(Hello(Hello(role: .exchange, connection: 1, seed: 1, requestSize: 0, responseSize: 1).bytes) == nil)
-        #expect(Hello(Hello(role: .up, connection: 1, seed: 1, requestSize: 1, responseSize: 1).bytes) == nil)
+        func hello(_ role: Hello.Role, _ change: (inout ExchangeSizes) -> Void) -> Hello? {
+            var sizes = sizes
+            change(&sizes)
+            return Hello(Hello(role: role, connection: 1, seed: 1, sizes: sizes).bytes)
+        }
+        #expect(hello(.exchange) { _ in } != nil)
+        #expect(hello(.exchange) { $0.requests.low = 0 } == nil)
+        #expect(hello(.exchange) { $0.requests.maximum = 99 } == nil)
+        #expect(hello(.exchange) { $0.requests.spread = 0 } == nil)
+        #expect(hello(.exchange) { $0.answers.bulkShare = 0 } == nil)
+        #expect(hello(.exchange) { $0.answers.bulkShare = 1_000_001 } == nil)
+        #expect(hello(.exchange) { $0.answers.bulkSize = 0 } == nil)
+        #expect(hello(.vnc) { $0.answersEach = 0 } == nil)
+        #expect(hello(.vnc) { $0.answersEach = 1001 } == nil)
+        #expect(hello(.up) { _ in } == nil, "a stream has no sizes")
+        #expect(Hello(Hello(role: .exchange, connection: 1, seed: 1).bytes) == nil)
         #expect(Hello([]) == nil)
     }
 

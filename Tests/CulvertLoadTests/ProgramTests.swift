@@ -95,7 +95,7 @@ import Testing
     @Test("serve ends with status 0 when told to", arguments: [SIGTERM, SIGINT])
     func ending(_ signal: Int32) throws {
         let server = try LoadServer()
-        #expect(Set(server.ports.keys) == ["load", "sink", "source", "echo"])
+        #expect(Set(server.ports.keys) == ["load", "vnc", "database", "sink", "source", "echo"])
         kill(server.program.process.processIdentifier, signal)
         #expect(try server.program.waitForEnd() == 0)
     }
@@ -248,7 +248,9 @@ import Testing
         #expect(errors.contains("ss -ltnp") && errors.contains("for load"), "\(errors)")
     }
 
-    @Test("help names every option, with examples", arguments: ["serve", "stream", "request", "churn", "idle", "mix"])
+    @Test(
+        "help names every option, with examples",
+        arguments: ["serve", "stream", "request", "churn", "idle", "vnc", "database", "mix"])
     func help(_ command: String) throws {
         let (status, output, _) = try LoadProgram.run([command, "--help"])
         #expect(status == 0)

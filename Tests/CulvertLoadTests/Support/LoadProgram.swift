@@ -15,10 +15,10 @@ final class LoadProgram {
     var output: String { read("out") }
     var errors: String { read("err") }
 
-    init(_ arguments: [String]) throws {
+    init(_ arguments: [String], program: String = LoadProgram.path) throws {
         directory = NSTemporaryDirectory() + "culvert-load-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        process.executableURL = URL(fileURLWithPath: Self.path)
+        process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = try file("out")
@@ -58,8 +58,10 @@ final class LoadProgram {
     }
 
     /// Runs a workload to its end.
-    static func run(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
-        let program = try LoadProgram(arguments)
+    static func run(_ arguments: [String], program: String = LoadProgram.path) throws -> (
+        status: Int32, output: String, errors: String
+    ) {
+        let program = try LoadProgram(arguments, program: program)
         let status = try program.waitForEnd()
         return (status, program.output, program.errors)
     }
@@ -82,7 +84,7 @@ final class LoadServer {
         let program = program
         ports = try program.wait {
             let lines = program.output.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-            guard lines.count == 4 || !arguments.isEmpty && !lines.isEmpty else { return nil }
+            guard lines.count == 6 || !arguments.isEmpty && !lines.isEmpty else { return nil }
             return Dictionary(
                 uniqueKeysWithValues: lines.compactMap { line -> (String, UInt16)? in
                     let words = line.split(separator: " ")
