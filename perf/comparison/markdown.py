@@ -76,17 +76,17 @@ def about_text(results):
         f"{machine['congestion control']}, load {machine['load before']} before;\n{versions}.")
 
 
-def legend(results):
+def described(results):
     """What each target is."""
     names = dict.fromkeys(name for scenario in results.scenarios for name in scenario.targets)
-    return "\n".join(f"- *{name}*: {targets.TARGETS[name].about}" for name in names if name in targets.TARGETS)
+    return [f"*{name}*: {targets.TARGETS[name].about}" for name in names if name in targets.TARGETS]
 
 
 def whole(results, pictures=()):
     """Everything that the file holds. `pictures`: {scenario: paths}."""
     parts = ["# culvert beside others", about_text(results),
              "Medians over the rounds, × the ratio to the scenario's baseline, (the least–the most of the rounds).",
-             legend(results)]
+             "\n".join(f"- {words}" for words in described(results))]
     for scenario in results.scenarios:
         parts.append(scenario_text(scenario))
         parts += [f"![{scenario.title}]({path})" for path in dict(pictures).get(scenario.name, [])]

@@ -4,7 +4,7 @@ import os
 
 from common import ROOT, Failed
 
-from . import figures, markdown
+from . import figures, markdown, promises
 
 BEGIN, END = "<!-- made by perf/report --readme -->", "<!-- end of what perf/report made -->"
 RESULTS = os.path.join(ROOT, "perf", "results")
@@ -37,6 +37,7 @@ TABLES = [
         ("50 Mbit/s: request beside 1 up, p50 ms", "link-slow", "1 up", "request p50"),
         ("p99 ms", "link-slow", "1 up", "request p99"),
         ("beside 1 down, p50 ms", "link-slow", "1 down", "request p50"),
+        ("p99 ms", "link-slow", "1 down", "request p99"),
     ]),
     ("Plain TCP, on loopback", [
         ("up, GB/s", "relay-streams", "up, 1 flow", "rate"),
@@ -95,16 +96,21 @@ def block(path):
         f"{markdown.about_text(results)}",
         "Medians of the rounds; × the ratio to ssh, in the last table to haproxy, in the same run. CPU is the client's "
         f"alone. All figures with their spread: `perf/report perf/results/{stem}.json`.",
-        markdown.legend(results)]
+        "; ".join(markdown.described(results)) + "."]
     for title, columns in TABLES:
         made = table(results, columns)
         if made:
             parts += [f"**{title}**, {rounds(results, columns)}", made]
-    broken = [row for row in results.checks if row["verdict"] != "holds"]
+    judged = [row for row in results.checks if row["verdict"] != promises.NOT_JUDGED]
+    broken = [row for row in judged if row["verdict"] == promises.FAILS]
     failures = sum(count for scenario in results.scenarios for *_, count in scenario.failures())
-    parts.append(f"{len(results.checks) - len(broken)} of the {len(results.checks)} ratios that culvert promises hold in this run"
-                 + (": not " + "; not ".join(f"{row['name']} ({row['found']}, promised {row['promised']})" for row in broken)
-                    if broken else "") + "." + (f" {failures} measurements failed." if failures else ""))
+    if judged:
+        parts.append(f"{len(judged) - len(broken)} of the {len(judged)} ratios that culvert promises held in this run"
+                     + ("; these did not:\n\n" + "\n".join(
+                         f"- {row['name']}: {'not measured' if row['found'] is None else row['found']}, promised "
+                         f"{row['promised']}" for row in broken) if broken else "."))
+    if failures:
+        parts.append(f"{failures} measurements failed.")
     return "\n\n".join(parts + [END])
 
 

@@ -10,7 +10,7 @@ from .scenarios import LINKS, SCENARIOS
 from .servers import Servers
 
 # What a program, the system or the network may do wrong; anything else is a fault of the script's own.
-TROUBLE = (Failed, OSError, subprocess.TimeoutExpired, ValueError, StopIteration)
+TROUBLE = (Failed, OSError, subprocess.TimeoutExpired, ValueError, LookupError, StopIteration)
 
 
 def brief(error, stage):
@@ -49,8 +49,8 @@ class Rounds:
             return scenario.chosen(self.plan)
         return [name for name in scenario.targets if name in self.only]
 
-    def run(self, number, rounds):
-        """Round `number` of `rounds`, from 0."""
+    def run(self, number, rounds, after=lambda: None):
+        """Round `number` of `rounds`, from 0. `after` is called after every scenario."""
         for scenario in self.scenarios:
             if scenario.name in LINKS and number >= self.link_rounds:
                 continue
@@ -67,6 +67,7 @@ class Rounds:
                 self.found[scenario.name].notes += [f"Round {number + 1}: {note}." for note in notes]
             except TROUBLE as error:
                 self.fail(scenario, names, error)
+            after()
         progress("")
 
     def fail(self, scenario, names, error):

@@ -221,7 +221,7 @@ def socat(stage, label, doors, backs):
 
 
 GCM, CHACHA = "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"
-CULVERT, SSH = ["culvert", "-q"], ["ssh", "-F", "none", "-N"]
+CULVERT, SSH = ["culvert", "-F", "none", "-q"], ["ssh", "-F", "none", "-N"]
 RESTARTED = SSH + ["-o", "ExitOnForwardFailure=yes"]
 
 

@@ -28,7 +28,7 @@ def opened(address, count, patience=PATIENCE):
     began, held = time.monotonic(), []
     try:
         for number in range(count):
-            held.append(once(address, patience))
+            held.append(once(address, 30))
             if time.monotonic() - began > patience:
                 raise Failed(f"{number + 1} of {count} connections were open after {patience} s")
     except (OSError, Failed):
