@@ -14,11 +14,12 @@ TABLES = [
     ("Through SSH, on loopback", [
         ("up, GB/s", "streams", "up, 1 flow", "rate"),
         ("down, GB/s", "streams", "down, 1 flow", "rate"),
+        ("4 up", "streams", "up, 4 flows", "rate"),
+        ("4 down", "streams", "down, 4 flows", "rate"),
         ("CPU s/GB, up", "streams", "up, 1 flow", "client CPU"),
         ("CPU s/GB, down", "streams", "down, 1 flow", "client CPU"),
         ("requests/s, c = 50", "requests", "c = 50", "rate"),
         ("CPU µs a request", "requests", "c = 50", "client CPU"),
-        ("p99 µs", "requests", "c = 50", "p99"),
     ]),
     ("Many connections, outages and programs of others, through SSH", [
         ("1000 opened in, s", "idle", "1000 idle", "opened in"),
