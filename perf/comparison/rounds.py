@@ -17,7 +17,8 @@ def brief(error, stage):
     """What goes into results: one line, without the paths of this machine."""
     if isinstance(error, subprocess.TimeoutExpired):
         return f"{error.cmd[0].rpartition('/')[2]}: not done in {error.timeout:.0f} s"
-    lines = [line.strip() for line in str(error).replace(stage.directory + "/", "").replace(ROOT + "/", "").splitlines() if line.strip()]
+    words = str(error).replace(stage.directory + "/", "").replace(ROOT + "/", "")
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
     text = (lines or [type(error).__name__])[0] if len(lines) < 2 else f"{lines[0]} {lines[-1]}"
     return re.sub(r"(?<![\w.])/[\w./-]+/", "", text)[:200]
 

@@ -6,7 +6,9 @@ import os
 import resource
 import signal
 
-from common import TICKS, Failed, cpu_seconds, descendants, eventually, free_port, login_words, program, start_server, wait_listening
+from common import (
+    TICKS, Failed, cpu_seconds, descendants, eventually, free_port, login_words, program, start_server, wait_listening,
+)
 
 LOOPBACK = "127.0.0.1"
 # With two cores and more, what carries plain TCP has one and everything else has another.

@@ -1,6 +1,5 @@
 """Every scenario by its name, in the order in which they run."""
 
-from .base import Plan
 from .clients import Clients
 from .exchanges import Churn, Requests
 from .idle import Idle

@@ -1,7 +1,6 @@
 """Programs that people use: redis-benchmark, pgbench, wrk."""
 
 import re
-import subprocess
 
 from common import Failed
 
