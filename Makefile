@@ -3,8 +3,9 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel perf perf-quick perf-programs demo release \
-	install soak soak-rekey format lint sanitize hotpath icount compare compare-load compare-link fuzz transcripts clean \
+.PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel perf perf-quick perf-programs demo \
+	release install soak soak-rekey format lint sanitize hotpath hotpath-load icount compare compare-load compare-link fuzz \
+	transcripts clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -52,6 +53,7 @@ help:
 	'make compare-load  culvert-load beside iperf3 and wrk: is the generator fast enough?' \
 	'make compare-link  culvert beside ssh on emulated links: long, slow, lossy (for root)' \
 	'make hotpath   counts allocations and reference counting while the relay and tunnels carry' \
+	'make hotpath-load  the same of culvert-load, at both of its ends' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
 	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
 	'make fuzz      every parser and the engine under libFuzzer, FUZZ_SECONDS (60) each; FUZZ=Name runs one' \
@@ -168,6 +170,11 @@ hotpath: optimised
 	@perf/install-packages openssh-server openssh-client python3
 	@$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o .build/hotpath.so perf/hotpath.c
 	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/hotpath .build/hotpath.so
+
+hotpath-load: packages
+	$(SWIFT) build -c release --product culvert-load
+	@$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o .build/hotpath.so perf/hotpath.c
+	@perf/load-hotpath .build/hotpath.so
 
 icount: optimised
 	@perf/install-packages valgrind python3

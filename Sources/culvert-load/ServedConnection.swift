@@ -93,10 +93,10 @@ struct ServedConnection {
         exchange = pieces
     }
 
-    /// Whether all that was owed is sent and nothing more will be owed.
-    var isDone: Bool {
-        guard let hello, sent == target, !isConcluded else { return false }
-        return hasEnded || (hello.role == .single && sent > 0)
+    /// Concludes when all that was owed is sent and nothing more will be owed.
+    mutating func concludeIfDone() {
+        guard let hello, sent == target, !isConcluded else { return }
+        if hasEnded || (hello.role == .single && sent > 0) { conclude(Verdict(.right, offset: received)) }
     }
 
     mutating func conclude(_ verdict: Verdict) {

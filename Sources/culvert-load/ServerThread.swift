@@ -193,39 +193,50 @@ struct ServerContext: Sendable {
         guard !connections[slot].isConcluded else { return }
         var used = 0
         if connections[slot].hello == nil {
-            used = min(count, Hello.length - connections[slot].helloBytes.count)
-            unsafe connections[slot].helloBytes += UnsafeRawBufferPointer(start: start, count: used)
-            // A stranger may say less than a hello, and wait.
-            let isStranger = !Hello.mayBegin(connections[slot].helloBytes)
-            guard isStranger || connections[slot].helloBytes.count == Hello.length else { return }
-            guard let hello = Hello(connections[slot].helloBytes) else {
-                context.say(
-                    "\(connections[slot].peer): its first bytes are not culvert-load's: it is another program"
-                        + " (give it the sink, source or echo port), or they were damaged on the way")
-                return close(slot, reset: true)
-            }
-            guard connections[slot].endpoint.takes(hello.role) else {
-                context.say(
-                    "\(connections[slot].peer): another workload than \(connections[slot].endpoint.rawValue), which"
-                        + " this port is for (the load port takes every one)")
-                return close(slot, reset: true)
-            }
-            connections[slot].helloBytes = []
-            connections[slot].begin(hello)
+            used = unsafe takeHello(slot, start, count)
+            guard used < count else { return }
         }
-        let up = connections[slot].up
         let offset = connections[slot].received
-        let found = unsafe up.firstDifference(start + used, count: count - used, at: offset)
-        if let found {
-            connections[slot].received += UInt64(found)
-            let place = offset + UInt64(found)
-            let connection = connections[slot].hello?.connection ?? 0
-            context.say("connection \(connection) from \(connections[slot].peer): up: mismatch at offset \(place)")
-            connections[slot].conclude(Verdict(.differs, offset: place))
-        } else {
-            connections[slot].received += UInt64(count - used)
-            connections[slot].answerRequests()
+        let found = unsafe connections[slot].up.firstDifference(start + used, count: count - used, at: offset)
+        if let found { return conclude(slot, at: offset + UInt64(found)) }
+        connections[slot].received += UInt64(count - used)
+        connections[slot].answerRequests()
+    }
+
+    /// What it is for. Returns how many bytes belong to that; all of them when more are to come, or it was closed.
+    @inline(never)
+    private mutating func takeHello(_ slot: Int, _ start: UnsafeRawPointer, _ count: Int) -> Int {
+        let used = min(count, Hello.length - connections[slot].helloBytes.count)
+        unsafe connections[slot].helloBytes += UnsafeRawBufferPointer(start: start, count: used)
+        // A stranger may say less than a hello, and wait.
+        let isStranger = !Hello.mayBegin(connections[slot].helloBytes)
+        guard isStranger || connections[slot].helloBytes.count == Hello.length else { return count }
+        guard let hello = Hello(connections[slot].helloBytes) else {
+            context.say(
+                "\(connections[slot].peer): its first bytes are not culvert-load's: it is another program"
+                    + " (give it the sink, source or echo port), or they were damaged on the way")
+            close(slot, reset: true)
+            return count
         }
+        guard connections[slot].endpoint.takes(hello.role) else {
+            context.say(
+                "\(connections[slot].peer): another workload than \(connections[slot].endpoint.rawValue), which"
+                    + " this port is for (the load port takes every one)")
+            close(slot, reset: true)
+            return count
+        }
+        connections[slot].helloBytes = []
+        connections[slot].begin(hello)
+        return used
+    }
+
+    /// The byte at `place` is not the stream's.
+    @inline(never)
+    private mutating func conclude(_ slot: Int, at place: UInt64) {
+        connections[slot].received = place
+        let connection = connections[slot].hello?.connection ?? 0
+        context.say("connection \(connection) from \(connections[slot].peer): up: mismatch at offset \(place)")
+        connections[slot].conclude(Verdict(.differs, offset: place))
     }
 
     // MARK: Sending
@@ -238,9 +249,7 @@ struct ServerContext: Sendable {
             connections[slot].target = connections[slot].sent
         }
         for turn in 0... {
-            if connections[slot].isDone {
-                connections[slot].conclude(Verdict(.right, offset: connections[slot].received))
-            }
+            connections[slot].concludeIfDone()
             let left = connections[slot].target - connections[slot].sent
             let result: Int
             let count: Int
