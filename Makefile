@@ -47,7 +47,7 @@ help:
 	'make soak      the tests against real programs in full size: hours, and 4 GiB at a time' \
 	'make soak-rekey CIPHER=… GIB=…  much through one channel, every byte compared, over re-exchanges of keys' \
 	'make perf-quick  culvert beside ssh, haproxy, nginx and others, in under three minutes' \
-	'make perf      the same in full, with emulated links and the scaling plots: hours, for root; into perf/results' \
+	'make perf      the same in full, with emulated links and scaling: two hours, for root; into perf/results' \
 	'make compare   of it, culvert relay beside haproxy, nginx and socat' \
 	'make compare-tunnel  of it, culvert beside ssh on loopback' \
 	'make compare-load  culvert-load beside iperf3 and wrk: is the generator fast enough?' \
@@ -143,9 +143,7 @@ perf-programs: compare-packages optimised
 	$(SWIFT) build -c release --product culvert-load
 
 perf: perf-programs
-	@CC=$(CC) perf/compare --record
-	@perf/scaling --record
-	@perf/report --readme
+	@code=0; CC=$(CC) perf/compare --record || code=1; perf/scaling --record || code=1; perf/report --readme; exit $$code
 
 perf-quick: perf-programs
 	@CC=$(CC) perf/compare --quick
