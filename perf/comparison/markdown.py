@@ -73,7 +73,8 @@ def about_text(results):
     return (
         f"`{about['command']}` on {about['date']}:\n"
         f"{machine['cores']} x {machine['processor']}, {machine['memory GiB']} GiB, Linux {machine['kernel']}, TCP "
-        f"{machine['congestion control']}, load {machine['load before']} before;\n{versions}.")
+        f"{machine['congestion control']}, load {machine['load before']} before;\n{versions}."
+        + (f"\nLeft out: {about['left out']}." if "left out" in about else ""))
 
 
 def described(results):

@@ -17,12 +17,18 @@ PATIENCE = 120
 
 
 def memory(pids):
-    """Resident bytes; what processes share counts once."""
-    total = 0
-    for pid in pids:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8", errors="replace") as file:
-            total += next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
-    return total
+    """Resident bytes; what processes share counts once, but where the kernel does not tell how much that is: of a program
+    that keeps secrets from others of its user."""
+    return sum(kilobytes(pid, "smaps_rollup", "Pss:") or kilobytes(pid, "status", "VmRSS:") for pid in pids) * 1024
+
+
+def kilobytes(pid, file, name):
+    """0 where it may not be read."""
+    try:
+        with open(f"/proc/{pid}/{file}", encoding="utf-8", errors="replace") as lines:
+            return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0)
+    except PermissionError:
+        return 0
 
 
 def opened(address, count, patience=PATIENCE):
