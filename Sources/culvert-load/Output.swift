@@ -30,8 +30,14 @@ enum Output {
 
     static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// Replaces the line that the cursor stands on.
-    static func show(progress: String) { _ = write("\r\u{1B}[K" + progress, to: STDERR_FILENO) }
+    /// Replaces the line that the cursor stands on. What a terminal would break into a second line is left out: that
+    /// could not be replaced.
+    static func show(progress: String) {
+        var size = winsize()
+        let isKnown = unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 1
+        let shown = isKnown ? String(progress.prefix(Int(size.ws_col) - 1)) : progress
+        _ = write("\r\u{1B}[K" + shown, to: STDERR_FILENO)
+    }
 
     /// 0, or the number of the error. Where nobody listens any more the work goes on, and its status tells.
     static func write(_ text: String, to descriptor: Int32) -> Int32 {
