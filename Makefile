@@ -3,8 +3,9 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel demo release install soak \
-	soak-rekey format lint sanitize hotpath hotpath-load icount compare compare-load compare-link fuzz transcripts clean \
+.PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel perf perf-quick perf-programs demo \
+	release install soak soak-rekey format lint sanitize hotpath hotpath-load icount compare compare-load compare-link fuzz \
+	transcripts clean \
 	packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -21,7 +22,8 @@ endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
 TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps \
 	dropbear-bin libnss-wrapper
-COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy socat iperf3 redis-server redis-tools iproute2 iputils-ping util-linux
+COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy nginx-light libnginx-mod-stream socat iperf3 redis-server redis-tools wrk \
+	autossh tigervnc-standalone-server iproute2 iputils-ping util-linux
 
 TOOLS := .build/tools
 TINYSSH := .build/tinyssh/usr/sbin/tinysshd
@@ -44,8 +46,10 @@ help:
 	'make interop-table  the table alone, from what was found last' \
 	'make soak      the tests against real programs in full size: hours, and 4 GiB at a time' \
 	'make soak-rekey CIPHER=… GIB=…  much through one channel, every byte compared, over re-exchanges of keys' \
-	'make compare   culvert relay beside haproxy and socat: throughput and processor time' \
-	'make compare-tunnel  culvert beside ssh: throughput, processor time a GB and a request' \
+	'make perf-quick  culvert beside ssh, haproxy, nginx and others, in under three minutes' \
+	'make perf      the same in full, with emulated links and scaling: two hours, for root; into perf/results' \
+	'make compare   of it, culvert relay beside haproxy, nginx and socat' \
+	'make compare-tunnel  of it, culvert beside ssh on loopback' \
 	'make compare-load  culvert-load beside iperf3 and wrk: is the generator fast enough?' \
 	'make compare-link  culvert beside ssh on emulated links: long, slow, lossy (for root)' \
 	'make hotpath   counts allocations and reference counting while the relay and tunnels carry' \
@@ -134,11 +138,21 @@ demo: demo-packages
 	$(SWIFT) build -c release --product culvert
 	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/demo
 
-compare: compare-packages optimised
-	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/relay-compare
+# What perf/ measures, and what it measures with.
+perf-programs: compare-packages optimised
+	$(SWIFT) build -c release --product culvert-load
 
-compare-tunnel: compare-packages optimised
-	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/tunnel-compare
+perf: perf-programs
+	@code=0; CC=$(CC) perf/compare --record || code=1; perf/scaling --record || code=1; perf/report --readme; exit $$code
+
+perf-quick: perf-programs
+	@CC=$(CC) perf/compare --quick
+
+compare: perf-programs
+	@perf/compare --scenario relays
+
+compare-tunnel: perf-programs
+	@perf/compare --scenario tunnels
 
 compare-load: packages
 	@perf/install-packages iperf3 wrk nginx util-linux
@@ -146,9 +160,9 @@ compare-load: packages
 	@perf/load-compare
 
 # That the links are what they are called is shown first.
-compare-link: compare-packages optimised
+compare-link: perf-programs
 	@CC=$(CC) perf/link --check
-	@CC=$(CC) CULVERT=$${CULVERT:-$(OPTIMISED)} perf/link-compare
+	@CC=$(CC) perf/compare --scenario links --rounds 3
 
 hotpath: optimised
 	@perf/install-packages openssh-server openssh-client python3

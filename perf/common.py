@@ -136,22 +136,25 @@ def wait_listening(child, port, within=15.0):
     eventually(f"{child.name} listens on {port}", condition, within)
 
 
-def start_server(stage, options=(), address="127.0.0.1"):
-    """An unprivileged sshd of its own, its keys made for this run; returns its port. `options` are lines of sshd_config."""
-    for name in ("host", "login"):
-        if not os.path.exists(stage.path(name)):
-            stage.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stage.path(name)])
+def start_server(stage, options=(), address="127.0.0.1", name="sshd"):
+    """An unprivileged sshd, its keys made for this run; returns its port. `options` are lines of sshd_config. Several of
+    one stage have a `name` each, and one login."""
+    for key in ("host", "login"):
+        if not os.path.exists(stage.path(key)):
+            stage.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stage.path(key)])
     port = free_port()
     with open(stage.path("login.pub"), encoding="utf-8") as key:
         stage.write("authorized_keys", key.read())
     with open(stage.path("host.pub"), encoding="utf-8") as key:
-        stage.write("known_hosts", f"[{address}]:{port} {key.read()}")
-    configuration = stage.write("sshd_config", "\n".join([
+        # Of the servers before, too.
+        with open(stage.path("known_hosts"), "a", encoding="utf-8") as known:
+            known.write(f"[{address}]:{port} {key.read()}")
+    configuration = stage.write(f"{name}_config", "\n".join([
         *options, f"Port {port}", f"ListenAddress {address}", f"HostKey {stage.path('host')}", "PidFile none",
         f"AuthorizedKeysFile {stage.path('authorized_keys')}", "StrictModes no", "UsePAM no", ""]))
     if os.getuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)
-    wait_listening(stage.start("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", configuration]), port)
+    wait_listening(stage.start(name, ["/usr/sbin/sshd", "-D", "-e", "-f", configuration]), port)
     return port
 
 

@@ -74,6 +74,18 @@ def enclosed():
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
+def own_network(congestion):
+    """Goes on in a network namespace of its own, with nothing but loopback in it and that congestion control of TCP."""
+    if os.geteuid() != 0:
+        raise Failed("another congestion control takes root: it makes a network namespace")
+    check(libc.unshare(CLONE_NEWNET), "a network namespace")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    try:
+        set_kernel("net/ipv4/tcp_congestion_control", congestion)
+    except OSError:
+        raise Failed(f"TCP's congestion control {congestion} is not to be had here") from None
+
+
 @dataclasses.dataclass
 class Way:
     """One direction: one-way delay in seconds, bits a second (0: no limit), bytes of queue, share that is lost."""
