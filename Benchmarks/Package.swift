@@ -11,8 +11,8 @@ let rules: [SwiftSetting] = [
 let modules = Target.Dependency.product(name: "CulvertModules", package: "culvert")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
-/// Scenarios that see what a target keeps to itself: its sources lie among theirs, as a link, and are compiled with them
-/// as one module, optimised as they are in the product.
+/// Scenarios that must see what a target keeps to itself have its sources among theirs, as a link: compiled with them as
+/// one module, they are optimised as they are in the product.
 func scenarios(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: "\(name)Scenarios", dependencies: ["Scenario"] + dependencies, swiftSettings: rules)
 }
@@ -21,7 +21,6 @@ let package = Package(
     name: "benchmarks",
     dependencies: [
         .package(name: "culvert", path: ".."),
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/ordo-one/benchmark", exact: "1.38.1", traits: []),
     ],
@@ -30,7 +29,7 @@ let package = Package(
         scenarios("IO", [modules]),
         scenarios("SSH", [modules, crypto]),
         scenarios("Relay", [modules]),
-        scenarios("Config", [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        scenarios("Config", [modules]),
         scenarios("Identity", [modules, crypto]),
         .target(
             name: "AllScenarios",

@@ -1,36 +1,45 @@
+internal import CulvertConfig
 internal import Scenario
 
-/// Every form of a forward, read sixteen times; and a long command line.
-private struct ForwardRound: ~Copyable, Round {
-    private let texts = [
-        "5432:db.internal:5432", "127.0.0.1:8080:web:80", "[::1]:8080:[2001:db8::1]:80", "*:9000:web:80",
-        "/run/db.sock:db.internal:5432", "8080:/run/web.sock", "/run/here.sock:/run/there.sock",
-        "127.0.0.1/8080/web/80",
-    ]
+/// A command line, read without any file. The forwards of a long one outweigh the rest of it.
+private struct CommandLineRound: ~Copyable, Round {
+    private let words: [String]
+    private let forwards: Int
+    private let environment = ConfigurationEnvironment.current()
+
+    init(_ words: [String], forwards: Int) {
+        self.words = ["-F", "none"] + words + ["user@server"]
+        self.forwards = forwards
+    }
 
     mutating func run() {
-        for _ in 0..<16 {
-            for text in texts {
-                guard (try? ForwardParser.parse(text, kind: .local))?.text == text else { giveUp("-L \(text)") }
-            }
-        }
+        do throws(ConfigurationError) {
+            guard case .tunnel(let tunnel) = try parseCommandLine(words, environment: environment),
+                tunnel.forwards.count == forwards
+            else { giveUp("a command line is not understood") }
+        } catch { giveUp("a command line is refused: \(error)") }
     }
 }
 
-private struct CommandLineRound: ~Copyable, Round {
-    private let environment = ConfigurationEnvironment.current()
-    private let words = [
-        "-NfL5432:db.internal:5432", "-L", "8080:web:80", "-R", "8822:localhost:22", "-p2222", "-i", "/tmp/key",
-        "-oServerAliveInterval=15", "-o", "StrictHostKeyChecking yes", "--links", "4", "user@server",
+/// Every form of a forward (`-L`), sixteen times, each on a port or path of its own.
+private let specifications = (1...16).flatMap { number in
+    [
+        "\(1000 + number):db.internal:5432", "127.0.0.1:\(2000 + number):web:80",
+        "[::1]:\(3000 + number):[2001:db8::1]:80", "*:\(4000 + number):web:80",
+        "/run/db\(number).sock:db.internal:5432", "\(5000 + number):/run/web.sock",
+        "/run/here\(number).sock:/run/there.sock", "127.0.0.1/\(6000 + number)/web/80",
     ]
-
-    mutating func run() {
-        guard case .tunnel(let tunnel)? = try? parseCommandLine(words, environment: environment),
-            tunnel.forwards.count == 3
-        else { giveUp("a command line is not understood") }
-    }
 }
 
 let forwardSpecifications = [
-    Scenario("forward-specs-128") { ForwardRound() }, Scenario("command-line") { CommandLineRound() },
+    Scenario("command-line") {
+        CommandLineRound(
+            [
+                "-NfL5432:db.internal:5432", "-L", "8080:web:80", "-R", "8822:localhost:22", "-p2222", "-i", "/tmp/key",
+                "-oServerAliveInterval=15", "-o", "StrictHostKeyChecking yes", "--links", "4",
+            ], forwards: 3)
+    },
+    Scenario("forward-specs-\(specifications.count)") {
+        CommandLineRound(specifications.flatMap { ["-L", $0] }, forwards: specifications.count)
+    },
 ]
