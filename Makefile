@@ -4,9 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel perf perf-quick perf-programs demo \
-	release install soak soak-rekey format lint sanitize hotpath hotpath-load icount compare compare-load compare-link fuzz \
-	transcripts clean \
-	packages demo-packages test-packages compare-packages tools
+	release install soak soak-rekey format lint sanitize hotpath hotpath-load icount bench bench-update bench-times \
+	compare compare-load compare-link fuzz transcripts clean packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
 CC := clang
@@ -30,7 +29,7 @@ TINYSSH := .build/tinyssh/usr/sbin/tinysshd
 REQUIREMENTS := Tests/InteropTests/Scripts/requirements.txt
 OPTIMISED := $(CURDIR)/.build/release/culvert
 STATIC := .build/static
-SWIFT_SOURCES := Package.swift Sources Tests
+SWIFT_SOURCES := Package.swift Sources Tests Benchmarks
 # Tests of the program's own parts: what the sanitizers watch.
 UNIT_ONLY := --skip InteropTests --skip TidyTests
 
@@ -55,6 +54,8 @@ help:
 	'make hotpath   counts allocations and reference counting while the relay and tunnels carry' \
 	'make hotpath-load  the same of culvert-load, at both of its ends' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
+	'make bench     counts what the parts cost, in instructions, against recorded thresholds (no part of make test)' \
+	'make bench-update  makes what is counted now the thresholds; make bench-times shows how long each takes' \
 	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
 	'make fuzz      every parser and the engine under libFuzzer, FUZZ_SECONDS (60) each; FUZZ=Name runs one' \
 	'make transcripts  records the transcripts that the tests replay anew, at real servers' \
@@ -177,6 +178,16 @@ hotpath-load: packages
 icount: optimised
 	@perf/install-packages valgrind python3
 	perf/icount/run
+
+# COUNTER=processor asks the processor's own counter, where there is one, instead of callgrind.
+COUNTER ?= callgrind
+bench bench-update: packages
+	@perf/install-packages valgrind python3
+	@SWIFT=$(SWIFT) Benchmarks/run --counter $(COUNTER) $(if $(filter bench-update,$@)$(UPDATE),--update)
+
+bench-times: packages
+	@perf/install-packages python3
+	@SWIFT=$(SWIFT) Benchmarks/run --times
 
 fuzz: packages
 	@SWIFT=$(SWIFT) Tests/Fuzz/run

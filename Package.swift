@@ -15,6 +15,9 @@ let package = Package(
     products: [
         .executable(name: "culvert", targets: ["culvert"]),
         .executable(name: "culvert-load", targets: ["culvert-load"]),
+        // For Benchmarks/.
+        .library(
+            name: "CulvertModules", targets: ["CCrypto", "CulvertIO", "CulvertSSH", "CulvertLibSSH2", "CulvertConfig"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

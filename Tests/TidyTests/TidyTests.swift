@@ -74,6 +74,22 @@ import Testing
         #expect(Self.unnamed(targets, in: "`One` is there") == ["two"])
     }
 
+    /// The script plants each fault, and sees itself end with exit code 1.
+    @Test("the judgement of the benchmarks can fail")
+    func benchmarks() throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3", "\(Repository.root)/Benchmarks/run", "--self-test"]
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0, "\(said)")
+        #expect(said.contains("5 kinds of fault"))
+    }
+
     @Test("the README's long options exist")
     func options() throws {
         let readme = try String(contentsOfFile: "\(Repository.root)/README.md", encoding: .utf8)

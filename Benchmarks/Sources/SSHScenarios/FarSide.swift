@@ -1,0 +1,1 @@
+../../../perf/icount/far.swift
