@@ -80,7 +80,6 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     case .notYet(let mend):
         // Asking for none is what culvert does anyway.
         if letter == "F", value == "none" || value == "/dev/null" { return }
-        if letter == "J", value == "none" { return }
         throw ConfigurationError("-\(letter)\(value.map { " " + $0 } ?? ""): not supported yet: \(mend)")
     }
 }
@@ -102,7 +101,9 @@ private func tunnel(
     return TunnelConfiguration(
         destination: destination, forwards: try store.expandedForwards(expansion), forwarding: store.forwarding,
         connection: store.connection, login: try store.login(expansion), hostKeys: try store.hostKeys(expansion),
-        algorithms: store.algorithms, output: store.output, runtime: long.runtime, links: long.links ?? 1,
+        algorithms: store.algorithms, hops: try store.hops(expansion),
+        proxyCommand: try store.proxyCommandText(expansion), output: store.output, runtime: long.runtime,
+        links: long.links ?? 1,
         engine: long.engine ?? .native, hold: long.hold ?? TunnelConfiguration.defaultHold,
         persist: long.persist, background: store.background ?? false, notes: store.notes)
 }

@@ -6,10 +6,11 @@ internal import Glibc
 /// The relay, as the executable sees it. Each call takes the calling thread as its control thread and returns the exit
 /// status. Made before any other thread of the process, so that every thread has the signals blocked.
 public enum Relay {
-    /// Runs a tunnel until it is told to end. `authority` is asked for once a login, on that login's thread.
+    /// Runs a tunnel until it is told to end. `authority` is asked for once a login, on that login's thread: at a jump
+    /// host, by its number, or at the destination.
     public static func runTunnel(
-        _ settings: TunnelSettings, authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority,
-        journal: Journal
+        _ settings: TunnelSettings,
+        authority: @escaping @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority, journal: Journal
     ) -> Int32 {
         do throws(IOError) {
             // Forked before any thread or ring exists.
@@ -17,17 +18,15 @@ public enum Relay {
             let signals = try beginProcess()
             switch settings.engine {
             case .native:
-                let engine = nativeSettings(settings.algorithms)
-                return try run(settings, signals, background, authority, journal) { () throws(SSHError) in
-                    try NativeEngine(settings: engine)
+                return try run(settings, signals, background, authority, journal) { lists throws(SSHError) in
+                    try NativeEngine(settings: nativeSettings(lists))
                 }
             case .libssh2:
-                let lists = settings.algorithms
-                let engine = LibSSH2Settings(
-                    keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
-                    hostKeyAlgorithms: lists.hostKeys)
-                return try run(settings, signals, background, authority, journal) { () throws(SSHError) in
-                    try LibSSH2Engine(settings: engine)
+                return try run(settings, signals, background, authority, journal) { lists throws(SSHError) in
+                    let engine = LibSSH2Settings(
+                        keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
+                        hostKeyAlgorithms: lists.hostKeys)
+                    return try LibSSH2Engine(settings: engine)
                 }
             }
         } catch {
@@ -50,8 +49,8 @@ public enum Relay {
     /// Generic, so that everything below is specialised for one engine.
     private static func run<Engine: SSHEngine & ~Copyable>(
         _ settings: TunnelSettings, _ signals: SignalSource, _ background: consuming Background?,
-        _ authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority, _ journal: Journal,
-        makeEngine: @escaping @Sendable () throws(SSHError) -> Engine
+        _ authority: @escaping Route<Engine>.MakeAuthority, _ journal: Journal,
+        makeEngine: @escaping Route<Engine>.MakeEngine
     ) throws(IOError) -> Int32 {
         let kind = try settings.runtime.driver.resolve(journal)
         let cores = Thread.processors(startingAt: 0).count
@@ -59,17 +58,15 @@ public enum Relay {
         let statuses = (0..<settings.links).map { LinkStatus(worker: $0 % workers) }
         var limits = limits()
         limits.hold = Tick.Span(settings.hold)
-        var alive = KeepAlive()
-        alive.interval = settings.aliveInterval.map { Tick.Span($0) } ?? .zero
-        alive.countMaximum = settings.aliveCountMaximum
-        limits.rekeyInterval = settings.algorithms.rekeyInterval.map { Tick.Span($0) }
+        limits.rekeyInterval = settings.server.algorithms.rekeyInterval.map { Tick.Span($0) }
         let group = try WorkerGroup<Engine>.start(
             count: workers, kind: kind, forwards: settings.forwards, reverse: settings.reverse, links: statuses,
-            memory: settings.runtime.memory, limits: limits, alive: alive, journal: journal)
+            memory: settings.runtime.memory, limits: limits, alive: KeepAlive(settings.server), journal: journal)
         var parent = background
         var supervisor = Supervisor<Engine>(
-            settings, group: group, statuses: statuses, signals: signals, makeEngine: makeEngine,
-            makeAuthority: authority, journal: journal,
+            settings, group: group, statuses: statuses, signals: signals,
+            route: Route(settings, makeEngine: makeEngine, makeAuthority: authority, journal: journal),
+            journal: journal,
             becameReady: { if let waiting = parent.take() { waiting.ready() } })
         return supervisor.run().exitStatus
     }

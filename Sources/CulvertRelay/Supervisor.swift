@@ -25,9 +25,6 @@ enum Ending {
 /// The control thread of a tunnel: makes links, makes lost ones again, opens the listeners once the first login has
 /// succeeded, and answers signals. It waits on mailbox, signals, network news and its own times; never on a login.
 struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
-    typealias MakeEngine = @Sendable () throws(SSHError) -> Engine
-    typealias MakeAuthority = @Sendable (_ mayPrompt: Bool) -> any LoginAuthority
-
     /// One place of the pool.
     struct Place {
         enum Phase {
@@ -58,8 +55,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     }
 
     let settings: TunnelSettings
-    let makeEngine: MakeEngine
-    let makeAuthority: MakeAuthority
+    let route: Route<Engine>
     let journal: Journal
     let signals: SignalSource
     let group: WorkerGroup<Engine>
@@ -88,12 +84,11 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
 
     init(
         _ settings: TunnelSettings, group: WorkerGroup<Engine>, statuses: [LinkStatus], signals: SignalSource,
-        makeEngine: @escaping MakeEngine, makeAuthority: @escaping MakeAuthority, journal: Journal,
+        route: Route<Engine>, journal: Journal,
         becameReady: @escaping () -> Void
     ) {
         self.settings = settings
-        self.makeEngine = makeEngine
-        self.makeAuthority = makeAuthority
+        self.route = route
         self.journal = journal
         self.signals = signals
         self.group = group
@@ -165,20 +160,14 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].isTrying = true
         places[index].retryAt = nil
         if places[index].phase != .up { places[index].phase = .connecting }
-        let plan = LoginPlan(
-            host: settings.host, port: settings.port, family: settings.family.socketFamily, source: settings.source,
-            connect: settings.connectTimeout.map { Tick.Span($0) } ?? LoginPlan.patience,
-            keepsAlive: settings.keepsAlive)
         let mayPrompt = !hasLoggedIn
         let control = group.control
-        let makeEngine = makeEngine
-        let makeAuthority = makeAuthority
-        let journal = journal
+        let worker = group.mailboxes[statuses[index].worker]
+        let route = route
         do throws(IOError) {
             try Thread.start(name: "culvert-login") {
                 do throws(SSHError) {
-                    let link = try Login.perform(
-                        plan, engine: try makeEngine(), authority: makeAuthority(mayPrompt), journal: journal)
+                    let link = try route.link(mayPrompt: mayPrompt, worker: worker)
                     control.post(.loggedIn(Parcel(link), index: index))
                 } catch {
                     control.post(.loginFailed(index: index, error))
@@ -352,7 +341,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         var anyFailed = false
         for (number, forward) in settings.forwards.enumerated() {
             do throws(Listening.Failure) {
-                for (descriptor, address) in try Listening.open(forward, family: settings.family.socketFamily) {
+                for (descriptor, address) in try Listening.open(forward, family: settings.server.family.socketFamily) {
                     journal.info("listening on \(address) for \(forward.target)")
                     group.mailboxes[number % group.mailboxes.count].post(.listen(descriptor, forward: number))
                 }

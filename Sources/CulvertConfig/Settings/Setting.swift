@@ -6,6 +6,9 @@ struct Setting: Hashable, Sendable {
     /// What was typed, for errors: "-p", or "-o Port".
     let origin: String
 
+    /// The value whole, for keys that take a command.
+    var command: String { words.joined(separator: " ") }
+
     /// The only word.
     func word() throws(ConfigurationError) -> String {
         guard words.count == 1, let word = words.first else {

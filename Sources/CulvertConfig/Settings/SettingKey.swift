@@ -30,6 +30,8 @@ enum SettingKey: String, CaseIterable, Sendable {
     case passwordAuthentication = "PasswordAuthentication"
     case port = "Port"
     case preferredAuthentications = "PreferredAuthentications"
+    case proxyCommand = "ProxyCommand"
+    case proxyJump = "ProxyJump"
     case pubkeyAcceptedAlgorithms = "PubkeyAcceptedAlgorithms"
     case pubkeyAuthentication = "PubkeyAuthentication"
     case rekeyLimit = "RekeyLimit"
@@ -93,7 +95,7 @@ enum OtherKey {
     private static let notYet: [(String, [String])] = [
         ("BindInterface", []), ("CanonicalizeHostname", ["no", "false", "none"]), ("CertificateFile", ["none"]),
         ("DynamicForward", []), ("KnownHostsCommand", ["none"]),
-        ("ProxyCommand", ["none"]), ("ProxyJump", ["none"]), ("RemoteCommand", ["none"]), ("RequiredRSASize", []),
+        ("ProxyUseFdpass", ["no", "false"]), ("RemoteCommand", ["none"]), ("RequiredRSASize", []),
         ("RevokedHostKeys", ["none"]),
     ]
 
@@ -106,7 +108,7 @@ enum OtherKey {
         GSSAPIRenewalForcesRekey GSSAPIServerIdentity GSSAPITrustDns HostbasedAcceptedAlgorithms
         HostbasedAuthentication HostbasedKeyTypes IPQoS KbdInteractiveDevices KerberosAuthentication
         KerberosTGTPassing LocalCommand LogVerbose NoHostAuthenticationForLocalhost ObscureKeystrokeTiming
-        PermitLocalCommand PermitRemoteOpen PKCS11Provider Protocol ProxyUseFdpass RefuseConnection RequestTTY
+        PermitLocalCommand PermitRemoteOpen PKCS11Provider Protocol RefuseConnection RequestTTY
         RhostsAuthentication RhostsRSAAuthentication RSAAuthentication SecurityKeyProvider SendEnv SessionType SetEnv
         SmartcardDevice StdinNull SyslogFacility Tag Tunnel TunnelDevice UpdateHostKeys UsePrivilegedPort UseRoaming UseRsh
         UserKnownHostsFile2 VerifyHostKeyDNS VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation

@@ -34,6 +34,9 @@ struct SettingStore {
     var passwordAuthentication: Bool?
     var port: UInt16?
     var preferredAuthentications: [String]?
+    /// A jump, or a command, whichever came first.
+    var proxyCommand: String?
+    var proxyJump: String?
     var pubkeyAcceptedAlgorithms: AlgorithmList?
     var pubkeyAuthentication: Bool?
     var rekeyLimit: RekeyLimit?
@@ -69,6 +72,13 @@ struct SettingStore {
         case "6": addressFamily = .inet6
         case "C": compression = true
         case "E": logFile = try setting(.logLevel).text()
+        case "J":
+            // As in ssh, which takes it for a contradiction and not for a second value.
+            guard proxyCommand == nil, proxyJump == nil else {
+                throw setting(.proxyJump).fault(
+                    "\(proxyJump == nil ? "ProxyCommand" : "a jump") is given already: put several hops into one -J")
+            }
+            try apply(setting(.proxyJump))
         case "L": try apply(setting(.localForward))
         case "R": try apply(setting(.remoteForward))
         case "b": bindAddress = try setting(.bindAddress).host()
@@ -98,7 +108,9 @@ struct SettingStore {
         if name.isEmpty { throw ConfigurationError("-o \(text): no key: give Key=Value") }
         let key = SettingKey(name: name)
         guard key != nil || OtherKey.fate(of: name) != nil else { return try unknown(name) }
-        guard let words = SettingWords.split(rest) else {
+        // A command is its shell's to take apart.
+        let whole = key == .proxyCommand && !rest.isEmpty ? [String(rest)] : nil
+        guard let words = whole ?? SettingWords.split(rest) else {
             throw ConfigurationError("-o \(text): a quote is not closed")
         }
         if words.isEmpty { throw ConfigurationError("-o \(name): no value: give \(name)=Value") }
@@ -150,8 +162,9 @@ struct SettingStore {
                 throw setting.fault("give \(Verbosity.accepted)")
             }
             first(\.logLevel, level)
-        case .addressFamily, .bindAddress, .connectTimeout, .connectionAttempts, .hostName, .port, .serverAliveCountMax,
-            .serverAliveInterval, .tcpKeepAlive, .user:
+        case .addressFamily, .bindAddress, .connectTimeout, .connectionAttempts, .hostName, .port, .proxyCommand,
+            .proxyJump,
+            .serverAliveCountMax, .serverAliveInterval, .tcpKeepAlive, .user:
             try applyConnection(setting)
         case .batchMode, .identitiesOnly, .identityAgent, .identityFile, .kbdInteractiveAuthentication,
             .numberOfPasswordPrompts, .passwordAuthentication, .preferredAuthentications, .pubkeyAuthentication:
@@ -177,6 +190,11 @@ struct SettingStore {
         case .connectionAttempts: first(\.connectionAttempts, try setting.count(from: 1))
         case .hostName: first(\.hostName, try setting.text())
         case .port: first(\.port, try setting.port())
+        // As in ssh: what came first shuts the other out.
+        case .proxyCommand: if proxyJump == nil { first(\.proxyCommand, setting.command) }
+        case .proxyJump:
+            let jump = try JumpText.parse(setting)
+            if proxyCommand == nil { first(\.proxyJump, jump) }
         case .serverAliveCountMax: first(\.serverAliveCountMax, try setting.count(from: 1))
         case .serverAliveInterval: first(\.serverAliveInterval, try setting.seconds())
         case .tcpKeepAlive: first(\.tcpKeepAlive, try setting.flag())

@@ -9,6 +9,11 @@ struct PathExpansion {
         try tilde(tokens(text, origin: origin), origin: origin)
     }
 
+    /// A command for a shell, which expands the rest.
+    func command(_ text: String, origin: String) throws(ConfigurationError) -> String {
+        try tokens(text, origin: origin, hasVariables: false)
+    }
+
     private func tilde(_ text: String, origin: String) throws(ConfigurationError) -> String {
         guard text.hasPrefix("~") else { return text }
         if text == "~" { return environment.homeDirectory }
@@ -18,7 +23,8 @@ struct PathExpansion {
         return environment.homeDirectory + text.dropFirst()
     }
 
-    private func tokens(_ text: String, origin: String) throws(ConfigurationError) -> String {
+    /// `hasVariables`: `${NAME}` is expanded too; a command leaves that to its shell.
+    func tokens(_ text: String, origin: String, hasVariables: Bool = true) throws(ConfigurationError) -> String {
         var expanded = ""
         var rest = Substring(text)
         while let character = rest.popFirst() {
@@ -27,7 +33,7 @@ struct PathExpansion {
                     throw ConfigurationError("\(origin) \(text): unknown token after '%': write %% for the sign itself")
                 }
                 expanded += value
-            } else if character == "$", rest.first == "{" {
+            } else if hasVariables, character == "$", rest.first == "{" {
                 guard let close = rest.firstIndex(of: "}") else {
                     throw ConfigurationError("\(origin) \(text): '${' without '}'")
                 }

@@ -22,8 +22,8 @@ struct ShortOption: Sendable {
 enum ShortOptionTable {
     static let options: [Character: ShortOption] = {
         var table: [Character: ShortOption] = [:]
-        for letter in "46CELNRTVbcfghilmnopqvy" {
-            let takesValue = "ELRbcilmop".contains(letter)
+        for letter in "46CEJLNRTVbcfghilmnopqvy" {
+            let takesValue = "EJLRbcilmop".contains(letter)
             let meaning: ShortOption.Meaning =
                 switch letter {
                 case "N", "n", "T": .implied
@@ -62,7 +62,6 @@ enum ShortOptionTable {
         ("D", true, "name each target with -L"),
         ("F", true, "ssh_config is not read: give its settings with -o, or -F none"),
         ("G", false, "it prints ssh's own configuration"),
-        ("J", true, "open a tunnel to the jump host first, with -L"),
         ("O", true, "there is no shared connection to control: start a culvert of its own"),
         ("P", true, "it is ssh's configuration tag: the port is -p"),
         ("W", true, "listen with -L and connect there"),
