@@ -7,7 +7,7 @@ struct JumpTests {
     /// The servers of a path, the first to be reached in front. A hop is told nothing by the command line: its key and
     /// its known hosts are those of the home directory.
     struct Route {
-        static let hostKeys = ["host", "secondhost", "thirdhost", "fourthhost"]
+        static let hostKeys = ["secondhost", "thirdhost", "fourthhost"]
         let stage: Stage
         let servers: [SSHServer]
 
@@ -18,7 +18,8 @@ struct JumpTests {
             self.stage = stage
             servers = try (0...hops).map { number in
                 try SSHServer(
-                    on: stage, name: number < hops ? "hop\(number + 1)" : "sshd", hostKey: Self.hostKeys[number],
+                    on: stage, name: number < hops ? "hop\(number + 1)" : "sshd",
+                    hostKey: number < hops ? Self.hostKeys[number] : "host",
                     options: number < hops ? hopOptions : [])
             }
             mkdir("\(stage.directory)/.ssh", 0o700)
@@ -110,7 +111,7 @@ struct JumpTests {
         try onStage { stage in
             let echo = try TargetServer.echo(on: stage)
             let route = try Route(stage, hops: 2)
-            try route.trust(["host", "changedhost"])
+            try route.trust(["secondhost", "changedhost"])
             let (tunnel, _) = try route.start(to: echo.address)
             #expect(try tunnel.process.waitForEnd() == .exited(ExpectedCode.connection))
             try tunnel.process.waitForLine([route.name(2)] + Wording.hostKeyRefused)

@@ -48,22 +48,19 @@ import Testing
     }
 
     @Test func endsWithTheLastReferenceAndItsGroupToo() throws {
-        let group = Guarded<pid_t?>(nil)
-        do {
-            let (process, stream) = try ProxyProcess.start(
-                shell: "/bin/sh", command: "echo $$ >&2; sleep 1000 & sleep 1000"
-            ) { line in
-                group.withLock { $0 = pid_t(String(decoding: line, as: UTF8.self)) }
-            }
-            defer { SocketOption.close(stream) }
-            #expect(process.ending(by: Tick.current() + .milliseconds(50)) == nil)
-            let deadline = Tick.current() + .seconds(20)
-            while group.withLock({ $0 }) == nil, Tick.current() < deadline { usleep(1000) }
-        }
-        let number = try #require(group.withLock { $0 })
         let deadline = Tick.current() + .seconds(20)
-        while kill(-number, 0) == 0, Tick.current() < deadline { usleep(1000) }
-        #expect(kill(-number, 0) == -1 && errno == ESRCH)
+        var (process, descriptor): (ProxyProcess?, Descriptor) = try ProxyProcess.start(
+            shell: "/bin/sh", command: "sleep 1000 & echo ready; sleep 1000"
+        ) { _ in }
+        let stream = BlockingSocket(adopting: descriptor)
+        var bytes = [UInt8](repeating: 0, count: 16)
+        let said = try bytes.withUnsafeMutableBytes { try stream.receive(into: $0, deadline: deadline) }
+        #expect(said == 6)
+        #expect(process?.ending(by: Tick.current()) == nil)
+        process = nil
+        // All three had it open.
+        let more = try bytes.withUnsafeMutableBytes { try stream.receive(into: $0, deadline: deadline) }
+        #expect(more == 0)
     }
 
     @Test func oneThatIgnoresEveryRequestIsKilled() throws {
