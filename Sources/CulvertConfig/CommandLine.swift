@@ -2,6 +2,10 @@
 public enum Invocation: Hashable, Sendable {
     case tunnel(TunnelConfiguration)
     case relay(RelayConfiguration)
+    /// `culvert up FILE`: the tunnels of a file in one process.
+    case up(TunnelFileRequest)
+    /// `culvert check FILE`: says what `up` would do, and connects to nothing.
+    case check(TunnelFileRequest)
     /// Help or version: for standard output, without a last line break; exit code 0.
     case show(String)
 }
@@ -11,15 +15,22 @@ public let culvertVersion = "0.1.0"
 
 /// Reads a command line, without the program's name. Nothing is opened, looked up or asked here.
 ///
-/// `relay` as the very first word is the subcommand; anywhere else, and after `--`, it is a host.
+/// `relay`, `up` or `check` as the very first word is the subcommand; anywhere else, and after `--`, it is a host.
 public func parseCommandLine(_ arguments: [String], environment: ConfigurationEnvironment = .current())
     throws(ConfigurationError) -> Invocation
 {
-    if arguments.first == "relay" {
+    if let command = arguments.first, ["relay", "up", "check"].contains(command) {
         do {
-            return try parseRelay(ShortOptionNormaliser.normalise(Array(arguments.dropFirst())))
+            let words = try ShortOptionNormaliser.normalise(Array(arguments.dropFirst()))
+            switch command {
+            case "relay": return try parseRelay(words)
+            default:
+                if let text = shown(words, help: HelpText.tunnelFile) { return .show(text) }
+                let request = try TunnelFileRequest.read(words, command)
+                return command == "up" ? .up(request) : .check(request)
+            }
         } catch {
-            throw ConfigurationError(error.message, command: "culvert relay")
+            throw ConfigurationError(error.message, command: "culvert \(command)")
         }
     }
     return try parseTunnel(ShortOptionNormaliser.normalise(arguments), environment)

@@ -15,6 +15,15 @@ public struct Journal: Sendable {
         self.write = write
     }
 
+    /// The same place for one of several: each line begins with `name`.
+    public func named(_ name: String, level: Level) -> Journal {
+        let write = write
+        return Journal(level: level) { level, text in
+            let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { "\(name): \($0)" }
+            write(level, lines.joined(separator: "\n"))
+        }
+    }
+
     func says(_ level: Level) -> Bool { level <= self.level }
 
     func error(_ text: @autoclosure () -> String) { say(.error, text) }

@@ -71,6 +71,7 @@ enum ControlMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case reverseAnswered(forward: Int, accepted: Bool, port: UInt16, detail: String)
     /// A local connection waits for a link.
     case connectionWaits
+    case order(TunnelOrder)
     case snapshot(worker: Int, String)
     case stopped(worker: Int)
     case failed(worker: Int, IOError)

@@ -26,10 +26,8 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
     let makeAuthority: MakeAuthority
     let journal: Journal
 
-    init(
-        _ settings: TunnelSettings, makeEngine: @escaping MakeEngine, makeAuthority: @escaping MakeAuthority,
-        journal: Journal
-    ) {
+    init(_ tunnel: Tunnel, makeEngine: @escaping MakeEngine) {
+        let settings = tunnel.settings
         let servers = settings.hops + [settings.server]
         steps = servers.enumerated().map { number, server in
             let isHop = number < settings.hops.count
@@ -39,8 +37,8 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
                 plan: LoginPlan(server), alive: KeepAlive(server), algorithms: server.algorithms)
         }
         self.makeEngine = makeEngine
-        self.makeAuthority = makeAuthority
-        self.journal = journal
+        makeAuthority = tunnel.authority
+        journal = tunnel.journal
     }
 
     /// Logs in everywhere, on a login thread. The hops' links go to `worker`, where the destination's belongs too.

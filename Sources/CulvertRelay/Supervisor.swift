@@ -22,8 +22,8 @@ enum Ending {
     }
 }
 
-/// The control thread of a tunnel: makes links, makes lost ones again, opens the listeners once the first login has
-/// succeeded, and answers signals. It waits on mailbox, signals, network news and its own times; never on a login.
+/// The control thread of a tunnel: makes links, makes lost ones again, and opens the listeners once the first login has
+/// succeeded. It waits on its mailbox, network news and its own times; never on a login.
 struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     /// One place of the pool.
     struct Place {
@@ -57,25 +57,27 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let settings: TunnelSettings
     let route: Route<Engine>
     let journal: Journal
-    let signals: SignalSource
     let group: WorkerGroup<Engine>
     let statuses: [LinkStatus]
     let network = NetworkChanges()
-    let service = ServiceNotifier()
-    let becameReady: () -> Void
+    let tell: @Sendable (TunnelNews) -> Void
     /// When the links are looked at because the network has changed; a burst of news is one change.
     var pathCheckAt: Tick?
     var pathChecked = Tick(nanoseconds: 0)
 
     var places: [Place]
     var reverseStates: [ReverseState]
-    var standingForwards = 0
+    /// Local forwards that could not be opened, and when they are tried again (`persists`).
+    var unopened: [Int] = []
+    var openAgainAt: Tick?
     var hasLoggedIn = false
     var firstAttempts = 0
     var isReady = false
     var isStopping = false
     var stopDeadline: Tick?
     var stoppedWorkers = 0
+    /// How it will have ended once the workers have stopped.
+    var outcome = Ending.asAsked
     var ending: Ending?
     var waitersUntil = Tick(nanoseconds: 0)
     var sleepDrift: Tick.Span
@@ -83,17 +85,15 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var snapshotMissing = 0
 
     init(
-        _ settings: TunnelSettings, group: WorkerGroup<Engine>, statuses: [LinkStatus], signals: SignalSource,
-        route: Route<Engine>, journal: Journal,
-        becameReady: @escaping () -> Void
+        _ tunnel: Tunnel, group: WorkerGroup<Engine>, statuses: [LinkStatus], route: Route<Engine>,
+        tell: @escaping @Sendable (TunnelNews) -> Void
     ) {
-        self.settings = settings
+        settings = tunnel.settings
         self.route = route
-        self.journal = journal
-        self.signals = signals
+        journal = tunnel.journal
         self.group = group
         self.statuses = statuses
-        self.becameReady = becameReady
+        self.tell = tell
         places = Array(repeating: Place(), count: settings.links)
         reverseStates = Array(repeating: .unasked, count: settings.reverse.count)
         sleepDrift = Tick.currentWithSleep() - Tick.current()
@@ -104,20 +104,18 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     mutating func run() -> Ending {
         beginLogin(0)
         while ending == nil {
-            var descriptors = [group.control.descriptor, signals.descriptor]
+            var descriptors = [group.control.descriptor]
             if let network { descriptors.append(network.descriptor) }
             let ready = Wait.forReadable(descriptors, until: nextMoment())
-            if ready.contains(signals.descriptor) { readSignals() }
             if ready.contains(group.control.descriptor) { readMailbox() }
             if let network, ready.contains(network.descriptor), network.drain() > 0 { networkChanged() }
             noticeSleep()
             if let due = pathCheckAt, due <= Tick.current() { pathChanged("a network change") }
             retryDue()
-            if let stopDeadline, Tick.current() >= stopDeadline { ending = ending ?? .asAsked }
+            if let due = openAgainAt, due <= Tick.current() { openAgain() }
+            if let stopDeadline, Tick.current() >= stopDeadline { ending = ending ?? outcome }
         }
-        // Whoever waits for the forwards to stand is told that they never did.
-        if settings.goesToBackground, !isReady, case .asAsked = ending { return .connectionFailed }
-        return ending ?? .asAsked
+        return ending ?? outcome
     }
 
     /// A suspended machine's monotonic clock stands still: waking at least this often shows that it slept.
@@ -126,7 +124,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     private func nextMoment() -> Tick {
         var moment = Tick.current() + Self.longestWait
         for place in places { if let at = place.retryAt { moment = min(moment, at) } }
-        if let pathCheckAt { moment = min(moment, pathCheckAt) }
+        for each in [pathCheckAt, openAgainAt] { if let each { moment = min(moment, each) } }
         if let stopDeadline { moment = min(moment, stopDeadline) }
         return moment
     }
@@ -145,7 +143,8 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             case .snapshot(let worker, let text): addSnapshot(worker, text)
             case .stopped:
                 stoppedWorkers += 1
-                if stoppedWorkers == group.mailboxes.count { ending = ending ?? .asAsked }
+                if stoppedWorkers == group.mailboxes.count { ending = ending ?? outcome }
+            case .order(let order): obey(order)
             case .failed(_, let error):
                 journal.error("a worker failed: \(error)")
                 ending = .systemError
@@ -189,7 +188,10 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         }
         if !hasLoggedIn {
             hasLoggedIn = true
-            guard openListeners() else { return stop(.connectionFailed) }
+            guard openListeners() else {
+                SocketOption.close(parcel.take().descriptor)
+                return stop(.connectionFailed)
+            }
         }
         let link = parcel.take()
         let back = places[index].lostAt.map { " after \(formatSeconds(Tick.current() - $0))" }
@@ -207,7 +209,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         group.mailboxes[statuses[index].worker].post(.link(Parcel(link), index: index, reverse: Array(reverse)))
         // One login after the other: a burst would meet the server's MaxStartups.
         if let next = places.firstIndex(where: { $0.phase == .idle }) { beginLogin(next) }
-        tellStatus()
+        tellStanding()
         checkReady()
     }
 
@@ -225,6 +227,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             journal.error("\(error)")
             return stop(.connectionFailed)
         }
+        if !isReady { tell(.delayed) }
         let wasRefused = error.kind == .authentication || error.kind == .hostKey
         // The old link has spoken again meanwhile: nothing is missing.
         if places[index].phase == .up && !places[index].isSuspect { return }
@@ -241,7 +244,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].wasRefused = wasRefused
         if !places[index].isSuspect { places[index].phase = .waiting }
         if let next = places.firstIndex(where: { $0.phase == .idle }), hasLoggedIn { beginLogin(next) }
-        tellStatus()
+        tellStanding()
     }
 
     private mutating func retryDue() {
@@ -269,7 +272,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         }
         places[index].phase = places[index].isTrying ? .connecting : .waiting
         places[index].retryAt = places[index].isTrying ? nil : now + limited(wait)
-        tellStatus()
+        tellStanding()
     }
 
     /// Whether the link has lived for long enough to count as a success; then the next waits are short again.
@@ -286,7 +289,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].isSuspect = true
         places[index].lostAt = Tick.current()
         beginLogin(index)
-        tellStatus()
+        tellStanding()
     }
 
     private mutating func linkRecovered(_ index: Int) {
@@ -295,7 +298,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].isSuspect = false
         places[index].lostAt = nil
         places[index].retryAt = nil
-        tellStatus()
+        tellStanding()
     }
 
     private mutating func connectionWaits() {
@@ -336,30 +339,53 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
 
     // MARK: Forwards
 
-    /// Opens every local listener. False when the process should end.
+    /// A port that another program holds, or an address that is not there yet, is tried again this often.
+    private static var openingPause: Tick.Span { .seconds(10) }
+
+    /// Opens every local listener. False when the tunnel should end.
     private mutating func openListeners() -> Bool {
-        var anyFailed = false
-        for (number, forward) in settings.forwards.enumerated() {
-            do throws(Listening.Failure) {
-                for (descriptor, address) in try Listening.open(forward, family: settings.server.family.socketFamily) {
-                    journal.info("listening on \(address) for \(forward.target)")
-                    group.mailboxes[number % group.mailboxes.count].post(.listen(descriptor, forward: number))
-                }
-                standingForwards += 1
-            } catch {
-                anyFailed = true
-                journal.error("\(forward.text): \(error.description)")
+        for number in settings.forwards.indices {
+            do throws(Listening.Failure) { try openListener(number) } catch {
+                unopened.append(number)
+                journal.error("\(settings.forwards[number].text): \(error.description)")
             }
         }
-        if anyFailed && settings.exitsOnForwardFailure {
+        guard !unopened.isEmpty else { return true }
+        if settings.exitsOnForwardFailure {
             journal.error("ending: a forward failed and ExitOnForwardFailure is set")
             return false
         }
-        if standingForwards == 0 && settings.reverse.isEmpty && !settings.forwards.isEmpty {
+        if settings.persists {
+            openAgainAt = Tick.current() + Self.openingPause
+            return true
+        }
+        if unopened.count == settings.forwards.count && settings.reverse.isEmpty {
             journal.error("ending: no forward stands")
             return false
         }
         return true
+    }
+
+    private func openListener(_ number: Int) throws(Listening.Failure) {
+        let forward = settings.forwards[number]
+        for (descriptor, address) in try Listening.open(forward, family: settings.server.family.socketFamily) {
+            journal.info("listening on \(address) for \(forward.target)")
+            group.mailboxes[number % group.mailboxes.count].post(.listen(descriptor, forward: number))
+        }
+    }
+
+    private mutating func openAgain() {
+        unopened = unopened.filter { number in
+            do throws(Listening.Failure) {
+                try openListener(number)
+                return false
+            } catch {
+                journal.verbose("\(settings.forwards[number].text): still \(error.description)")
+                return true
+            }
+        }
+        openAgainAt = unopened.isEmpty ? nil : Tick.current() + Self.openingPause
+        tellStanding()
     }
 
     private mutating func reverseAnswered(_ forward: Int, _ accepted: Bool, _ port: UInt16, _ detail: String) {
@@ -387,60 +413,53 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             }
         }
         checkReady()
-        tellStatus()
+        tellStanding()
     }
 
     /// Ready when every forward has been answered once; the process ends here when none stands, or when one failed
     /// and that was not allowed.
     private mutating func checkReady() {
         guard !isReady, !isStopping, hasLoggedIn, !reverseStates.contains(.unasked) else { return }
+        let standingForwards = settings.forwards.count - unopened.count
         let refused = reverseStates.filter { $0 == .refused }.count
         if refused > 0 && settings.exitsOnForwardFailure {
             journal.error("ending: a forward failed and ExitOnForwardFailure is set")
             return stop(.connectionFailed)
         }
-        if standingForwards == 0 && refused == reverseStates.count && refused > 0 {
+        if standingForwards == 0 && refused == reverseStates.count && refused > 0 && !settings.persists {
             journal.error("ending: no forward stands")
             return stop(.connectionFailed)
         }
         isReady = true
-        service.tell("READY=1")
-        becameReady()
+        tell(.ready)
     }
 
-    private func tellStatus() {
-        let up = places.filter { $0.phase == .up && !$0.isSuspect }.count
-        let standing = reverseStates.filter { if case .standing = $0 { true } else { false } }.count
-        service.tell(
-            "STATUS=\(up) of \(places.count) links to \(settings.destination) up,"
-                + " \(standingForwards + standing) of \(settings.forwards.count + settings.reverse.count) forwards")
+    private func tellStanding() {
+        var standing = TunnelStanding(settings)
+        standing.linksUp = places.filter { $0.phase == .up && !$0.isSuspect }.count
+        standing.forwardsUp = reverseStates.filter { if case .standing = $0 { true } else { false } }.count
+        if hasLoggedIn { standing.forwardsUp += settings.forwards.count - unopened.count }
+        tell(.standing(standing))
     }
 
-    // MARK: Signals
+    // MARK: Orders
 
-    private mutating func readSignals() {
-        while let signal = signals.next() {
-            if signal == SIGUSR1 {
-                snapshotParts = []
-                snapshotMissing = group.mailboxes.count
-                group.post(.snapshot)
-                continue
-            }
-            // A second one does not wait for anything.
-            if isStopping { return ending = .signalled(signal) }
-            journal.info("stopping")
-            stop(nil)
+    private mutating func obey(_ order: TunnelOrder) {
+        switch order {
+        case .stop: stop(.asAsked)
+        case .snapshot:
+            snapshotParts = []
+            snapshotMissing = group.mailboxes.count
+            group.post(.snapshot)
         }
     }
 
-    private mutating func stop(_ result: Ending?) {
+    /// Ends once the workers have stopped, or soon.
+    private mutating func stop(_ result: Ending) {
         guard !isStopping else { return }
         isStopping = true
-        service.tell("STOPPING=1")
-        if let result {
-            ending = result
-            return
-        }
+        outcome = result
+        openAgainAt = nil
         stopDeadline = Tick.current() + .seconds(2)
         group.post(.stop)
     }

@@ -37,6 +37,13 @@ struct RelayLimits: Sendable {
     /// A later key exchange that takes longer ends the link: nothing else is carried meanwhile, so a server that does
     /// not finish one would stop the link, however much it says.
     var keyExchange = Tick.Span.seconds(30)
+
+    /// With as many open files as the process may have.
+    static func ofProcess() -> RelayLimits {
+        var limits = RelayLimits()
+        limits.descriptors = HostProcess.raiseDescriptorLimit()
+        return limits
+    }
 }
 
 /// When a silent link is asked whether it lives, and when it is given up (ServerAliveInterval, ServerAliveCountMax).

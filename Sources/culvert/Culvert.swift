@@ -12,6 +12,8 @@ struct Culvert {
             case .show(let text): print(text)
             case .tunnel(let configuration): leave(TunnelCommand(configuration).run())
             case .relay(let configuration): leave(RelayCommand(configuration).run())
+            case .up(let request): leave(try UpCommand(request).run())
+            case .check(let request): leave(try CheckCommand(request).run())
             }
         } catch {
             LogOutput.writeLine(error.report, to: STDERR_FILENO)

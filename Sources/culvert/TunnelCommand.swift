@@ -13,13 +13,19 @@ struct TunnelCommand {
         guard let output = LogOutput.open(configuration.output, notes: configuration.notes) else {
             return ExitCode.logFile.rawValue
         }
+        return Relay.runTunnels(
+            [tunnel(output)], goesToBackground: configuration.background, journal: output.journal)
+    }
+
+    /// The tunnel as the relay runs it, with a memory of its own of what was asked and answered.
+    func tunnel(_ output: LogOutput) -> Tunnel {
         let destination = Self.identity(configuration.server)
         let hops = configuration.hops.map(Self.identity)
         let memory = IdentityMemory()
         let prompter = TerminalPrompter(environment: ConfigurationEnvironment.current().variables)
         let notice = output.notice
-        return Relay.runTunnel(
-            tunnelSettings(),
+        return Tunnel(
+            settings: tunnelSettings(),
             authority: { hop, mayPrompt in
                 Identity(
                     settings: hop.map { hops[$0] } ?? destination, memory: memory, mayPrompt: mayPrompt,
@@ -74,7 +80,6 @@ struct TunnelCommand {
         settings.links = configuration.links
         settings.hold = configuration.hold
         settings.persists = configuration.persist
-        settings.goesToBackground = configuration.background
         settings.runtime = RuntimeSettings(configuration.runtime)
         return settings
     }
