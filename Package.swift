@@ -40,6 +40,7 @@ let package = Package(
             name: "CulvertConfig",
             dependencies: [
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: rules),
         .target(

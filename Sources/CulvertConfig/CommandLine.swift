@@ -6,19 +6,22 @@ public enum Invocation: Hashable, Sendable {
     case up(TunnelFileRequest)
     /// `culvert check FILE`: says what `up` would do, and connects to nothing.
     case check(TunnelFileRequest)
-    /// Help or version: for standard output, without a last line break; exit code 0.
+    /// Help, version or the settings of `-G`: for standard output, without a last line break; exit code 0.
     case show(String)
 }
 
 /// culvert's own version, in `--version` and in what it tells a server.
 public let culvertVersion = "0.1.0"
 
-/// Reads a command line, without the program's name. Nothing is opened, looked up or asked here.
+/// Reads a command line, without the program's name, and the configuration files that it asks for. Nothing is looked up
+/// or asked here; only a `Match exec` in a file runs anything.
 ///
-/// `relay`, `up` or `check` as the very first word is the subcommand; anywhere else, and after `--`, it is a host.
-public func parseCommandLine(_ arguments: [String], environment: ConfigurationEnvironment = .current())
-    throws(ConfigurationError) -> Invocation
-{
+/// `algorithms` are an engine's, for `-G`. `relay`, `up` or `check` as the very first word is the subcommand; anywhere
+/// else, and after `--`, it is a host.
+public func parseCommandLine(
+    _ arguments: [String], environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system,
+    algorithms: (EngineChoice) -> EngineAlgorithms = { _ in EngineAlgorithms() }
+) throws(ConfigurationError) -> Invocation {
     if let command = arguments.first, ["relay", "up", "check"].contains(command) {
         do {
             let words = try ShortOptionNormaliser.normalise(Array(arguments.dropFirst()))
@@ -33,7 +36,7 @@ public func parseCommandLine(_ arguments: [String], environment: ConfigurationEn
             throw ConfigurationError(error.message, command: "culvert \(command)")
         }
     }
-    return try parseTunnel(ShortOptionNormaliser.normalise(arguments), environment)
+    return try parseTunnel(ShortOptionNormaliser.normalise(arguments), environment, access, algorithms)
 }
 
 /// The text to show when the words ask for help or the version, whatever else they say.
@@ -50,16 +53,22 @@ private func shown(_ words: [CommandWord], help: String) -> String? {
 
 // MARK: The tunnel
 
-private func parseTunnel(_ words: [CommandWord], _ environment: ConfigurationEnvironment) throws(ConfigurationError)
-    -> Invocation
-{
+private func parseTunnel(
+    _ words: [CommandWord], _ environment: ConfigurationEnvironment, _ access: ConfigurationAccess,
+    _ algorithms: (EngineChoice) -> EngineAlgorithms
+) throws(ConfigurationError) -> Invocation {
     if let text = shown(words, help: HelpText.tunnel) { return .show(text) }
     let long = try LongOptions(words, command: "culvert")
     var store = SettingStore()
+    store.variables = environment.variables
+    var files = ConfigurationFiles.usual
+    var isPrinted = false
     var typedHost: String?
     for word in words {
         switch word {
         case .long: continue
+        case .short("F", let path): files = ConfigurationFiles(argument: path ?? "")
+        case .short("G", _): isPrinted = true
         case .short(let letter, let value): try applyTunnel(letter, value, to: &store)
         case .operand(let text):
             let destination = try DestinationText.parse(text)
@@ -76,7 +85,13 @@ private func parseTunnel(_ words: [CommandWord], _ environment: ConfigurationEnv
     guard let typedHost else {
         throw ConfigurationError("no destination: give one, for example culvert -L 5432:db:5432 user@server")
     }
-    return .tunnel(try tunnel(to: typedHost, store, long, environment))
+    let resolution = try HostResolution(
+        typedHost, store, files: files, environment: environment, access: access)
+    if isPrinted {
+        let engine = long.engine ?? resolution.store.culvert.engine ?? .native
+        return .show(try SettingsText(resolution, long, algorithms(engine)).text)
+    }
+    return .tunnel(try tunnel(resolution, long, RouteResolution(files: files, access: access)))
 }
 
 private func applyTunnel(_ letter: Character, _ value: String?, to store: inout SettingStore) throws(ConfigurationError)
@@ -84,39 +99,38 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     guard let option = ShortOptionTable.options[letter] else {
         preconditionFailure("the normaliser passes known options only, not -\(letter)")
     }
+    store.applyPlain(letter: letter, value: value)
     switch option.meaning {
     case .used: try store.apply(letter: letter, value: value)
-    case .implied, .help, .version: break
+    case .implied, .file, .print, .help, .version: break
     case .meaningless(let what): store.note("-\(letter) (\(what)) has no effect here: ignored")
     case .notYet(let mend):
-        // Asking for none is what culvert does anyway.
-        if letter == "F", value == "none" || value == "/dev/null" { return }
         throw ConfigurationError("-\(letter)\(value.map { " " + $0 } ?? ""): not supported yet: \(mend)")
     }
 }
 
-private func tunnel(
-    to typedHost: String, _ store: SettingStore, _ long: LongOptions, _ environment: ConfigurationEnvironment
-) throws(ConfigurationError) -> TunnelConfiguration {
-    var store = store
-    if store.compression == true { store.note("compression (-C) is not supported: the connection goes uncompressed") }
+private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: RouteResolution)
+    throws(ConfigurationError) -> TunnelConfiguration
+{
+    let store = resolution.store
     if store.clearAllForwardings == true {
-        throw ConfigurationError("-o ClearAllForwardings=yes: it takes every forward away: leave it out")
+        throw ConfigurationError("ClearAllForwardings yes: it takes every forward away: leave it out")
     }
-    if store.forwards.isEmpty {
+    let host = try resolution.configuration()
+    if host.forwards.isEmpty {
         throw ConfigurationError("nothing to forward: give -L or -R, for example -L 5432:db:5432")
     }
-    let destination = try store.destination(typedHost: typedHost, environment: environment)
-    let expansion = PathExpansion(
-        environment: environment, destination: destination, hostKeyAlias: store.hostKeyAlias)
+    let culvert = store.culvert
     return TunnelConfiguration(
-        destination: destination, forwards: try store.expandedForwards(expansion), forwarding: store.forwarding,
-        connection: store.connection, login: try store.login(expansion), hostKeys: try store.hostKeys(expansion),
-        algorithms: store.algorithms, hops: try store.hops(expansion),
-        proxyCommand: try store.proxyCommandText(expansion), output: store.output, runtime: long.runtime,
-        links: long.links ?? 1,
-        engine: long.engine ?? .native, hold: long.hold ?? TunnelConfiguration.defaultHold,
-        persist: long.persist, background: store.background ?? false, notes: store.notes)
+        destination: host.destination, forwards: host.forwards, forwarding: host.forwarding,
+        connection: host.connection, login: host.login, hostKeys: host.hostKeys, algorithms: host.algorithms,
+        hops: try route.hops(to: resolution), proxyCommand: try resolution.proxyCommandText(), output: host.output,
+        runtime: long.runtime(culvert), links: long.links ?? culvert.links ?? 1,
+        engine: long.engine ?? culvert.engine ?? .native,
+        hold: long.hold ?? culvert.hold ?? TunnelConfiguration.defaultHold,
+        persist: long.persist || culvert.persist ?? false, background: store.background ?? false,
+        files: route.files,
+        notes: host.notes)
 }
 
 // MARK: The relay
@@ -150,12 +164,14 @@ private func parseRelay(_ words: [CommandWord]) throws(ConfigurationError) -> In
     return .relay(
         RelayConfiguration(
             forwards: store.forwards, gatewayPorts: store.gatewayPorts ?? false, output: store.output,
-            runtime: long.runtime, notes: store.notes))
+            runtime: long.runtime(CulvertSettings()), notes: store.notes))
 }
 
 extension LongOptions {
-    var runtime: RuntimeOptions {
+    /// What a file says counts where the command line is silent.
+    func runtime(_ file: CulvertSettings) -> RuntimeOptions {
         RuntimeOptions(
-            io: io ?? .auto, threads: threads, memory: memory ?? RuntimeOptions.defaultMemory)
+            io: io ?? file.io ?? .auto, threads: threads ?? file.threads,
+            memory: memory ?? file.memory ?? RuntimeOptions.defaultMemory)
     }
 }

@@ -8,7 +8,7 @@ struct UpCommand {
     init(_ request: TunnelFileRequest) { self.request = request }
 
     func run() throws(ConfigurationError) -> Int32 {
-        let file = try TunnelFileText.read(request)
+        let file = try TunnelFile(request)
         guard let output = LogOutput.open(request.output, notes: []) else { return ExitCode.logFile.rawValue }
         let tunnels = file.tunnels.map { entry in
             TunnelCommand(entry.configuration).tunnel(output.of(entry.name, entry.configuration))
@@ -24,7 +24,7 @@ struct CheckCommand {
     init(_ request: TunnelFileRequest) { self.request = request }
 
     func run() throws(ConfigurationError) -> Int32 {
-        for entry in try TunnelFileText.read(request).tunnels {
+        for entry in try TunnelFile(request).tunnels {
             print(entry.name)
             for line in entry.configuration.summary { print("  \(line)") }
         }

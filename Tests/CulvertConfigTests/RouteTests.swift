@@ -90,6 +90,67 @@ import Testing
         #expect(fault(arguments + ["-L", "1:a:2", "server"]) == expected)
     }
 
+    // MARK: Files
+
+    /// What `files` makes of `-J`, or of the host's own words where there is none.
+    private func path(_ text: String, _ arguments: String...) throws -> [String] {
+        let file = ConfigurationAccess.File(bytes: Array(text.utf8), owner: 1000, mode: 0o600)
+        var access = ConfigurationAccess.nothing
+        access.read = { $0 == "/config" ? .success(file) : .failure(.missing) }
+        let line = ["-F", "/config", "-L", "1:a:2"] + arguments
+        guard case .tunnel(let made) = try parseCommandLine(line, environment: testEnvironment, access: access) else {
+            throw NotATunnel()
+        }
+        return (made.hops + [made.server]).map {
+            "\($0.destination.user)@\($0.destination.host)#\($0.destination.port)"
+                + ($0.proxyCommand.map { " \($0.text)" } ?? "")
+        }
+    }
+
+    private static let files = """
+        Host prod
+          HostName 10.0.0.5
+          ProxyJump inner
+        Host inner
+          HostName 10.0.0.1
+          User gate
+          ProxyJump outer,middle:33
+        Host outer
+          Port 2222
+          ProxyCommand nc %h %p
+        Host middle
+          User mid
+          ProxyCommand never %h
+        Host self
+          ProxyJump self
+        Host ping
+          ProxyJump pong
+        Host pong
+          ProxyJump ping
+        Host other
+          HostName other.example.org
+          ProxyCommand connect %n %h
+        """
+
+    @Test func eachHopIsWhatTheFilesSay() throws {
+        let whole = ["ann@outer#2222 nc outer 2222", "mid@middle#33", "gate@10.0.0.1#22", "ann@10.0.0.5#22"]
+        #expect(try path(Self.files, "prod") == whole)
+        // Only the first of several is looked for as a destination is.
+        #expect(
+            try path(Self.files, "-J", "middle,inner", "prod")
+                == ["mid@middle#22 never middle", "gate@10.0.0.1#22", "ann@10.0.0.5#22"])
+        #expect(try path(Self.files, "-J", "none", "prod") == ["ann@10.0.0.5#22"])
+        #expect(try path(Self.files, "other") == ["ann@other.example.org#22 connect other other.example.org"])
+    }
+
+    @Test func aHopThatLeadsToItselfIsFound() {
+        for (host, name) in [("self", "self"), ("ping", "ping")] {
+            #expect(throws: ConfigurationError("ProxyJump \(name): \(name) would lead to itself")) {
+                try path(Self.files, host)
+            }
+        }
+    }
+
     @Test func aUserThatNoShellSeesMayHaveAnyName() throws {
         #expect(try settings("-l", "$(x)", "-o", "ProxyCommand=nc %%r %h").proxyCommand?.text == "nc %r server")
     }

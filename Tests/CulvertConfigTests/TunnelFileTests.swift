@@ -5,13 +5,15 @@ import Testing
 /// Files of `culvert up`.
 @Suite struct TunnelFileTests {
     private static func read(_ text: String, only: [String] = [], options: [String] = []) throws -> [TunnelFile.Entry] {
-        try TunnelFile(text, path: "t.toml", only: only, options: options, environment: testEnvironment).tunnels
+        try TunnelFile(
+            text, path: "t.toml", only: only, options: options, environment: testEnvironment, access: .nothing
+        ).tunnels
     }
 
     /// The line for a file that is wrong; nil, which no expectation equals, when it is right.
     private static func fault(_ text: String, only: [String] = []) -> String? {
         do {
-            _ = try TunnelFile(text, path: "t.toml", only: only, environment: testEnvironment)
+            _ = try TunnelFile(text, path: "t.toml", only: only, environment: testEnvironment, access: .nothing)
             return nil
         } catch {
             return error.message
@@ -170,7 +172,9 @@ import Testing
 
     private enum TunnelFileRequestReader {
         static func read(_ arguments: String...) throws -> TunnelFileRequest {
-            guard case .up(let request) = try parseCommandLine(arguments, environment: testEnvironment) else {
+            guard
+                case .up(let request) = try parseCommandLine(arguments, environment: testEnvironment, access: .nothing)
+            else {
                 throw NotATunnel()
             }
             return request

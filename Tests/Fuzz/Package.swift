@@ -27,7 +27,7 @@ let package = Package(
             swiftSettings: rules),
         .target(
             name: "CulvertConfig",
-            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser"), crypto],
             path: "Sources/CulvertConfig", swiftSettings: rules),
         .target(
             name: "FuzzBodies", dependencies: ["CulvertSSH", "CulvertIdentity", "CulvertConfig", crypto],

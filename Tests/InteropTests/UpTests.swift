@@ -136,7 +136,7 @@ import Testing
             let open = try stage.start(
                 "culvert", [Subject.path, "up", good], environment: Tunnel.environment(stage))
             #expect(try open.waitForEnd() == .exited(64))
-            try open.waitForLine(["good.toml: bad owner or permissions"])
+            try open.waitForLine(["good.toml: others may write to it: chmod go-w"])
         }
     }
 }

@@ -22,8 +22,28 @@ public struct TunnelFile: Sendable {
     /// In the order of the document; empty never.
     public let tunnels: [Entry]
 
-    /// Longer ones are not tunnels' files.
-    public static let longest = 1 << 20
+    /// Reads the file. It may name commands to run (ProxyCommand), so nobody else may write to it.
+    public init(
+        _ request: TunnelFileRequest, environment: ConfigurationEnvironment = .current(),
+        access: ConfigurationAccess = .system
+    ) throws(ConfigurationError) {
+        func fault(_ text: String) -> ConfigurationError {
+            ConfigurationError("\(request.file): \(text)", command: "culvert up")
+        }
+        let file: ConfigurationAccess.File
+        switch access.read(request.file) {
+        case .success(let found): file = found
+        case .failure(.missing): throw fault("no such file")
+        case .failure(.unreadable(let reason)): throw fault(reason)
+        case .failure(.tooLong(let limit)): throw fault("longer than \(limit >> 20) MiB")
+        }
+        guard file.owner == 0 || file.owner == environment.userID else { throw fault("it belongs to another user") }
+        guard file.mode & 0o022 == 0 else { throw fault("others may write to it: chmod go-w \(request.file)") }
+        guard let text = String(validating: file.bytes, as: UTF8.self) else { throw fault("is not UTF-8") }
+        try self.init(
+            text, path: request.file, only: request.names, options: request.options, environment: environment,
+            access: access)
+    }
 
     /// - Parameters:
     ///   - path: what errors call the document.
@@ -32,9 +52,9 @@ public struct TunnelFile: Sendable {
     /// - Throws: one line with path, line and column, for the first thing that is wrong.
     public init(
         _ text: String, path: String, only: [String] = [], options: [String] = [],
-        environment: ConfigurationEnvironment = .current()
+        environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system
     ) throws(ConfigurationError) {
-        tunnels = try TunnelFileReader(text, path, options, environment).tunnels(only)
+        tunnels = try TunnelFileReader(text, path, options, environment, access).tunnels(only)
     }
 }
 
@@ -56,7 +76,7 @@ private enum TunnelKey {
             self = .forward(forward.letter)
         } else if let long = Self.longNames.first(where: { $0.rawValue == name }) {
             self = .long(long)
-        } else if SettingKey(name: name) != nil || OtherKey.fate(of: name) != nil {
+        } else if SettingKey(name: name) != nil || PlainKey.named(name) != nil {
             self = .ssh(name)
         } else {
             return nil
@@ -64,8 +84,7 @@ private enum TunnelKey {
     }
 
     static var names: [String] {
-        ["destination"] + forwards.map(\.name) + longNames.map(\.rawValue) + SettingKey.allCases.map(\.rawValue)
-            + OtherKey.names
+        ["destination"] + forwards.map(\.name) + longNames.map(\.rawValue) + SettingStore.knownNames
     }
 
     /// The options that say the same as the key with this value.
@@ -83,15 +102,18 @@ private struct TunnelFileReader {
     private let path: String
     private let options: [String]
     private let environment: ConfigurationEnvironment
+    private let access: ConfigurationAccess
     private let root: TOMLTable
     private let positions: TOMLPositions
 
-    init(_ text: String, _ path: String, _ options: [String], _ environment: ConfigurationEnvironment)
-        throws(ConfigurationError)
-    {
+    init(
+        _ text: String, _ path: String, _ options: [String], _ environment: ConfigurationEnvironment,
+        _ access: ConfigurationAccess
+    ) throws(ConfigurationError) {
         self.path = path
         self.options = options
         self.environment = environment
+        self.access = access
         do {
             root = try TOMLTable(string: text)
         } catch let error as TOMLParseError {
@@ -209,7 +231,9 @@ private struct TunnelFileReader {
 
     private func parse(_ words: [String], _ place: [String]) throws(ConfigurationError) -> TunnelConfiguration {
         do throws(ConfigurationError) {
-            guard case .tunnel(let configuration) = try parseCommandLine(options + words, environment: environment)
+            guard
+                case .tunnel(let configuration) = try parseCommandLine(
+                    options + words, environment: environment, access: access)
             else { throw ConfigurationError("this is no tunnel") }
             return configuration
         } catch {

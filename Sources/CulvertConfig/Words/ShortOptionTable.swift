@@ -10,6 +10,10 @@ struct ShortOption: Sendable {
         case meaningless(String)
         /// Would change what the user gets: an error, with the mend.
         case notYet(String)
+        /// `-F`: the configuration file.
+        case file
+        /// `-G`: prints the settings.
+        case print
         case help
         case version
     }
@@ -22,13 +26,15 @@ struct ShortOption: Sendable {
 enum ShortOptionTable {
     static let options: [Character: ShortOption] = {
         var table: [Character: ShortOption] = [:]
-        for letter in "46CEJLNRTVbcfghilmnopqvy" {
-            let takesValue = "EJLRbcilmop".contains(letter)
+        for letter in "46CEFGJLNRTVbcfghilmnopqvy" {
+            let takesValue = "EFJLRbcilmop".contains(letter)
             let meaning: ShortOption.Meaning =
                 switch letter {
                 case "N", "n", "T": .implied
                 case "V": .version
                 case "h": .help
+                case "F": .file
+                case "G": .print
                 default: .used
                 }
             table[letter] = ShortOption(takesValue: takesValue, meaning: meaning)
@@ -60,11 +66,21 @@ enum ShortOptionTable {
         ("1", false, "SSH protocol 1 is broken: leave it out"),
         ("B", true, "name the interface's address with -b"),
         ("D", true, "name each target with -L"),
-        ("F", true, "ssh_config is not read: give its settings with -o, or -F none"),
-        ("G", false, "it prints ssh's own configuration"),
         ("O", true, "there is no shared connection to control: start a culvert of its own"),
         ("P", true, "it is ssh's configuration tag: the port is -p"),
         ("W", true, "listen with -L and connect there"),
+    ]
+
+    /// Keys that the flag sets in what `-G` prints, and their value; nil: what was typed behind the flag.
+    static let plainMeaning: [Character: [(String, String?)]] = [
+        "A": [("forwardagent", "yes")], "I": [("pkcs11provider", nil)],
+        "K": [("gssapiauthentication", "yes"), ("gssapidelegatecredentials", "yes")],
+        "M": [("controlmaster", "true")], "N": [("sessiontype", "none"), ("requesttty", "false")],
+        "S": [("controlpath", nil)], "T": [("requesttty", "false")], "X": [("forwardx11", "yes")],
+        "Y": [("forwardx11", "yes"), ("forwardx11trusted", "yes")], "a": [("forwardagent", "no")],
+        "e": [("escapechar", nil)], "f": [("stdinnull", "yes")], "k": [("gssapidelegatecredentials", "no")],
+        "n": [("stdinnull", "yes")], "s": [("sessiontype", "subsystem")], "t": [("requesttty", "true")],
+        "x": [("forwardx11", "no")],
     ]
 
     /// The option that a mistyped letter was probably meant to be: the other case, or what other programs call it.

@@ -73,7 +73,7 @@ extension FuzzTarget {
             String(decoding: $0, as: UTF8.self)
         }
         do throws(ConfigurationError) {
-            switch try parseCommandLine(words, environment: environment) {
+            switch try parseCommandLine(words, environment: environment, access: .nothing) {
             case .tunnel(let tunnel):
                 promise(!tunnel.forwards.isEmpty, "a tunnel forwards something")
                 promise((1...TunnelConfiguration.maximumLinks).contains(tunnel.links), "a tunnel has links")
@@ -110,7 +110,7 @@ extension FuzzTarget {
         let place = TOMLPositions(text).place(of: ["tunnel", "x"])
         promise(place.line >= 1 && place.column >= 1, "places are counted from 1")
         do throws(ConfigurationError) {
-            let file = try TunnelFile(text, path: "t", environment: environment)
+            let file = try TunnelFile(text, path: "t", environment: environment, access: .nothing)
             promise(!file.tunnels.isEmpty, "a file has tunnels")
             for tunnel in file.tunnels {
                 promise(!tunnel.configuration.forwards.isEmpty, "a tunnel forwards something")
