@@ -138,9 +138,15 @@ uint64_t culvert_clock_boottime(void) { return read_clock(CLOCK_BOOTTIME); }
 
 enum { MOST_DESCRIPTORS = 1 << 20 };
 
+// Written before the process has threads.
+static uint64_t first_descriptor_limit;
+
+uint64_t culvert_first_descriptor_limit(void) { return first_descriptor_limit; }
+
 int64_t culvert_raise_descriptor_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+    if (first_descriptor_limit == 0) first_descriptor_limit = limit.rlim_cur;
     rlim_t wanted = limit.rlim_max < MOST_DESCRIPTORS ? limit.rlim_max : MOST_DESCRIPTORS;
     if (limit.rlim_cur != wanted) {
         struct rlimit changed = {wanted, limit.rlim_max};

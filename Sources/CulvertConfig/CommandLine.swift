@@ -86,7 +86,7 @@ private func parseTunnel(
         typedHost, store, files: files, environment: environment, access: access)
     let engine = access.algorithms(long.engine ?? resolution.store.culvert.engine ?? .native)
     if isPrinted { return .show(try SettingsText(resolution, long, engine).text) }
-    return .tunnel(try tunnel(resolution, long, files, engine))
+    return .tunnel(try tunnel(resolution, long, RouteResolution(files: files, access: access, engine: engine)))
 }
 
 private func applyTunnel(_ letter: Character, _ value: String?, to store: inout SettingStore) throws(ConfigurationError)
@@ -100,20 +100,18 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     case .implied, .file, .print, .help, .version: break
     case .meaningless(let what): store.note("-\(letter) (\(what)) has no effect here: ignored")
     case .notYet(let mend):
-        // Asking for none is what culvert does anyway.
-        if letter == "J", value == "none" { return }
         throw ConfigurationError("-\(letter)\(value.map { " " + $0 } ?? ""): not supported yet: \(mend)")
     }
 }
 
-private func tunnel(
-    _ resolution: HostResolution, _ long: LongOptions, _ files: ConfigurationFiles, _ engine: EngineAlgorithms
-) throws(ConfigurationError) -> TunnelConfiguration {
+private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: RouteResolution)
+    throws(ConfigurationError) -> TunnelConfiguration
+{
     let store = resolution.store
     if store.clearAllForwardings == true {
         throw ConfigurationError("ClearAllForwardings yes: it takes every forward away: leave it out")
     }
-    let host = try resolution.configuration(engine)
+    let host = try resolution.configuration(route.engine)
     if host.forwards.isEmpty {
         throw ConfigurationError("nothing to forward: give -L or -R, for example -L 5432:db:5432")
     }
@@ -124,12 +122,11 @@ private func tunnel(
     return TunnelConfiguration(
         destination: host.destination, forwards: host.forwards, forwarding: host.forwarding,
         connection: host.connection, login: host.login, hostKeys: host.hostKeys, algorithms: host.algorithms,
-        output: host.output, runtime: long.runtime(culvert), links: long.links ?? culvert.links ?? 1,
-        engine: engine,
+        hops: try route.hops(to: resolution), proxyCommand: try resolution.proxyCommandText(), output: host.output,
+        runtime: long.runtime(culvert), links: long.links ?? culvert.links ?? 1, engine: engine,
         hold: long.hold ?? culvert.hold ?? TunnelConfiguration.defaultHold,
         persist: long.persist || culvert.persist ?? false, nodelay: nodelay, background: store.background ?? false,
-        files: files,
-        notes: host.notes)
+        files: route.files, notes: host.notes)
 }
 
 // MARK: The relay

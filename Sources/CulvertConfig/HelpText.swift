@@ -25,12 +25,14 @@ enum HelpText {
 
         Connection:
           -p PORT               the server's port (22)
+          -J [USER@]HOST[:PORT][,…]   through these jump hosts, each logged in to with settings of its own
           -l USER               log in as USER (also user@host, ssh://user@host:port)
           -i FILE               log in with this key; may be repeated
           -b ADDRESS            connect from this address
           -4, -6                IPv4 only, IPv6 only
           -c LIST, -m LIST      ciphers, MACs
           -o KEY=VALUE          a setting of ssh_config(5); may be repeated, the first value wins
+                                (ProxyCommand='nc %h %p' runs a program as the connection)
                                 ServerAliveInterval is 15 here, where ssh has 0
           -F FILE               settings from FILE, not from ~/.ssh/config and /etc/ssh/ssh_config; none: from neither
                                 culvert's own stand there as CulvertLinks, CulvertHold, CulvertPersist, CulvertEngine,
@@ -53,7 +55,7 @@ enum HelpText {
           -V, --version         print the version
           -h, --help            print this
           ssh's other options are accepted where they mean nothing for a tunnel (-N -n -T, and with a note at -v
-          -A -C -M -t -X …) and refused where leaving them out would change what you get (-D -J -W …).
+          -A -C -M -t -X …) and refused where leaving them out would change what you get (-D -W …).
 
         Subcommands:
           up, check             run the tunnels of a file in one process; say what that would do

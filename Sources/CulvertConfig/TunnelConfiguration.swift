@@ -13,6 +13,10 @@ public struct TunnelConfiguration: Hashable, Sendable {
     public var login: LoginOptions
     public var hostKeys: HostKeyOptions
     public var algorithms: AlgorithmOptions
+    /// Jump hosts on the way to the destination, in the order in which they are passed.
+    public var hops: [ServerConfiguration]
+    /// What is run in place of a TCP connection to the destination.
+    public var proxyCommand: ProxyCommandText?
     public var output: OutputOptions
     public var runtime: RuntimeOptions
     /// SSH connections to the destination, 1...`maximumLinks`.

@@ -5,8 +5,13 @@ internal import CulvertSSH
 /// queue of flows that have something to send.
 struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let descriptor: Descriptor
-    /// Its place in the pool.
+    /// Its place in the pool; -1 for a link to a jump host.
     let index: Int
+    /// What it is on its path, when it leads to a jump host.
+    let hop: Hop?
+    /// What it runs over, nil for a TCP connection.
+    let path: LinkPath?
+    let alive: KeepAlive
     var engine: Engine
     var ring: MirroredRing
     var queue = FlowQueue()
@@ -57,9 +62,20 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var flowCount = 0
     let since: Tick
 
-    init(_ start: consuming LoggedInLink<Engine>, index: Int, now: Tick) {
+    init(_ start: consuming LoggedInLink<Engine>, index: Int, alive: KeepAlive, now: Tick) {
+        self.init(start, index: index, hop: nil, alive: alive, now: now)
+    }
+
+    init(_ start: consuming LoggedInLink<Engine>, hop: Hop, now: Tick) {
+        self.init(start, index: -1, hop: hop, alive: hop.alive, now: now)
+    }
+
+    private init(_ start: consuming LoggedInLink<Engine>, index: Int, hop: Hop?, alive: KeepAlive, now: Tick) {
         descriptor = start.descriptor
+        path = start.path
         self.index = index
+        self.hop = hop
+        self.alive = alive
         engine = start.engine
         ring = start.ring
         sealAhead = SealAhead(now: now)
@@ -67,6 +83,12 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
         since = now
         keysSince = now
     }
+
+    /// In the pool, where new flows come and the supervisor watches.
+    var isOfPool: Bool { hop == nil && !isRetired }
+
+    /// For a person.
+    var name: String { hop?.name ?? "link \(index)" }
 
     /// The flow of a channel, nil when it has none (any more).
     func flow(of channel: ChannelNumber) -> Int? {

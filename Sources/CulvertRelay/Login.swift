@@ -9,6 +9,8 @@ struct LoginPlan: Sendable {
     var family: SocketAddress.Family
     /// The address to connect from (`-b`).
     var source: String?
+    /// Run in place of a TCP connection.
+    var command: ProxyCommand?
     /// A connection must stand, and the server must have said its version, within this.
     var connect: Tick.Span
     /// ConnectTimeout where none is set: the kernel gives up after about two minutes.
@@ -21,6 +23,15 @@ struct LoginPlan: Sendable {
     var keepsAlive: Bool
 }
 
+extension LoginPlan {
+    init(_ server: ServerSettings) {
+        self.init(
+            host: server.host, port: server.port, family: server.family.socketFamily, source: server.source,
+            command: server.proxyCommand, connect: server.connectTimeout.map { Tick.Span($0) } ?? Self.patience,
+            keepsAlive: server.keepsAlive)
+    }
+}
+
 /// Connects, and takes an engine through its login. Runs on a thread of its own and waits there: for names, for the
 /// network, and inside the authority for people and agents.
 enum Login {
@@ -28,10 +39,11 @@ enum Login {
     /// one go.
     static let ringCapacity = 1024 * 1024
 
+    /// `path` is what `socket` runs over, nil for a TCP connection.
     static func perform<Engine: SSHEngine & ~Copyable>(
-        _ plan: LoginPlan, engine made: consuming Engine, authority: any LoginAuthority, journal: Journal
+        _ plan: LoginPlan, over socket: consuming BlockingSocket, path: LinkPath? = nil,
+        engine made: consuming Engine, authority: any LoginAuthority
     ) throws(SSHError) -> LoggedInLink<Engine> {
-        let socket = try connect(plan, journal)
         var engine = made
         var ring: MirroredRing
         do throws(IOError) { ring = try MirroredRing(capacity: ringCapacity) } catch {
@@ -60,10 +72,11 @@ enum Login {
             throw SSHError(error.kind, "\(error); tried \(tried.joined(separator: "; "))")
         }
         let summary = engine.summary
-        return LoggedInLink(descriptor: socket.release(), engine: engine, ring: ring, summary: summary)
+        return LoggedInLink(
+            descriptor: socket.release(), engine: engine, ring: ring, summary: summary, path: path)
     }
 
-    private static func connect(_ plan: LoginPlan, _ journal: Journal) throws(SSHError) -> BlockingSocket {
+    static func connect(_ plan: LoginPlan, _ journal: Journal) throws(SSHError) -> BlockingSocket {
         let addresses = try resolve(plan.host, plan.port, plan.family)
         var source: SocketAddress?
         if let name = plan.source { source = try resolve(name, 0, plan.family).first }

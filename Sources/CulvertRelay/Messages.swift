@@ -23,12 +23,18 @@ struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var ring: MirroredRing
     /// Engine and algorithms, for a person.
     let summary: String
+    /// What the stream runs over, nil for a TCP connection.
+    let path: LinkPath?
 
-    init(descriptor: Descriptor, engine: consuming Engine, ring: consuming MirroredRing, summary: String) {
+    init(
+        descriptor: Descriptor, engine: consuming Engine, ring: consuming MirroredRing, summary: String,
+        path: LinkPath? = nil
+    ) {
         self.descriptor = descriptor
         self.engine = engine
         self.ring = ring
         self.summary = summary
+        self.path = path
     }
 }
 
@@ -40,6 +46,8 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case carry(Descriptor, forward: Int, peer: SocketAddress, link: Int?)
     /// A new link at the place `index` of the pool, to ask for these reverse forwards.
     case link(Parcel<LoggedInLink<Engine>>, index: Int, reverse: [Int])
+    /// A link to a jump host, and the descriptor that its one channel is carried over: what it leads to logs in there.
+    case hop(Parcel<LoggedInLink<Engine>>, Hop, channel: Descriptor)
     /// A link has opened or closed: connections that wait may have their chance.
     case linksChanged
     /// The addresses of a forward's target, or why there are none.

@@ -37,14 +37,16 @@ public enum Relay {
     private static func start(_ tunnel: Tunnel, _ kind: DriverKind, in process: inout TunnelProcess) throws(IOError) {
         switch tunnel.settings.engine {
         case .native:
-            let settings = nativeSettings(tunnel.settings.algorithms)
-            try process.start(tunnel, kind) { () throws(SSHError) in try NativeEngine(settings: settings) }
+            try process.start(tunnel, kind) { lists throws(SSHError) in
+                try NativeEngine(settings: nativeSettings(lists))
+            }
         case .libssh2:
-            let lists = tunnel.settings.algorithms
-            let settings = LibSSH2Settings(
-                keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
-                hostKeyAlgorithms: lists.hostKeys)
-            try process.start(tunnel, kind) { () throws(SSHError) in try LibSSH2Engine(settings: settings) }
+            try process.start(tunnel, kind) { lists throws(SSHError) in
+                let settings = LibSSH2Settings(
+                    keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
+                    hostKeyAlgorithms: lists.hostKeys)
+                return try LibSSH2Engine(settings: settings)
+            }
         }
     }
 

@@ -25,9 +25,6 @@ enum Ending {
 /// The control thread of a tunnel: makes links, makes lost ones again, and opens the listeners once the first login has
 /// succeeded. It waits on its mailbox, network news and its own times; never on a login.
 struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
-    typealias MakeEngine = @Sendable () throws(SSHError) -> Engine
-    typealias MakeAuthority = @Sendable (_ mayPrompt: Bool) -> any LoginAuthority
-
     /// One place of the pool.
     struct Place {
         enum Phase {
@@ -58,8 +55,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     }
 
     let settings: TunnelSettings
-    let makeEngine: MakeEngine
-    let makeAuthority: MakeAuthority
+    let route: Route<Engine>
     let journal: Journal
     let group: WorkerGroup<Engine>
     let statuses: [LinkStatus]
@@ -89,12 +85,11 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var snapshotMissing = 0
 
     init(
-        _ tunnel: Tunnel, group: WorkerGroup<Engine>, statuses: [LinkStatus], makeEngine: @escaping MakeEngine,
+        _ tunnel: Tunnel, group: WorkerGroup<Engine>, statuses: [LinkStatus], route: Route<Engine>,
         tell: @escaping @Sendable (TunnelNews) -> Void
     ) {
         settings = tunnel.settings
-        self.makeEngine = makeEngine
-        makeAuthority = tunnel.authority
+        self.route = route
         journal = tunnel.journal
         self.group = group
         self.statuses = statuses
@@ -164,20 +159,14 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].isTrying = true
         places[index].retryAt = nil
         if places[index].phase != .up { places[index].phase = .connecting }
-        let plan = LoginPlan(
-            host: settings.host, port: settings.port, family: settings.family.socketFamily, source: settings.source,
-            connect: settings.connectTimeout.map { Tick.Span($0) } ?? LoginPlan.patience,
-            keepsAlive: settings.keepsAlive)
         let mayPrompt = !hasLoggedIn
         let control = group.control
-        let makeEngine = makeEngine
-        let makeAuthority = makeAuthority
-        let journal = journal
+        let worker = group.mailboxes[statuses[index].worker]
+        let route = route
         do throws(IOError) {
             try Thread.start(name: "culvert-login") {
                 do throws(SSHError) {
-                    let link = try Login.perform(
-                        plan, engine: try makeEngine(), authority: makeAuthority(mayPrompt), journal: journal)
+                    let link = try route.link(mayPrompt: mayPrompt, worker: worker)
                     control.post(.loggedIn(Parcel(link), index: index))
                 } catch {
                     control.post(.loginFailed(index: index, error))
@@ -379,7 +368,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
 
     private func openListener(_ number: Int) throws(Listening.Failure) {
         let forward = settings.forwards[number]
-        for (descriptor, address) in try Listening.open(forward, family: settings.family.socketFamily) {
+        for (descriptor, address) in try Listening.open(forward, family: settings.server.family.socketFamily) {
             journal.info("listening on \(address) for \(forward.target)")
             group.mailboxes[number % group.mailboxes.count].post(.listen(descriptor, forward: number))
         }

@@ -21,6 +21,7 @@ struct TunnelFlow: ~Copyable {
     let link: Int
     let channel: ChannelNumber
     var socket: Descriptor
+    /// Its number among the direct or the reverse forwards, or `toNextHop`.
     let forward: Int
     let isReverse: Bool
     let peer: SocketAddress
@@ -64,6 +65,10 @@ struct TunnelFlow: ~Copyable {
         self.peer = peer
         self.started = started
     }
+
+    /// In place of a forward's number: it carries the link to the next host of a path.
+    static var toNextHop: Int { -1 }
+    var leadsToNextHop: Bool { forward == Self.toNextHop }
 
     /// For the snapshot: what it waits for.
     var stall: String {

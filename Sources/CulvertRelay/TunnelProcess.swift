@@ -5,14 +5,14 @@ internal import Glibc
 /// One of the tunnels that a process carries.
 public struct Tunnel: Sendable {
     public var settings: TunnelSettings
-    /// Asked for once a login, on that login's thread.
-    public var authority: @Sendable (_ mayPrompt: Bool) -> any LoginAuthority
+    /// Asked for once a login, on that login's thread: at a jump host, by its number, or at the destination.
+    public var authority: @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority
     /// Where this tunnel says what happens.
     public var journal: Journal
 
     public init(
-        settings: TunnelSettings, authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority,
-        journal: Journal
+        settings: TunnelSettings,
+        authority: @escaping @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority, journal: Journal
     ) {
         self.settings = settings
         self.authority = authority
@@ -81,7 +81,7 @@ struct TunnelProcess {
 
     /// Starts `tunnel`, whose supervisor and workers have threads of their own.
     mutating func start<Engine: SSHEngine & ~Copyable>(
-        _ tunnel: Tunnel, _ kind: DriverKind, makeEngine: @escaping @Sendable () throws(SSHError) -> Engine
+        _ tunnel: Tunnel, _ kind: DriverKind, makeEngine: @escaping Route<Engine>.MakeEngine
     ) throws(IOError) {
         let settings = tunnel.settings
         let index = places.count
@@ -91,20 +91,17 @@ struct TunnelProcess {
         var limits = RelayLimits.ofProcess()
         limits.serverSendsAtOnce = settings.serverSendsAtOnce
         limits.hold = Tick.Span(settings.hold)
-        limits.rekeyInterval = settings.algorithms.rekeyInterval.map { Tick.Span($0) }
-        var alive = KeepAlive()
-        alive.interval = settings.aliveInterval.map { Tick.Span($0) } ?? .zero
-        alive.countMaximum = settings.aliveCountMaximum
+        limits.rekeyInterval = settings.server.algorithms.rekeyInterval.map { Tick.Span($0) }
         let group = try WorkerGroup<Engine>.start(
             processors: Array(processors.prefix(workers)), kind: kind, forwards: settings.forwards,
-            reverse: settings.reverse, links: statuses, memory: settings.runtime.memory, limits: limits, alive: alive,
-            journal: tunnel.journal)
+            reverse: settings.reverse, links: statuses, memory: settings.runtime.memory, limits: limits,
+            alive: KeepAlive(settings.server), journal: tunnel.journal)
         let news = news
         places.append(
             Place(order: { group.control.post(.order($0)) }, standing: TunnelStanding(settings)))
         try Thread.start(name: "culvert-tunnel") {
             var supervisor = Supervisor<Engine>(
-                tunnel, group: group, statuses: statuses, makeEngine: makeEngine,
+                tunnel, group: group, statuses: statuses, route: Route(tunnel, makeEngine: makeEngine),
                 tell: { news.post((index, $0)) })
             news.post((index, .ended(supervisor.run())))
         }

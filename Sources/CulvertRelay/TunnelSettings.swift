@@ -2,23 +2,11 @@ internal import CulvertIO
 
 /// Everything a tunnel needs to know, as plain values.
 public struct TunnelSettings: Sendable {
-    /// Where to, for messages ("user@server").
-    public var destination = ""
-    public var host = ""
-    public var port: UInt16 = 22
-    public var family = AddressFamily.any
-    /// The address to connect from.
-    public var source: String?
-    /// ConnectTimeout; nil: about as long as the kernel's own patience.
-    public var connectTimeout: Duration?
+    public var server = ServerSettings()
+    /// Jump hosts on the way to the server, in the order in which they are passed (ProxyJump).
+    public var hops: [ServerSettings] = []
     /// ConnectionAttempts: tries of the first connection, a second apart.
     public var connectionAttempts = 1
-    /// TCPKeepAlive.
-    public var keepsAlive = true
-    /// ServerAliveInterval; nil: a silent link is never asked whether it lives.
-    public var aliveInterval: Duration? = .seconds(15)
-    /// ServerAliveCountMax.
-    public var aliveCountMaximum = 3
 
     public var forwards: [LocalForward] = []
     public var reverse: [ReverseForward] = []
@@ -31,10 +19,48 @@ public struct TunnelSettings: Sendable {
     /// Each link has its server run `true`: sshd sends small packets at once only where a command has run.
     public var serverSendsAtOnce = false
     public var engine = EngineKind.native
-    public var algorithms = AlgorithmSettings()
     public var runtime = RuntimeSettings()
 
     public init() {}
+
+    var destination: String { server.destination }
+}
+
+/// One SSH server: the destination, or a jump host on the way there.
+public struct ServerSettings: Sendable {
+    /// Where to, for messages ("user@server").
+    public var destination = ""
+    public var host = ""
+    public var port: UInt16 = 22
+    public var family = AddressFamily.any
+    /// The address to connect from.
+    public var source: String?
+    /// What is run in place of a TCP connection; not behind a jump host.
+    public var proxyCommand: ProxyCommand?
+    /// ConnectTimeout; nil: about as long as the kernel's own patience.
+    public var connectTimeout: Duration?
+    /// TCPKeepAlive.
+    public var keepsAlive = true
+    /// ServerAliveInterval; nil: a silent link is never asked whether it lives.
+    public var aliveInterval: Duration? = .seconds(15)
+    /// ServerAliveCountMax.
+    public var aliveCountMaximum = 3
+    public var algorithms = AlgorithmSettings()
+
+    public init() {}
+}
+
+/// A program whose standard input and output are the connection to a server (ProxyCommand).
+public struct ProxyCommand: Sendable {
+    /// The absolute path of the shell that runs it.
+    public var shell: String
+    /// Tokens are expanded already.
+    public var text: String
+
+    public init(shell: String, text: String) {
+        self.shell = shell
+        self.text = text
+    }
 }
 
 /// What speaks SSH on the links.

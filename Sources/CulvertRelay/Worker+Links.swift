@@ -16,17 +16,22 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let descriptor = start.descriptor
         retireLink(index)
         if links.isFull { loseRetiredLink() }
-        let slot = links.insert(Link(start, index: index, now: driver.now))
+        let slot = links.insert(Link(start, index: index, alive: context.alive, now: driver.now))
         SocketOption.setNotSentLowWater(descriptor, bytes: links[slot].sealAhead.bytes)
         limitWindows(slot)
         if context.limits.serverSendsAtOnce { links[slot].engine.runTrue() }
         for forward in reverse { askReverse(slot, forward) }
         context.links[index].isOpen = true
-        scheduleCheck(slot, at: driver.now + min(context.alive.interval, context.limits.rekeyInterval ?? .seconds(60)))
-        driver.awaitReadable(descriptor, readToken(slot))
+        beginReceiving(slot)
+        for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
+    }
+
+    mutating func beginReceiving(_ slot: Int) {
+        let interval = links[slot].alive.interval
+        scheduleCheck(slot, at: driver.now + min(interval, context.limits.rekeyInterval ?? .seconds(60)))
+        driver.awaitReadable(links[slot].descriptor, readToken(slot))
         // Whatever came behind the last packet of the login.
         processReceived(slot)
-        for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
     }
 
     /// An older link at the same place takes no new flows; those it has may end on it, if it still lives.
@@ -311,12 +316,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         if result == -Int(EAGAIN) {
             driver.awaitReadable(
                 tunnelFlows[flow].socket, Self.token(.flowRead, flow, tunnelFlows.generation(flow)))
-        } else if result == 0 {
+        } else if result == 0, !tunnelFlows[flow].leadsToNextHop {
             tunnelFlows[flow].hasFinished = true
             links[link].engine.finish(tunnelFlows[flow].channel)
             startSweeping()
             passEnd(flow)
         } else {
+            // A link that has ended at the next host says nothing more in either direction.
             cutFlow(flow)
         }
     }
@@ -371,7 +377,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         // One that is waited for while the link speaks waits for its target, and says nothing about the link.
         if let asked = links[slot].openAsked, links[slot].lastReceived <= asked { return }
         links[slot].openAsked = driver.now
-        if context.alive.interval > .zero { scheduleCheck(slot, at: driver.now + Self.openPatience) }
+        if links[slot].alive.interval > .zero { scheduleCheck(slot, at: driver.now + Self.openPatience) }
     }
 
     /// Called when any of a link's times may have come: the next question, a question's deadline, a reverse forward to
@@ -379,13 +385,14 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func checkLink(_ slot: Int) {
         guard driver.now >= links[slot].nextCheck else { return }
         links[slot].nextCheck = .distantFuture
-        if links[slot].isRetired && links[slot].flowCount == 0 {
-            return loseLink(slot, "replaced", engineLives: true)
+        if links[slot].flowCount == 0 {
+            if links[slot].isRetired { return loseLink(slot, "replaced", engineLives: true) }
+            if links[slot].hop != nil { return endLink(slot, "nothing goes through it any more") }
         }
         guard !endOverdueExchange(slot) else { return }
         askRefusedAgain(slot)
         exchangeOldKeys(slot)
-        if context.alive.interval > .zero { checkLiveness(slot) }
+        if links[slot].alive.interval > .zero { checkLiveness(slot) }
     }
 
     private mutating func askRefusedAgain(_ slot: Int) {
@@ -402,7 +409,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     private mutating func checkLiveness(_ slot: Int) {
         let now = driver.now
-        let interval = context.alive.interval
+        let interval = links[slot].alive.interval
         if links[slot].probesUnanswered == 0 {
             let isSlowToOpen =
                 links[slot].openAsked.map { $0 + Self.openPatience <= now && links[slot].lastReceived <= $0 } ?? false
@@ -410,7 +417,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             return scheduleCheck(slot, at: links[slot].lastReceived + interval)
         }
         let silence = now - links[slot].probeSent
-        if links[slot].probesUnanswered >= context.alive.countMaximum, silence >= interval {
+        if links[slot].probesUnanswered >= links[slot].alive.countMaximum, silence >= interval {
             let seconds = Int((now - links[slot].lastReceived).seconds)
             return loseLink(slot, "timeout, server not responding for \(seconds) s", engineLives: true)
         }
@@ -421,7 +428,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     private func suspicion(_ slot: Int) -> Tick.Span {
         let roundTrip = SocketOption.roundTrip(links[slot].descriptor) ?? .zero
-        return max(context.alive.suspicion, Tick.Span(nanoseconds: roundTrip.nanoseconds * 4))
+        return max(links[slot].alive.suspicion, Tick.Span(nanoseconds: roundTrip.nanoseconds * 4))
     }
 
     private mutating func probe(_ slot: Int) {
@@ -429,20 +436,22 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         links[slot].needsPump = true
         links[slot].probesUnanswered += 1
         links[slot].probeSent = driver.now
-        let wait = links[slot].isSuspect ? context.alive.interval : min(suspicion(slot), context.alive.interval)
+        let interval = links[slot].alive.interval
+        let wait = links[slot].isSuspect ? interval : min(suspicion(slot), interval)
         scheduleCheck(slot, at: driver.now + wait)
     }
 
     /// The path has changed: every link that has been silent for a moment is asked at once.
     mutating func probeLinks() {
-        guard context.alive.interval > .zero else { return }
-        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].probesUnanswered == 0 { probe(slot) }
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].probesUnanswered == 0 {
+            if links[slot].alive.interval > .zero { probe(slot) }
+        }
     }
 
     /// Silent although asked: no new flow goes there, and a second link is tried beside it.
     private mutating func suspect(_ slot: Int) {
         links[slot].isSuspect = true
-        guard !links[slot].isRetired else { return }
+        guard links[slot].isOfPool else { return }
         context.links[links[slot].index].isOpen = false
         rehold(slot, engineLives: true)
         serveWaiting()
@@ -451,7 +460,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     private mutating func linkRecovered(_ slot: Int) {
         links[slot].isSuspect = false
-        guard !links[slot].isRetired else { return }
+        guard links[slot].isOfPool else { return }
         context.links[links[slot].index].isOpen = true
         context.control.post(.linkRecovered(index: links[slot].index))
         for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
@@ -459,6 +468,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// Connections whose channel was never opened have lost nothing: they wait for another link.
     private mutating func rehold(_ link: Int, engineLives: Bool) {
+        guard links[link].hop == nil else { return }
         for slot in links[link].allFlows() where tunnelFlows[slot].phase == .opening {
             let socket = tunnelFlows[slot].socket
             let forward = tunnelFlows[slot].forward
@@ -473,18 +483,20 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     // MARK: The end
 
     /// The link is dead or given up: its flows are reset, those that had not begun wait for another one. A link that
-    /// was replaced goes unreported.
+    /// was replaced goes unreported; a hop that still has its flow breaks its path.
     mutating func loseLink(_ slot: Int, _ reason: String, engineLives: Bool = false) {
         let index = links[slot].index
-        let isReplaced = links[slot].isRetired
-        if !isReplaced { context.links[index].isOpen = false }
+        let isOfPool = links[slot].isOfPool
+        let cause = links[slot].path?.cause(of: reason) ?? reason
+        if let hop = links[slot].hop, links[slot].flowCount > 0 { hop.path.fail("\(hop.name): \(cause)") }
+        if isOfPool { context.links[index].isOpen = false }
         rehold(slot, engineLives: engineLives)
         for flow in links[slot].allFlows() { removeFlow(flow, reset: true) }
         // What the queue still names was removed before; only its slots were kept.
         while let flow = links[slot].queue.takeFirst() { _ = tunnelFlows.remove(flow) }
         let link = links.remove(slot)
         driver.close(link.descriptor)
-        if !isReplaced && !isStopping { context.control.post(.linkLost(index: index, reason: reason)) }
+        if isOfPool && !isStopping { context.control.post(.linkLost(index: index, reason: cause)) }
         // Another link of the pool may stand: what waits does not wait for this one's successor.
         serveWaiting()
     }

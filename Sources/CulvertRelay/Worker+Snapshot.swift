@@ -9,7 +9,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             let age = formatSeconds(driver.now - links[slot].since)
             let silence = formatSeconds(driver.now - links[slot].lastReceived)
             lines.append(
-                "link \(links[slot].index): up \(age), \(links[slot].flowCount) flows,"
+                "\(links[slot].name): up \(age), \(links[slot].flowCount) flows,"
                     + " \(links[slot].bytesSent) bytes out, \(links[slot].bytesReceived) in, last heard \(silence) ago"
                     + (links[slot].engine.keyRenewals.map { ", \($0) key renewals" } ?? "")
                     + (links[slot].isSuspect ? ", suspect" : ""))
@@ -20,7 +20,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         for slot in 0..<tunnelFlows.highWater where tunnelFlows.isUsed(slot) {
             lines.append(
-                "flow \(forwardText(slot)) from \(tunnelFlows[slot].peer): \(tunnelFlows[slot].sent) bytes out,"
+                "flow \(flowText(slot)): \(tunnelFlows[slot].sent) bytes out,"
                     + " \(tunnelFlows[slot].received) in, \(tunnelFlows[slot].spill.count) held, waits for"
                     + " \(tunnelFlows[slot].stall)")
         }

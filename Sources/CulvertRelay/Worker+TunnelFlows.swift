@@ -15,7 +15,17 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     func forwardText(_ slot: Int) -> String {
         let forward = tunnelFlows[slot].forward
+        if tunnelFlows[slot].leadsToNextHop {
+            let hop = links[tunnelFlows[slot].link].hop
+            return hop.map { "\($0.name): the way to \(Target.tcp(host: $0.host, port: $0.port))" } ?? ""
+        }
         return tunnelFlows[slot].isReverse ? context.reverse[forward].text : context.forwards[forward].text
+    }
+
+    /// With where it comes from.
+    func flowText(_ slot: Int) -> String {
+        let text = forwardText(slot)
+        return tunnelFlows[slot].leadsToNextHop ? text : "\(text) from \(tunnelFlows[slot].peer)"
     }
 
     // MARK: Beginning: a connection here (-L)
@@ -49,13 +59,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         channelAsked(link)
     }
 
-    private mutating func insertFlow(_ flow: consuming TunnelFlow) -> Int {
+    mutating func insertFlow(_ flow: consuming TunnelFlow) -> Int {
         let link = flow.link
         let channel = flow.channel
         let slot = tunnelFlows.insert(flow)
         links[link].setFlow(of: channel, slot)
         links[link].flowCount += 1
-        context.links[links[link].index].flowBegan()
+        if links[link].hop == nil { context.links[links[link].index].flowBegan() }
         return slot
     }
 
@@ -74,8 +84,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case .unknownChannelType: why = "the server does not know this kind of channel"
         case .resourceShortage: why = "the server is short of resources"
         }
-        context.journal.error(
-            "\(flow): channel open failed: \(why)\(words.description.isEmpty ? "" : ": \(words)")")
+        let failure = "\(flow): channel open failed: \(why)\(words.description.isEmpty ? "" : ": \(words)")"
+        // Whoever logs in through a hop says what became of it.
+        if let hop = links[tunnelFlows[slot].link].hop {
+            hop.path.fail(failure)
+        } else {
+            context.journal.error(failure)
+        }
         removeFlow(slot, reset: true)
     }
 
@@ -349,10 +364,14 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             tunnelFlows[slot].awaitsWindow = false
             links[link].blockedFlows -= 1
         }
-        context.links[links[link].index].flowEnded()
+        if links[link].hop == nil {
+            context.links[links[link].index].flowEnded()
+        } else {
+            scheduleCheck(link, at: driver.now)
+        }
         spillPool.removeAll(&tunnelFlows[slot].spill)
         context.journal.verbose(
-            "closed \(forwardText(slot)) from \(tunnelFlows[slot].peer): \(tunnelFlows[slot].sent) bytes out,"
+            "closed \(flowText(slot)): \(tunnelFlows[slot].sent) bytes out,"
                 + " \(tunnelFlows[slot].received) in, \(formatSeconds(driver.now - tunnelFlows[slot].started))"
                 + (reset ? ", reset" : ""))
         // The queue still has its number: the slot must not be used again before.

@@ -57,6 +57,13 @@ struct KeepAlive: Sendable {
     var suspicion = Tick.Span.seconds(2)
 }
 
+extension KeepAlive {
+    init(_ server: ServerSettings) {
+        interval = server.aliveInterval.map { Tick.Span($0) } ?? .zero
+        countMaximum = server.aliveCountMaximum
+    }
+}
+
 /// What a token's operation means to a worker.
 enum Operation: UInt8 {
     case mailbox = 1
@@ -202,6 +209,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
                 context.announced(link, worker: number).flowEnded()
                 carry(descriptor, forward: forward, peer: peer, link: link)
             case .link(let parcel, let index, let reverse): addLink(parcel.take(), index: index, reverse: reverse)
+            case .hop(let parcel, let hop, let channel): addHop(parcel.take(), hop, channel: channel)
             case .linksChanged: serveWaiting()
             case .resolved(let forward, let addresses, let failure):
                 targetResolved(forward, addresses, failure)
@@ -220,7 +228,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         }
         for connection in waiting { driver.close(connection.descriptor) }
         waiting = []
-        for slot in 0..<links.highWater where links.isUsed(slot) { sayGoodbye(slot) }
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].hop == nil { sayGoodbye(slot) }
+        endHops()
         for slot in 0..<plainFlows.highWater where plainFlows.isUsed(slot) { endPlainFlow(slot, reset: true) }
         hasStopped = true
     }

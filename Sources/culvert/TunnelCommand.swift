@@ -19,19 +19,22 @@ struct TunnelCommand {
 
     /// The tunnel as the relay runs it, with a memory of its own of what was asked and answered.
     func tunnel(_ output: LogOutput) -> Tunnel {
-        let identity = identitySettings()
+        let destination = Self.identity(configuration.server)
+        let hops = configuration.hops.map(Self.identity)
         let memory = IdentityMemory()
         let prompter = TerminalPrompter(environment: ConfigurationEnvironment.current().variables)
         let notice = output.notice
         return Tunnel(
             settings: tunnelSettings(),
-            authority: { mayPrompt in
-                Identity(settings: identity, memory: memory, mayPrompt: mayPrompt, prompter: prompter, notice: notice)
+            authority: { hop, mayPrompt in
+                Identity(
+                    settings: hop.map { hops[$0] } ?? destination, memory: memory, mayPrompt: mayPrompt,
+                    prompter: prompter, notice: notice)
             }, journal: output.journal)
     }
 
-    private func tunnelSettings() -> TunnelSettings {
-        var settings = TunnelSettings()
+    private static func server(_ configuration: ServerConfiguration) -> ServerSettings {
+        var settings = ServerSettings()
         let destination = configuration.destination
         let host = destination.host.contains(":") ? "[\(destination.host)]" : destination.host
         settings.destination =
@@ -45,16 +48,24 @@ struct TunnelCommand {
         case .inet6: settings.family = .ipv6
         }
         settings.source = configuration.connection.bindAddress
+        settings.proxyCommand = configuration.proxyCommand.map { ProxyCommand(shell: $0.shell, text: $0.text) }
         settings.connectTimeout = configuration.connection.connectTimeout
-        settings.connectionAttempts = configuration.connection.connectionAttempts
         settings.keepsAlive = configuration.connection.tcpKeepAlive
         settings.aliveInterval = configuration.connection.serverAliveInterval
         settings.aliveCountMaximum = configuration.connection.serverAliveCountMax
+        settings.algorithms = algorithms(configuration.algorithms)
+        return settings
+    }
+
+    private func tunnelSettings() -> TunnelSettings {
+        var settings = TunnelSettings()
+        settings.server = Self.server(configuration.server)
+        settings.hops = configuration.hops.map(Self.server)
+        settings.connectionAttempts = configuration.connection.connectionAttempts
         switch configuration.engine {
         case .native: settings.engine = .native
         case .libssh2: settings.engine = .libssh2
         }
-        settings.algorithms = algorithms()
         let values = ForwardValues(
             gatewayPorts: configuration.forwarding.gatewayPorts,
             modeMask: UInt32(configuration.forwarding.streamLocalBindMask),
@@ -74,8 +85,7 @@ struct TunnelCommand {
         return settings
     }
 
-    private func algorithms() -> AlgorithmSettings {
-        let lists = configuration.algorithms
+    private static func algorithms(_ lists: AlgorithmOptions) -> AlgorithmSettings {
         var settings = AlgorithmSettings()
         settings.keyExchange = lists.keyExchanges.map(text)
         settings.ciphers = lists.ciphers.map(text)
@@ -87,7 +97,7 @@ struct TunnelCommand {
         return settings
     }
 
-    private func text(_ list: AlgorithmList) -> String {
+    private static func text(_ list: AlgorithmList) -> String {
         let sign =
             switch list.change {
             case .replace: ""
@@ -98,7 +108,7 @@ struct TunnelCommand {
         return sign + list.names.joined(separator: ",")
     }
 
-    private func identitySettings() -> IdentitySettings {
+    private static func identity(_ configuration: ServerConfiguration) -> IdentitySettings {
         let destination = configuration.destination
         let login = configuration.login
         var settings = IdentitySettings(

@@ -70,7 +70,6 @@ import Testing
 
     static let refused: [(String, String)] = [
         ("-D 1080 h", "-D 1080: not supported yet: name each target with -L"),
-        ("-J gate h", "-J gate: not supported yet: open a tunnel to the jump host first, with -L"),
         ("-W a:1 h", "-W a:1: not supported yet: listen with -L and connect there"),
         ("-F f h", "f: no such file"),
         ("-B eth0 h", "-B eth0: not supported yet: name the interface's address with -b"),

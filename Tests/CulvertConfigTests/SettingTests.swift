@@ -219,8 +219,7 @@ import Testing
             "ClearAllForwardings=yes",
             "ClearAllForwardings yes: it takes every forward away: leave it out"
         ),
-        ("ProxyJump=gate", "ProxyJump gate: not supported yet: leave it out"),
-        ("ProxyCommand=nc %h %p", "ProxyCommand nc %h %p: not supported yet: leave it out"),
+        ("ProxyUseFdpass=yes", "-o ProxyUseFdpass=yes: not supported yet: leave it out"),
         ("DynamicForward=1080", "-o DynamicForward=1080: not supported yet: leave it out"),
         ("RevokedHostKeys=/f", "-o RevokedHostKeys=/f: not supported yet: leave it out"),
         ("Host=a", "-o Host: it belongs in a configuration file"),

@@ -165,6 +165,8 @@ uint64_t culvert_clock(void);          // CLOCK_MONOTONIC, nanoseconds
 uint64_t culvert_clock_boottime(void); // goes on while the machine sleeps
 
 int64_t culvert_raise_descriptor_limit(void); // returns the limit
+// The soft limit before it was first raised, 0 when it never was: programs that others wrote are started with it.
+uint64_t culvert_first_descriptor_limit(void);
 int culvert_forbid_core_dumps(void);
 // Descriptors 0 to 2 that are closed become /dev/null, so that none of ours is taken for one of them.
 int culvert_fill_standard_descriptors(void);
@@ -172,6 +174,16 @@ int culvert_fill_standard_descriptors(void);
 int culvert_send_datagram(const char *path, const void *bytes, size_t count);
 // fork(2); only while the process has one thread. 0 in the child.
 int culvert_fork(void);
+// Starts `shell -c command` in a session of its own: `stream` is its standard input and output, `errors` its standard
+// error, nothing else is open, no signal is blocked or ignored. SIGTERM comes to it when the calling thread ends,
+// whatever ends it. Returns its number, or -errno, also when the shell cannot be executed.
+int culvert_spawn_shell(const char *shell, const char *command, int stream, int errors);
+// A descriptor that is readable when the child has ended; -errno where the kernel has none.
+int culvert_child_watch(int child);
+// 1 when the child has ended and waits to be reaped.
+int culvert_child_has_ended(int child);
+// Waits for the child's end: its exit status, or 256 and the signal that ended it; -errno.
+int culvert_child_reap(int child);
 // Blocks the signals for every thread to come and returns a descriptor that reports them.
 int culvert_signals_open(const int *signals, int count);
 int culvert_signals_read(int descriptor);

@@ -65,7 +65,8 @@ struct PlainKey: Sendable {
         PlainKey("CanonicalizeMaxDots", .count, "1"),
         PlainKey("CanonicalizePermittedCNAMEs", .aliases, "none", .refused(unless: ["none"])),
         PlainKey("IPQoS", .service, "lowdelay throughput"), PlainKey("LogVerbose", .firstOf, "none"),
-        PlainKey("PermitRemoteOpen", .targets, "any"), PlainKey("ProxyUseFdpass", .flag, "no"),
+        PlainKey("PermitRemoteOpen", .targets, "any"),
+        PlainKey("ProxyUseFdpass", .flag, "no", .refused(unless: ["no"])),
         PlainKey("SyslogFacility", .choice(.facility), "USER"),
     ]
 

@@ -83,6 +83,13 @@ struct SettingStore {
         case "6": addressFamily = .inet6
         case "C": compression = true
         case "E": logFile = try setting.text()
+        case "J":
+            // As in ssh, which takes it for a contradiction and not for a second value.
+            guard proxyCommand == nil, proxyJump == nil else {
+                throw setting.fault(
+                    "\(proxyJump == nil ? "ProxyCommand" : "a jump") is given already: put several hops into one -J")
+            }
+            try apply(.proxyJump, setting)
         case "L": try apply(.localForward, setting)
         case "R": try apply(.remoteForward, setting)
         case "b": bindAddress = try setting.host()

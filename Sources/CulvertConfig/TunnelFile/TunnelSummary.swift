@@ -1,14 +1,20 @@
 extension TunnelConfiguration {
     /// What the tunnel would do, a line each, for a person.
     public var summary: [String] {
-        var lines = ["connects to \(destinationText)\(links > 1 ? " with \(links) links" : "")"]
+        var lines = ["connects to \(Self.text(destination))\(links > 1 ? " with \(links) links" : "")"]
+        for hop in hops { lines.append("through \(Self.text(hop.destination))\(Self.text(hop.proxyCommand))") }
+        if let proxyCommand { lines[0] += Self.text(proxyCommand) }
         for forward in forwards { lines.append("\(forward.flag) \(forward.text): \(effect(of: forward))") }
         lines.append("logs in with \(loginText)")
         lines.append("knows the server by \(hostKeyText)")
         return (lines + notes.map { "note: \($0)" }).map(\.oneLine)
     }
 
-    private var destinationText: String {
+    private static func text(_ command: ProxyCommandText?) -> String {
+        command.map { " over the command \($0.text)" } ?? ""
+    }
+
+    private static func text(_ destination: Destination) -> String {
         let name = destination.typedHost == destination.host ? "" : " (\(destination.typedHost))"
         return "\(destination.user) at \(destination.host)\(name) port \(destination.port)"
     }

@@ -105,4 +105,11 @@ enum UserName {
             && name.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
         if !fits { throw ConfigurationError("\(origin): '\(name)' is not a user's name") }
     }
+
+    /// Whether it can stand in a command: no character there that a shell reads (OpenSSH refuses those).
+    static func isPlain(_ name: String) -> Bool {
+        name.unicodeScalars.allSatisfy { scalar in
+            !"'\"`$\\;&<>|(){}*?[]!#~".unicodeScalars.contains(scalar) && !scalar.properties.isWhitespace
+        }
+    }
 }

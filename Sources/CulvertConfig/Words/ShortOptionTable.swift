@@ -26,8 +26,8 @@ struct ShortOption: Sendable {
 enum ShortOptionTable {
     static let options: [Character: ShortOption] = {
         var table: [Character: ShortOption] = [:]
-        for letter in "46CEFGLNRTVbcfghilmnopqvy" {
-            let takesValue = "EFLRbcilmop".contains(letter)
+        for letter in "46CEFGJLNRTVbcfghilmnopqvy" {
+            let takesValue = "EFJLRbcilmop".contains(letter)
             let meaning: ShortOption.Meaning =
                 switch letter {
                 case "N", "n", "T": .implied
@@ -66,7 +66,6 @@ enum ShortOptionTable {
         ("1", false, "SSH protocol 1 is broken: leave it out"),
         ("B", true, "name the interface's address with -b"),
         ("D", true, "name each target with -L"),
-        ("J", true, "open a tunnel to the jump host first, with -L"),
         ("O", true, "there is no shared connection to control: start a culvert of its own"),
         ("P", true, "it is ssh's configuration tag: the port is -p"),
         ("W", true, "listen with -L and connect there"),

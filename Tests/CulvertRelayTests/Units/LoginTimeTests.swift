@@ -53,7 +53,8 @@ import Testing
         let journal = Journal(level: .error) { _, _ in }
         let began = Tick.current()
         let error = #expect(throws: SSHError.self) {
-            _ = try Login.perform(plan, engine: NativeEngine(), authority: Nobody(), journal: journal)
+            _ = try Login.perform(
+                plan, over: Login.connect(plan, journal), engine: NativeEngine(), authority: Nobody())
         }
         #expect(error?.kind == .transport, "\(String(describing: error))")
         #expect(error?.description == "the server did not answer in time during the login")

@@ -7,7 +7,7 @@ struct TestKeys: Sendable {
     static let shared: Result<TestKeys, any Error> = Result {
         let stage = try Stage()
         // The stage stays until the run ends; the reaper removes it.
-        for name in ["host", "changedhost", "login", "stranger"] {
+        for name in ["host", "secondhost", "thirdhost", "fourthhost", "changedhost", "login", "stranger"] {
             try stage.run([
                 "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", "\(stage.directory)/\(name)",
             ])

@@ -1,0 +1,112 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// The way to a destination: the server itself, or jump hosts first. Makes a link by one login after the other, each
+/// through a channel of the link before; the first goes over TCP or a ProxyCommand.
+///
+/// Every login makes a path of its own, so the links of a pool have theirs side by side, and a path ends as a whole: a
+/// hop that is lost takes what goes through it with it, and a hop that carries nothing any more ends.
+struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
+    typealias MakeEngine = @Sendable (AlgorithmSettings) throws(SSHError) -> Engine
+    typealias MakeAuthority = @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority
+
+    /// One login.
+    struct Step: Sendable {
+        /// nil: the destination.
+        let hop: Int?
+        let name: String
+        let plan: LoginPlan
+        let alive: KeepAlive
+        let algorithms: AlgorithmSettings
+    }
+
+    /// The destination last.
+    let steps: [Step]
+    let makeEngine: MakeEngine
+    let makeAuthority: MakeAuthority
+    let journal: Journal
+
+    init(_ tunnel: Tunnel, makeEngine: @escaping MakeEngine) {
+        let settings = tunnel.settings
+        let servers = settings.hops + [settings.server]
+        steps = servers.enumerated().map { number, server in
+            let isHop = number < settings.hops.count
+            return Step(
+                hop: isHop ? number : nil,
+                name: isHop ? "hop \(number + 1) of \(settings.hops.count), \(server.destination)" : "",
+                plan: LoginPlan(server), alive: KeepAlive(server), algorithms: server.algorithms)
+        }
+        self.makeEngine = makeEngine
+        makeAuthority = tunnel.authority
+        journal = tunnel.journal
+    }
+
+    /// Logs in everywhere, on a login thread. The hops' links go to `worker`, where the destination's belongs too.
+    func link(mayPrompt: Bool, worker: Mailbox<WorkerMessage<Engine>>) throws(SSHError) -> LoggedInLink<Engine> {
+        let isDirect = steps.count == 1 && steps[0].plan.command == nil
+        let path = isDirect ? nil : LinkPath()
+        var stream: Descriptor?
+        for (step, next) in zip(steps, steps.dropFirst()) {
+            guard let number = step.hop, let path else { preconditionFailure("a path has hops before its end") }
+            let link = try login(step, stream, path, mayPrompt)
+            journal.verbose("\(step.name): logged in (\(link.summary))")
+            let ends: (Descriptor, Descriptor)
+            do throws(IOError) { ends = try SocketOption.pair() } catch {
+                SocketOption.close(link.descriptor)
+                throw SSHError(.local, error.description)
+            }
+            let hop = Hop(
+                name: step.name, number: number, host: next.plan.host, port: next.plan.port, alive: step.alive,
+                path: path)
+            worker.post(.hop(Parcel(link), hop, channel: ends.1))
+            stream = ends.0
+        }
+        guard let last = steps.last else { preconditionFailure("there is a destination") }
+        return try login(last, stream, path, mayPrompt)
+    }
+
+    private func login(_ step: Step, _ stream: Descriptor?, _ path: LinkPath?, _ mayPrompt: Bool) throws(SSHError)
+        -> LoggedInLink<Engine>
+    {
+        do throws(SSHError) {
+            let socket: BlockingSocket
+            if let stream {
+                socket = BlockingSocket(adopting: stream)
+            } else if let command = step.plan.command, let path {
+                socket = BlockingSocket(adopting: try start(command, path))
+            } else {
+                socket = try Login.connect(step.plan, journal)
+            }
+            return try Login.perform(
+                step.plan, over: socket, path: path, engine: try makeEngine(step.algorithms),
+                authority: makeAuthority(step.hop, mayPrompt))
+        } catch {
+            throw explained(error, step, stream, path)
+        }
+    }
+
+    private func start(_ command: ProxyCommand, _ path: LinkPath) throws(SSHError) -> Descriptor {
+        let journal = journal
+        journal.debug("starting the ProxyCommand: \(PeerText(command.text))")
+        do throws(IOError) {
+            let (process, stream) = try ProxyProcess.start(shell: command.shell, command: "exec \(command.text)") {
+                journal.error("ProxyCommand: \(PeerText($0))")
+            }
+            path.carry(over: process)
+            return stream
+        } catch {
+            throw SSHError(.local, "the ProxyCommand cannot be started: \(PeerText(command.shell)): \(error)")
+        }
+    }
+
+    /// The error, with the host it happened at. A connection that broke may have done so elsewhere on the path.
+    private func explained(_ error: SSHError, _ step: Step, _ stream: Descriptor?, _ path: LinkPath?) -> SSHError {
+        var text = error.description
+        if error.kind == .transport, let path {
+            if let failure = path.failure { return SSHError(.transport, failure) }
+            // A program that closes the connection ends then, in most cases: how, is known a moment later.
+            if stream == nil { text = path.programEnding(by: Tick.current() + .seconds(1)) ?? text }
+        }
+        return SSHError(error.kind, step.hop == nil ? text : "\(step.name): \(text)")
+    }
+}

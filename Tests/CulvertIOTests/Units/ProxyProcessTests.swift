@@ -1,0 +1,77 @@
+import CulvertIO
+import Glibc
+import Testing
+
+/// The program of a ProxyCommand, by itself.
+@Suite struct ProxyProcessTests {
+    /// What it said, and how it ended.
+    private func run(_ command: String) throws -> (lines: [String], ending: ProxyProcess.Ending?) {
+        let lines = Guarded<[String]>([])
+        let (process, stream) = try ProxyProcess.start(shell: "/bin/sh", command: command) { line in
+            lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) }
+        }
+        defer { SocketOption.close(stream) }
+        let ending = process.ending(by: Tick.current() + .seconds(20))
+        return (lines.withLock { $0 }, ending)
+    }
+
+    @Test func endings() throws {
+        #expect(try run("exit 0").ending == .exited(0))
+        #expect(try run("exit 77").ending == .exited(77))
+        #expect(try run("kill -USR1 $$").ending == .signalled(SIGUSR1))
+    }
+
+    @Test func whatItSaysComesInLines() throws {
+        #expect(try run("printf 'one\\ntwo\\r\\n\\nthree' >&2").lines == ["one", "two", "three"])
+        // More than a pipe holds, and no line's end.
+        let long = try run("head -c 200000 /dev/zero | tr '\\0' x >&2").lines
+        #expect(long.map(\.count).reduce(0, +) == 200_000 && long.allSatisfy { $0.count <= 4096 })
+    }
+
+    @Test func itsStandardInputAndOutputAreTheStream() throws {
+        let (process, descriptor) = try ProxyProcess.start(shell: "/bin/sh", command: "tr a-z A-Z | head -c 5") { _ in }
+        let stream = BlockingSocket(adopting: descriptor)
+        let deadline = Tick.current() + .seconds(20)
+        var text = Array("hello world".utf8)
+        try text.withUnsafeBytes { try stream.send($0, deadline: deadline) }
+        #expect(shutdown(descriptor, Int32(SHUT_WR)) == 0)
+        let count = try text.withUnsafeMutableBytes { try stream.receive(into: $0, deadline: deadline) }
+        #expect(String(decoding: text[..<count], as: UTF8.self) == "HELLO")
+        #expect(process.ending(by: deadline) == .exited(0))
+    }
+
+    @Test func aShellThatIsNotThereIsAnError() {
+        let error = #expect(throws: IOError.self) {
+            _ = try ProxyProcess.start(shell: "/nonexistent/shell", command: "exit 0") { _ in }
+        }
+        #expect(error?.number == ENOENT)
+    }
+
+    @Test func endsWithTheLastReferenceAndItsGroupToo() throws {
+        let deadline = Tick.current() + .seconds(20)
+        var (process, descriptor): (ProxyProcess?, Descriptor) = try ProxyProcess.start(
+            shell: "/bin/sh", command: "sleep 1000 & echo ready; sleep 1000"
+        ) { _ in }
+        let stream = BlockingSocket(adopting: descriptor)
+        var bytes = [UInt8](repeating: 0, count: 16)
+        let said = try bytes.withUnsafeMutableBytes { try stream.receive(into: $0, deadline: deadline) }
+        #expect(said == 6)
+        #expect(process?.ending(by: Tick.current()) == nil)
+        process = nil
+        // All three had it open.
+        let more = try bytes.withUnsafeMutableBytes { try stream.receive(into: $0, deadline: deadline) }
+        #expect(more == 0)
+    }
+
+    @Test func oneThatIgnoresEveryRequestIsKilled() throws {
+        let (process, stream) = try ProxyProcess.start(
+            shell: "/bin/sh", command: "trap '' HUP TERM; echo ready; while :; do sleep 1000; done"
+        ) { _ in }
+        let socket = BlockingSocket(adopting: stream)
+        var bytes = [UInt8](repeating: 0, count: 16)
+        let deadline = Tick.current() + .seconds(20)
+        _ = try bytes.withUnsafeMutableBytes { try socket.receive(into: $0, deadline: deadline) }
+        process.end()
+        #expect(process.ending(by: deadline) == .signalled(SIGKILL))
+    }
+}
