@@ -90,11 +90,19 @@ private func tunnel(
 ) throws(ConfigurationError) -> TunnelConfiguration {
     var store = store
     if store.compression == true { store.note("compression (-C) is not supported: the connection goes uncompressed") }
-    if store.clearAllForwardings == true {
+    if let streams = store.streams {
+        // ssh clears them too.
+        for each in store.forwards { store.note("\(each.flag) \(each.text) is left out: -W is the only forward") }
+        store.forwards = [streams]
+        if store.background == true { throw ConfigurationError("-f: -W needs standard input and output: leave it out") }
+        if let links = long.links, links > 1 {
+            throw ConfigurationError("--links \(links): -W is one connection, and goes through one link: leave it out")
+        }
+    } else if store.clearAllForwardings == true {
         throw ConfigurationError("-o ClearAllForwardings=yes: it takes every forward away: leave it out")
     }
     if store.forwards.isEmpty {
-        throw ConfigurationError("nothing to forward: give -L or -R, for example -L 5432:db:5432")
+        throw ConfigurationError("nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432")
     }
     let destination = try store.destination(typedHost: typedHost, environment: environment)
     let expansion = PathExpansion(

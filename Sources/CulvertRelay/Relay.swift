@@ -14,11 +14,13 @@ public enum Relay {
         do throws(IOError) {
             // Forked before any thread or ring exists.
             let background = settings.goesToBackground ? try Background.fork() : nil
+            // Before a descriptor of ours could have the number of one that is closed.
+            let streams = settings.forwards.contains(where: \.isStandardStreams) ? try StandardStreams.take() : nil
             let signals = try beginProcess()
             switch settings.engine {
             case .native:
                 let engine = nativeSettings(settings.algorithms)
-                return try run(settings, signals, background, authority, journal) { () throws(SSHError) in
+                return try run(settings, signals, streams, background, authority, journal) { () throws(SSHError) in
                     try NativeEngine(settings: engine)
                 }
             case .libssh2:
@@ -26,7 +28,7 @@ public enum Relay {
                 let engine = LibSSH2Settings(
                     keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
                     hostKeyAlgorithms: lists.hostKeys)
-                return try run(settings, signals, background, authority, journal) { () throws(SSHError) in
+                return try run(settings, signals, streams, background, authority, journal) { () throws(SSHError) in
                     try LibSSH2Engine(settings: engine)
                 }
             }
@@ -49,7 +51,8 @@ public enum Relay {
 
     /// Generic, so that everything below is specialised for one engine.
     private static func run<Engine: SSHEngine & ~Copyable>(
-        _ settings: TunnelSettings, _ signals: SignalSource, _ background: consuming Background?,
+        _ settings: TunnelSettings, _ signals: SignalSource, _ streams: StandardStreams?,
+        _ background: consuming Background?,
         _ authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority, _ journal: Journal,
         makeEngine: @escaping @Sendable () throws(SSHError) -> Engine
     ) throws(IOError) -> Int32 {
@@ -68,8 +71,8 @@ public enum Relay {
             memory: settings.runtime.memory, limits: limits, alive: alive, journal: journal)
         var parent = background
         var supervisor = Supervisor<Engine>(
-            settings, group: group, statuses: statuses, signals: signals, makeEngine: makeEngine,
-            makeAuthority: authority, journal: journal,
+            settings, group: group, statuses: statuses, signals: signals, streams: streams,
+            makeEngine: makeEngine, makeAuthority: authority, journal: journal,
             becameReady: { if let waiting = parent.take() { waiting.ready() } })
         return supervisor.run().exitStatus
     }

@@ -67,6 +67,10 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let network = NetworkChanges()
     let service = ServiceNotifier()
     let becameReady: () -> Void
+    /// Of `-W`: the flow that the process is there for, and how it ended if not well.
+    let streams: StandardStreams?
+    var streamsHaveBegun = false
+    var streamsFailure: Ending?
     /// When the links are looked at because the network has changed; a burst of news is one change.
     var pathCheckAt: Tick?
     var pathChecked = Tick(nanoseconds: 0)
@@ -88,6 +92,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
 
     init(
         _ settings: TunnelSettings, group: WorkerGroup<Engine>, statuses: [LinkStatus], signals: SignalSource,
+        streams: StandardStreams?,
         makeEngine: @escaping MakeEngine, makeAuthority: @escaping MakeAuthority, journal: Journal,
         becameReady: @escaping () -> Void
     ) {
@@ -96,6 +101,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         self.makeAuthority = makeAuthority
         self.journal = journal
         self.signals = signals
+        self.streams = streams
         self.group = group
         self.statuses = statuses
         self.becameReady = becameReady
@@ -118,7 +124,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             noticeSleep()
             if let due = pathCheckAt, due <= Tick.current() { pathChanged("a network change") }
             retryDue()
-            if let stopDeadline, Tick.current() >= stopDeadline { ending = ending ?? .asAsked }
+            if let stopDeadline, Tick.current() >= stopDeadline { ending = ending ?? streamsFailure ?? .asAsked }
         }
         // Whoever waits for the forwards to stand is told that they never did.
         if settings.goesToBackground, !isReady, case .asAsked = ending { return .connectionFailed }
@@ -147,10 +153,11 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             case .reverseAnswered(let forward, let accepted, let port, let detail):
                 reverseAnswered(forward, accepted, port, detail)
             case .connectionWaits: connectionWaits()
+            case .streamsEnded(let cleanly): endWithStreams(cleanly ? nil : .connectionFailed)
             case .snapshot(let worker, let text): addSnapshot(worker, text)
             case .stopped:
                 stoppedWorkers += 1
-                if stoppedWorkers == group.mailboxes.count { ending = ending ?? .asAsked }
+                if stoppedWorkers == group.mailboxes.count { ending = ending ?? streamsFailure ?? .asAsked }
             case .failed(_, let error):
                 journal.error("a worker failed: \(error)")
                 ending = .systemError
@@ -205,7 +212,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         let link = parcel.take()
         let back = places[index].lostAt.map { " after \(formatSeconds(Tick.current() - $0))" }
         let name = settings.links > 1 ? "link \(index)" : "link"
-        journal.info(
+        say(
             places[index].wasUp
                 ? "\(name) to \(settings.destination) is back\(back ?? "") (\(link.summary))"
                 : "connected to \(settings.destination) (\(link.summary))")
@@ -216,6 +223,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].upSince = Tick.current()
         let reverse = settings.reverse.indices.filter { $0 % settings.links == index }
         group.mailboxes[statuses[index].worker].post(.link(Parcel(link), index: index, reverse: Array(reverse)))
+        beginStreams()
         // One login after the other: a burst would meet the server's MaxStartups.
         if let next = places.firstIndex(where: { $0.phase == .idle }) { beginLogin(next) }
         tellStatus()
@@ -266,6 +274,10 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     // MARK: Links that go and come
 
     private mutating func linkLost(_ index: Int, _ reason: String) {
+        if streams != nil {
+            journal.error("lost the link to \(settings.destination): \(reason)")
+            return endWithStreams(.connectionFailed)
+        }
         let name = settings.links > 1 ? "link \(index)" : "the link"
         journal.error("lost \(name) to \(settings.destination): \(reason); reconnecting")
         let now = Tick.current()
@@ -291,7 +303,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     }
 
     private mutating func linkSuspect(_ index: Int) {
-        guard places[index].phase == .up else { return }
+        guard places[index].phase == .up, streams == nil else { return }
         journal.info("\(settings.destination) is silent: trying a second connection beside the first")
         _ = settle(index)
         places[index].isSuspect = true
@@ -350,7 +362,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     /// Opens every local listener. False when the process should end.
     private mutating func openListeners() -> Bool {
         var anyFailed = false
-        for (number, forward) in settings.forwards.enumerated() {
+        for (number, forward) in settings.forwards.enumerated() where !forward.isStandardStreams {
             do throws(Listening.Failure) {
                 for (descriptor, address) in try Listening.open(forward, family: settings.family.socketFamily) {
                     journal.info("listening on \(address) for \(forward.target)")
@@ -366,7 +378,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             journal.error("ending: a forward failed and ExitOnForwardFailure is set")
             return false
         }
-        if standingForwards == 0 && settings.reverse.isEmpty && !settings.forwards.isEmpty {
+        if standingForwards == 0 && settings.reverse.isEmpty && !settings.forwards.isEmpty && streams == nil {
             journal.error("ending: no forward stands")
             return false
         }
@@ -439,9 +451,34 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             }
             // A second one does not wait for anything.
             if isStopping { return ending = .signalled(signal) }
-            journal.info("stopping")
+            say("stopping")
             stop(nil)
         }
+    }
+
+    // MARK: Standard input and output (-W)
+
+    /// What everybody wants to know of a tunnel; the program that has culvert for a pipe asks for it with -v.
+    private func say(_ text: @autoclosure () -> String) {
+        if streams == nil { journal.info(text()) } else { journal.verbose(text()) }
+    }
+
+    /// Behind the link in its worker's mailbox.
+    private mutating func beginStreams() {
+        guard let streams, !streamsHaveBegun,
+            let forward = settings.forwards.firstIndex(where: \.isStandardStreams)
+        else { return }
+        streamsHaveBegun = true
+        let connection = IncomingConnection(
+            streams.input, sink: streams.output, forward: forward, peer: SocketAddress())
+        statuses[0].flowBegan()
+        group.mailboxes[statuses[0].worker].post(.carry(connection, link: 0))
+    }
+
+    /// The process ends with its one flow; the server is told.
+    private mutating func endWithStreams(_ result: Ending?) {
+        streamsFailure = streamsFailure ?? result
+        stop(nil)
     }
 
     private mutating func stop(_ result: Ending?) {

@@ -115,8 +115,34 @@ struct Setting: Hashable, Sendable {
 
     func forward(_ kind: ForwardSpecification.Kind) throws(ConfigurationError) -> ForwardSpecification {
         // In a file listening end and target are two words.
-        guard words.count == 1 || words.count == 2 else { throw fault("give [bind_address:]port host:hostport") }
+        guard words.count == 1 || words.count == 2, kind != .dynamic || words.count == 1 else {
+            throw fault(kind == .dynamic ? kind.form : "give [bind_address:]port host:hostport")
+        }
         return try ForwardParser.parse(words.joined(separator: ":"), kind: kind)
+    }
+}
+
+extension Setting {
+    /// PermitRemoteOpen: nil for "any", empty for "none".
+    func permittedTargets() throws(ConfigurationError) -> [PermittedTarget]? {
+        let words = words.flatMap { $0.split(separator: " ").map(String.init) }
+        if words.count == 1, words[0] == "any" { return nil }
+        if words.count == 1, words[0] == "none" { return [] }
+        var targets: [PermittedTarget] = []
+        for word in words {
+            guard let colon = word.lastIndex(of: ":") else {
+                throw fault("give any, none, or host:port, where * is any")
+            }
+            var host = String(word[..<colon])
+            let port = String(word[word.index(after: colon)...])
+            if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+            let number = PortNumber.parse(port)
+            guard host == "*" || HostName.isWellFormed(host), port == "*" || (number ?? 0) > 0 else {
+                throw fault("'\(word)' is no target: give any, none, or host:port, where * is any")
+            }
+            targets.append(PermittedTarget(host: host == "*" ? nil : host, port: number))
+        }
+        return targets
     }
 }
 

@@ -48,7 +48,8 @@ extension SettingStore {
     var forwarding: ForwardingOptions {
         ForwardingOptions(
             gatewayPorts: gatewayPorts ?? false, exitOnForwardFailure: exitOnForwardFailure ?? false,
-            streamLocalBindMask: streamLocalBindMask ?? 0o177, streamLocalBindUnlink: streamLocalBindUnlink ?? false)
+            streamLocalBindMask: streamLocalBindMask ?? 0o177, streamLocalBindUnlink: streamLocalBindUnlink ?? false,
+            permitRemoteOpen: permitRemoteOpen ?? nil)
     }
 
     var algorithms: AlgorithmOptions {

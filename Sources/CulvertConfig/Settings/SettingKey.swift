@@ -9,6 +9,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     case compression = "Compression"
     case connectTimeout = "ConnectTimeout"
     case connectionAttempts = "ConnectionAttempts"
+    case dynamicForward = "DynamicForward"
     case exitOnForwardFailure = "ExitOnForwardFailure"
     case forkAfterAuthentication = "ForkAfterAuthentication"
     case gatewayPorts = "GatewayPorts"
@@ -28,6 +29,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     case macs = "MACs"
     case numberOfPasswordPrompts = "NumberOfPasswordPrompts"
     case passwordAuthentication = "PasswordAuthentication"
+    case permitRemoteOpen = "PermitRemoteOpen"
     case port = "Port"
     case preferredAuthentications = "PreferredAuthentications"
     case pubkeyAcceptedAlgorithms = "PubkeyAcceptedAlgorithms"
@@ -92,7 +94,7 @@ enum OtherKey {
 
     private static let notYet: [(String, [String])] = [
         ("BindInterface", []), ("CanonicalizeHostname", ["no", "false", "none"]), ("CertificateFile", ["none"]),
-        ("DynamicForward", []), ("KnownHostsCommand", ["none"]),
+        ("KnownHostsCommand", ["none"]),
         ("ProxyCommand", ["none"]), ("ProxyJump", ["none"]), ("RemoteCommand", ["none"]), ("RequiredRSASize", []),
         ("RevokedHostKeys", ["none"]),
     ]
@@ -106,7 +108,7 @@ enum OtherKey {
         GSSAPIRenewalForcesRekey GSSAPIServerIdentity GSSAPITrustDns HostbasedAcceptedAlgorithms
         HostbasedAuthentication HostbasedKeyTypes IPQoS KbdInteractiveDevices KerberosAuthentication
         KerberosTGTPassing LocalCommand LogVerbose NoHostAuthenticationForLocalhost ObscureKeystrokeTiming
-        PermitLocalCommand PermitRemoteOpen PKCS11Provider Protocol ProxyUseFdpass RefuseConnection RequestTTY
+        PermitLocalCommand PKCS11Provider Protocol ProxyUseFdpass RefuseConnection RequestTTY
         RhostsAuthentication RhostsRSAAuthentication RSAAuthentication SecurityKeyProvider SendEnv SessionType SetEnv
         SmartcardDevice StdinNull SyslogFacility Tag Tunnel TunnelDevice UpdateHostKeys UsePrivilegedPort UseRoaming UseRsh
         UserKnownHostsFile2 VerifyHostKeyDNS VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation

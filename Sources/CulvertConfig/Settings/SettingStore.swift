@@ -16,6 +16,7 @@ struct SettingStore {
     var exitOnForwardFailure: Bool?
     var background: Bool?
     var forwards: [ForwardSpecification] = []
+    var streams: ForwardSpecification?
     var gatewayPorts: Bool?
     var globalKnownHostsFiles: [String]?
     var hashKnownHosts: Bool?
@@ -32,6 +33,7 @@ struct SettingStore {
     var macs: AlgorithmList?
     var numberOfPasswordPrompts: Int?
     var passwordAuthentication: Bool?
+    var permitRemoteOpen: [PermittedTarget]??
     var port: UInt16?
     var preferredAuthentications: [String]?
     var pubkeyAcceptedAlgorithms: AlgorithmList?
@@ -69,8 +71,13 @@ struct SettingStore {
         case "6": addressFamily = .inet6
         case "C": compression = true
         case "E": logFile = try setting(.logLevel).text()
+        case "D": try apply(setting(.dynamicForward))
         case "L": try apply(setting(.localForward))
         case "R": try apply(setting(.remoteForward))
+        case "W":
+            let text = try setting(.localForward).word()
+            if streams != nil { throw ConfigurationError("-W \(text): there is only one standard input: give one -W") }
+            streams = try ForwardParser.parse(text, kind: .streams)
         case "b": bindAddress = try setting(.bindAddress).host()
         case "c": ciphers = try setting(.ciphers).algorithms()
         case "f": background = true
@@ -137,6 +144,8 @@ struct SettingStore {
         switch setting.key {
         case .localForward: forwards.append(try setting.forward(.local))
         case .remoteForward: forwards.append(try setting.forward(.remote))
+        case .dynamicForward: forwards.append(try setting.forward(.dynamic))
+        case .permitRemoteOpen: first(\.permitRemoteOpen, try setting.permittedTargets())
         case .clearAllForwardings: first(\.clearAllForwardings, try setting.flag())
         case .exitOnForwardFailure: first(\.exitOnForwardFailure, try setting.flag())
         case .gatewayPorts: first(\.gatewayPorts, try setting.flag())

@@ -22,8 +22,8 @@ struct ShortOption: Sendable {
 enum ShortOptionTable {
     static let options: [Character: ShortOption] = {
         var table: [Character: ShortOption] = [:]
-        for letter in "46CELNRTVbcfghilmnopqvy" {
-            let takesValue = "ELRbcilmop".contains(letter)
+        for letter in "46CDELNRTVWbcfghilmnopqvy" {
+            let takesValue = "DELRWbcilmop".contains(letter)
             let meaning: ShortOption.Meaning =
                 switch letter {
                 case "N", "n", "T": .implied
@@ -59,13 +59,11 @@ enum ShortOptionTable {
     private static let notYet: [(Character, Bool, String)] = [
         ("1", false, "SSH protocol 1 is broken: leave it out"),
         ("B", true, "name the interface's address with -b"),
-        ("D", true, "name each target with -L"),
         ("F", true, "ssh_config is not read: give its settings with -o, or -F none"),
         ("G", false, "it prints ssh's own configuration"),
         ("J", true, "open a tunnel to the jump host first, with -L"),
         ("O", true, "there is no shared connection to control: start a culvert of its own"),
         ("P", true, "it is ssh's configuration tag: the port is -p"),
-        ("W", true, "listen with -L and connect there"),
     ]
 
     /// The option that a mistyped letter was probably meant to be: the other case, or what other programs call it.
