@@ -20,7 +20,7 @@ BUILD_PACKAGES += libipsec-mb-dev
 endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
 TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps \
-	dropbear-bin libnss-wrapper
+	dropbear-bin libnss-wrapper curl netcat-openbsd ncat
 COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy socat iperf3 redis-server redis-tools iproute2 iputils-ping util-linux
 
 TOOLS := .build/tools
