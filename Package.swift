@@ -21,6 +21,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("uring")]),
@@ -37,7 +38,11 @@ let package = Package(
             dependencies: ["CulvertSSH", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: rules),
         .target(
             name: "CulvertConfig",
-            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: rules),
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ], swiftSettings: rules),
         .target(
             name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertSSH", "CulvertLibSSH2"], swiftSettings: rules),
         .executableTarget(

@@ -2,27 +2,41 @@
 public enum Invocation: Hashable, Sendable {
     case tunnel(TunnelConfiguration)
     case relay(RelayConfiguration)
-    /// Help or version: for standard output, without a last line break; exit code 0.
+    /// `culvert up FILE`: the tunnels of a file in one process.
+    case up(TunnelFileRequest)
+    /// `culvert check FILE`: says what `up` would do, and connects to nothing.
+    case check(TunnelFileRequest)
+    /// Help, version or the settings of `-G`: for standard output, without a last line break; exit code 0.
     case show(String)
 }
 
 /// culvert's own version, in `--version` and in what it tells a server.
 public let culvertVersion = "0.1.0"
 
-/// Reads a command line, without the program's name. Nothing is opened, looked up or asked here.
+/// Reads a command line, without the program's name, and the configuration files that it asks for. Nothing is looked up
+/// or asked here; only a `Match exec` in a file runs anything.
 ///
-/// `relay` as the very first word is the subcommand; anywhere else, and after `--`, it is a host.
-public func parseCommandLine(_ arguments: [String], environment: ConfigurationEnvironment = .current())
-    throws(ConfigurationError) -> Invocation
-{
-    if arguments.first == "relay" {
+/// `algorithms` are an engine's, for `-G`. `relay`, `up` or `check` as the very first word is the subcommand; anywhere
+/// else, and after `--`, it is a host.
+public func parseCommandLine(
+    _ arguments: [String], environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system,
+    algorithms: (EngineChoice) -> EngineAlgorithms = { _ in EngineAlgorithms() }
+) throws(ConfigurationError) -> Invocation {
+    if let command = arguments.first, ["relay", "up", "check"].contains(command) {
         do {
-            return try parseRelay(ShortOptionNormaliser.normalise(Array(arguments.dropFirst())))
+            let words = try ShortOptionNormaliser.normalise(Array(arguments.dropFirst()))
+            switch command {
+            case "relay": return try parseRelay(words)
+            default:
+                if let text = shown(words, help: HelpText.tunnelFile) { return .show(text) }
+                let request = try TunnelFileRequest.read(words, command)
+                return command == "up" ? .up(request) : .check(request)
+            }
         } catch {
-            throw ConfigurationError(error.message, command: "culvert relay")
+            throw ConfigurationError(error.message, command: "culvert \(command)")
         }
     }
-    return try parseTunnel(ShortOptionNormaliser.normalise(arguments), environment)
+    return try parseTunnel(ShortOptionNormaliser.normalise(arguments), environment, access, algorithms)
 }
 
 /// The text to show when the words ask for help or the version, whatever else they say.
@@ -39,16 +53,22 @@ private func shown(_ words: [CommandWord], help: String) -> String? {
 
 // MARK: The tunnel
 
-private func parseTunnel(_ words: [CommandWord], _ environment: ConfigurationEnvironment) throws(ConfigurationError)
-    -> Invocation
-{
+private func parseTunnel(
+    _ words: [CommandWord], _ environment: ConfigurationEnvironment, _ access: ConfigurationAccess,
+    _ algorithms: (EngineChoice) -> EngineAlgorithms
+) throws(ConfigurationError) -> Invocation {
     if let text = shown(words, help: HelpText.tunnel) { return .show(text) }
     let long = try LongOptions(words, command: "culvert")
     var store = SettingStore()
+    store.variables = environment.variables
+    var files = ConfigurationFiles.usual
+    var isPrinted = false
     var typedHost: String?
     for word in words {
         switch word {
         case .long: continue
+        case .short("F", let path): files = ConfigurationFiles(argument: path ?? "")
+        case .short("G", _): isPrinted = true
         case .short(let letter, let value): try applyTunnel(letter, value, to: &store)
         case .operand(let text):
             let destination = try DestinationText.parse(text)
@@ -65,7 +85,17 @@ private func parseTunnel(_ words: [CommandWord], _ environment: ConfigurationEnv
     guard let typedHost else {
         throw ConfigurationError("no destination: give one, for example culvert -L 5432:db:5432 user@server")
     }
-    return .tunnel(try tunnel(to: typedHost, store, long, environment))
+    if store.streams != nil {
+        store.clearAllForwardings = store.clearAllForwardings ?? true
+        store.exitOnForwardFailure = store.exitOnForwardFailure ?? true
+    }
+    let resolution = try HostResolution(
+        typedHost, store, files: files, environment: environment, access: access)
+    if isPrinted {
+        let engine = long.engine ?? resolution.store.culvert.engine ?? .native
+        return .show(try SettingsText(resolution, long, algorithms(engine)).text)
+    }
+    return .tunnel(try tunnel(resolution, long, files))
 }
 
 private func applyTunnel(_ letter: Character, _ value: String?, to store: inout SettingStore) throws(ConfigurationError)
@@ -73,46 +103,55 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     guard let option = ShortOptionTable.options[letter] else {
         preconditionFailure("the normaliser passes known options only, not -\(letter)")
     }
+    store.applyPlain(letter: letter, value: value)
     switch option.meaning {
     case .used: try store.apply(letter: letter, value: value)
-    case .implied, .help, .version: break
+    case .implied, .file, .print, .help, .version: break
     case .meaningless(let what): store.note("-\(letter) (\(what)) has no effect here: ignored")
     case .notYet(let mend):
         // Asking for none is what culvert does anyway.
-        if letter == "F", value == "none" || value == "/dev/null" { return }
         if letter == "J", value == "none" { return }
         throw ConfigurationError("-\(letter)\(value.map { " " + $0 } ?? ""): not supported yet: \(mend)")
     }
 }
 
-private func tunnel(
-    to typedHost: String, _ store: SettingStore, _ long: LongOptions, _ environment: ConfigurationEnvironment
-) throws(ConfigurationError) -> TunnelConfiguration {
-    var store = store
-    if store.compression == true { store.note("compression (-C) is not supported: the connection goes uncompressed") }
-    if let streams = store.streams {
-        // ssh clears them too.
-        for each in store.forwards { store.note("\(each.flag) \(each.text) is left out: -W is the only forward") }
-        store.forwards = [streams]
-        if store.background == true { throw ConfigurationError("-f: -W needs standard input and output: leave it out") }
-        if let links = long.links, links > 1 {
-            throw ConfigurationError("--links \(links): -W is one connection, and goes through one link: leave it out")
-        }
-    } else if store.clearAllForwardings == true {
-        throw ConfigurationError("-o ClearAllForwardings=yes: it takes every forward away: leave it out")
+private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ files: ConfigurationFiles)
+    throws(ConfigurationError) -> TunnelConfiguration
+{
+    let store = resolution.store
+    if store.clearAllForwardings == true, store.streams == nil {
+        throw ConfigurationError("ClearAllForwardings yes: it takes every forward away: leave it out")
     }
-    if store.forwards.isEmpty {
+    var host = try resolution.configuration()
+    if let streams = store.streams { try carryOnly(streams, &host, store, long) }
+    if host.forwards.isEmpty {
         throw ConfigurationError("nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432")
     }
-    let destination = try store.destination(typedHost: typedHost, environment: environment)
-    let expansion = PathExpansion(
-        environment: environment, destination: destination, hostKeyAlias: store.hostKeyAlias)
+    let culvert = store.culvert
     return TunnelConfiguration(
-        destination: destination, forwards: try store.expandedForwards(expansion), forwarding: store.forwarding,
-        connection: store.connection, login: try store.login(expansion), hostKeys: try store.hostKeys(expansion),
-        algorithms: store.algorithms, output: store.output, runtime: long.runtime, links: long.links ?? 1,
-        engine: long.engine ?? .native, hold: long.hold ?? TunnelConfiguration.defaultHold,
-        persist: long.persist, background: store.background ?? false, notes: store.notes)
+        destination: host.destination, forwards: host.forwards, forwarding: host.forwarding,
+        connection: host.connection, login: host.login, hostKeys: host.hostKeys, algorithms: host.algorithms,
+        output: host.output, runtime: long.runtime(culvert),
+        links: store.streams == nil ? long.links ?? culvert.links ?? 1 : 1,
+        engine: long.engine ?? culvert.engine ?? .native,
+        hold: long.hold ?? culvert.hold ?? TunnelConfiguration.defaultHold,
+        persist: long.persist || culvert.persist ?? false, background: store.background ?? false, files: files,
+        notes: host.notes)
+}
+
+/// `-W`, and what it clears away unless ClearAllForwardings is no.
+private func carryOnly(
+    _ streams: ForwardSpecification, _ host: inout HostConfiguration, _ store: SettingStore, _ long: LongOptions
+) throws(ConfigurationError) {
+    if store.background == true { throw ConfigurationError("-f: -W needs standard input and output: leave it out") }
+    if let links = long.links, links > 1 {
+        throw ConfigurationError("--links \(links): -W is one connection, and goes through one link: leave it out")
+    }
+    if store.clearAllForwardings == true {
+        host.notes += host.forwards.map { "\($0.flag) \($0.text) is left out: -W is the only forward" }
+        host.forwards = []
+    }
+    host.forwards.append(streams)
 }
 
 // MARK: The relay
@@ -146,12 +185,14 @@ private func parseRelay(_ words: [CommandWord]) throws(ConfigurationError) -> In
     return .relay(
         RelayConfiguration(
             forwards: store.forwards, gatewayPorts: store.gatewayPorts ?? false, output: store.output,
-            runtime: long.runtime, notes: store.notes))
+            runtime: long.runtime(CulvertSettings()), notes: store.notes))
 }
 
 extension LongOptions {
-    var runtime: RuntimeOptions {
+    /// What a file says counts where the command line is silent.
+    func runtime(_ file: CulvertSettings) -> RuntimeOptions {
         RuntimeOptions(
-            io: io ?? .auto, threads: threads, memory: memory ?? RuntimeOptions.defaultMemory)
+            io: io ?? file.io ?? .auto, threads: threads ?? file.threads,
+            memory: memory ?? file.memory ?? RuntimeOptions.defaultMemory)
     }
 }

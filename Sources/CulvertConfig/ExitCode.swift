@@ -3,7 +3,7 @@
 public enum ExitCode: Int32, Sendable, CaseIterable {
     /// Ended as asked: Ctrl-C, SIGTERM, `--help`, `--version`.
     case success = 0
-    /// EX_USAGE: the command line is wrong.
+    /// EX_USAGE: the command line is wrong, or a configuration file.
     case usage = 64
     /// EX_SOFTWARE: a fault of culvert's own.
     case internalFault = 70
@@ -19,7 +19,7 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
     var meaning: String {
         switch self {
         case .success: "ended as asked (Ctrl-C, SIGTERM)"
-        case .usage: "the command line is wrong"
+        case .usage: "the command line is wrong, or a configuration file"
         case .internalFault: "a fault of culvert's own: please report it"
         case .system: "the system refused threads, memory, or the io_uring asked for with --io"
         case .logFile: "the file of -E cannot be written"

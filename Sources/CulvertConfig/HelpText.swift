@@ -6,6 +6,7 @@ enum HelpText {
         culvert: carries TCP connections through SSH, and comes back by itself
 
         Usage: culvert [options] -L … | -R … | -D … | -W … [user@]host
+               culvert up FILE               (see culvert up --help)
                culvert relay -L …            (see culvert relay --help)
 
         Examples:
@@ -41,7 +42,7 @@ enum HelpText {
                                 ServerAliveInterval is 15 here, where ssh has 0
           --links N             SSH connections to the server, as one tunnel (1)
           --hold TIME           how long a new connection waits while the link is down (30s)
-          --persist             keep trying when the first connection fails
+          --persist             keep trying when the first connection fails, or a port to listen on
           --engine ENGINE       what speaks SSH: native, or libssh2 for servers with old algorithms only (native)
 
         Running:
@@ -57,8 +58,9 @@ enum HelpText {
           -A -C -M -t -X …) and refused where leaving them out would change what you get (-F -J …).
 
         Subcommands:
+          up, check             run the tunnels of a file in one process; say what that would do
           relay                 forward plain TCP connections, without SSH
-                                (a host of that name is written user@relay or ssh://relay)
+                                (a host of such a name is written user@relay or ssh://relay)
 
         Exit codes:
         \(exitCodes)
@@ -81,6 +83,41 @@ enum HelpText {
           --io auto|uring|epoll the kernel's interface (auto)
           --threads N           at most N worker threads
           --memory SIZE         ceiling of buffers (256M)
+          -V, --version         print the version
+          -h, --help            print this
+
+        Exit codes:
+        \(exitCodes)
+        """
+
+    static let tunnelFile = """
+        culvert up, culvert check: the tunnels of a file
+
+        Usage: culvert up [options] FILE [tunnel …]      runs them in one process, until it is told to end
+               culvert check [options] FILE [tunnel …]   says what up would do, and connects to nothing
+
+        Example, tunnels.toml:
+          [defaults]                        # for every tunnel that does not say otherwise
+          ServerAliveInterval = 10
+
+          [tunnel.db]
+          destination = "ops@bastion"
+          local = ["5432:db.internal:5432", "6379:cache.internal:6379"]
+          links = 4
+
+          [tunnel.home]
+          destination = "ssh://me@server.example:2222"
+          remote = "8822:localhost:22"
+          IdentityFile = "~/.ssh/home"
+
+        A tunnel's keys: destination, local (-L), remote (-R), the long options of culvert without their dashes (links,
+        hold, engine, io, threads, memory) and the keys of ssh_config(5). What may come several times is an array. Each
+        tunnel fails and comes back on its own, as with --persist. Only those named run, when some are.
+
+        Options:
+          -f                    to the background once every tunnel stands, or waits for its next attempt
+          -v, -vv, -vvv         say more; -q say nothing
+          -E FILE, -y           log to FILE, to the system's log
           -V, --version         print the version
           -h, --help            print this
 

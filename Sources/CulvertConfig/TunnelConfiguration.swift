@@ -24,6 +24,8 @@ public struct TunnelConfiguration: Hashable, Sendable {
     public var persist: Bool
     /// `-f`: to the background once the forwards stand.
     public var background: Bool
+    /// What else the settings came from: a jump host is asked of the same.
+    public var files: ConfigurationFiles
     /// What was accepted and ignored, a line each, for `Verbosity.verbose` and above.
     public var notes: [String]
 }
@@ -223,5 +225,22 @@ public struct AlgorithmList: Hashable, Sendable {
             !name.isEmpty && name.utf8.count <= 64 && name.utf8.allSatisfy { (0x21...0x7e).contains($0) }
         }
         if !fits { return nil }
+    }
+
+    /// The list that it makes of `standard`, as ssh makes it: patterns stand for names among `known`, what is not known
+    /// falls out, and no name comes twice.
+    func applied(to standard: [String], known: [String]) -> [String] {
+        let patterns: [String]
+        switch change {
+        case .remove: return standard.filter { name in !names.contains { Wildcard.matches(name, pattern: $0) } }
+        case .replace: patterns = names
+        case .append: patterns = standard + names
+        case .prepend: patterns = names + standard
+        }
+        var list: [String] = []
+        for pattern in patterns {
+            list += known.filter { Wildcard.matches($0, pattern: pattern) && !list.contains($0) }
+        }
+        return list
     }
 }

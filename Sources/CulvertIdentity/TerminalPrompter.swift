@@ -1,5 +1,6 @@
 public import CulvertSSH
 internal import Glibc
+internal import Synchronization
 
 /// Asks on /dev/tty, or through SSH_ASKPASS, by ssh's rules.
 ///
@@ -7,6 +8,9 @@ internal import Glibc
 /// the time is over, at `exit`, and when SIGINT, SIGTERM, SIGHUP, SIGQUIT or SIGTSTP come with their default action. A
 /// program that handles those itself and leaves by `_exit` calls `restoreTerminal` first.
 public struct TerminalPrompter: Prompter {
+    /// One question at a time, whoever asks: several logins may be under way.
+    private static let turn = Mutex(())
+
     private let terminal: String
     private let environment: [String: String]
 
@@ -22,6 +26,15 @@ public struct TerminalPrompter: Prompter {
     }
 
     public func ask(_ question: String, echo: Bool, seconds: Int) throws(SSHError) -> Secret? {
+        let asked: Result<Secret?, SSHError> = Self.turn.withLock { _ in
+            do throws(SSHError) { return .success(try askNow(question, echo: echo, seconds: seconds)) } catch {
+                return .failure(error)
+            }
+        }
+        return try asked.get()
+    }
+
+    private func askNow(_ question: String, echo: Bool, seconds: Int) throws(SSHError) -> Secret? {
         let descriptor = unsafe open(terminal, O_RDWR | O_NOCTTY | O_CLOEXEC)
         defer { if descriptor >= 0 { close(descriptor) } }
         let question = shownSafely(question)

@@ -67,6 +67,7 @@ enum ControlMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case connectionWaits
     /// The flow of standard input and output is over, cleanly or not.
     case streamsEnded(cleanly: Bool)
+    case order(TunnelOrder)
     case snapshot(worker: Int, String)
     case stopped(worker: Int)
     case failed(worker: Int, IOError)

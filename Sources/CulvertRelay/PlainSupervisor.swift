@@ -76,8 +76,8 @@ struct PlainSupervisor {
                 journal.error("a worker failed: \(error)")
                 ending = .systemError
             case .loggedIn, .loginFailed, .linkLost, .linkSuspect, .linkRecovered, .reverseAnswered,
-                .connectionWaits, .streamsEnded:
-                preconditionFailure("a relay without SSH has no links")
+                .connectionWaits, .streamsEnded, .order:
+                preconditionFailure("a relay without SSH has no links, and reads its signals itself")
             }
         }
     }

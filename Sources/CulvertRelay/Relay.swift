@@ -1,40 +1,62 @@
 internal import CulvertIO
 internal import CulvertLibSSH2
-public import CulvertSSH
+internal import CulvertSSH
 internal import Glibc
 
 /// The relay, as the executable sees it. Each call takes the calling thread as its control thread and returns the exit
 /// status. Made before any other thread of the process, so that every thread has the signals blocked.
 public enum Relay {
-    /// Runs a tunnel until it is told to end. `authority` is asked for once a login, on that login's thread.
-    public static func runTunnel(
-        _ settings: TunnelSettings, authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority,
-        journal: Journal
-    ) -> Int32 {
+    /// Runs tunnels until they are told to end, or have all ended. `goesToBackground`: once their forwards stand (`-f`);
+    /// a child of the calling process then goes on, and this one ends inside. `journal` is the process's own.
+    public static func runTunnels(_ tunnels: [Tunnel], goesToBackground: Bool, journal: Journal) -> Int32 {
         do throws(IOError) {
             // Forked before any thread or ring exists.
-            let background = settings.goesToBackground ? try Background.fork() : nil
+            var parent = goesToBackground ? try Background.fork() : nil
             // Before a descriptor of ours could have the number of one that is closed.
-            let streams = settings.forwards.contains(where: \.isStandardStreams) ? try StandardStreams.take() : nil
+            let streams = try takeStreams(of: tunnels)
             let signals = try beginProcess()
-            switch settings.engine {
-            case .native:
-                let engine = nativeSettings(settings.algorithms)
-                return try run(settings, signals, streams, background, authority, journal) { () throws(SSHError) in
-                    try NativeEngine(settings: engine)
-                }
-            case .libssh2:
-                let lists = settings.algorithms
-                let engine = LibSSH2Settings(
-                    keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
-                    hostKeyAlgorithms: lists.hostKeys)
-                return try run(settings, signals, streams, background, authority, journal) { () throws(SSHError) in
-                    try LibSSH2Engine(settings: engine)
-                }
+            let isPipe = streams != nil
+            var process = try TunnelProcess(signals, isPipe ? journal.ofPipe : journal) {
+                if let waiting = parent.take() { waiting.ready() }
             }
+            for var tunnel in tunnels {
+                if isPipe { tunnel.journal = tunnel.journal.ofPipe }
+                let kind = try tunnel.settings.runtime.driver.resolve(tunnel.journal)
+                try start(tunnel, kind, streams, in: &process)
+            }
+            let ending = process.run()
+            // Whoever waits for the forwards to stand is told that they never did.
+            if goesToBackground, !process.everStood, case .asAsked = ending {
+                return Ending.connectionFailed.exitStatus
+            }
+            return ending.exitStatus
         } catch {
             journal.error("\(error)")
             return Ending.systemError.exitStatus
+        }
+    }
+
+    /// Of `-W`, which is the only tunnel of its process.
+    private static func takeStreams(of tunnels: [Tunnel]) throws(IOError) -> StandardStreams? {
+        guard tunnels.contains(where: { $0.settings.forwards.contains(where: \.isStandardStreams) }) else { return nil }
+        precondition(tunnels.count == 1, "there is one standard input")
+        return try StandardStreams.take()
+    }
+
+    /// The one place where the engine is chosen: everything below is specialised for one.
+    private static func start(
+        _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?, in process: inout TunnelProcess
+    ) throws(IOError) {
+        switch tunnel.settings.engine {
+        case .native:
+            let settings = nativeSettings(tunnel.settings.algorithms)
+            try process.start(tunnel, kind, streams) { () throws(SSHError) in try NativeEngine(settings: settings) }
+        case .libssh2:
+            let lists = tunnel.settings.algorithms
+            let settings = LibSSH2Settings(
+                keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
+                hostKeyAlgorithms: lists.hostKeys)
+            try process.start(tunnel, kind, streams) { () throws(SSHError) in try LibSSH2Engine(settings: settings) }
         }
     }
 
@@ -49,43 +71,16 @@ public enum Relay {
         return settings
     }
 
-    /// Generic, so that everything below is specialised for one engine.
-    private static func run<Engine: SSHEngine & ~Copyable>(
-        _ settings: TunnelSettings, _ signals: SignalSource, _ streams: StandardStreams?,
-        _ background: consuming Background?,
-        _ authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority, _ journal: Journal,
-        makeEngine: @escaping @Sendable () throws(SSHError) -> Engine
-    ) throws(IOError) -> Int32 {
-        let kind = try settings.runtime.driver.resolve(journal)
-        let cores = Thread.processors(startingAt: 0).count
-        let workers = max(1, min(settings.links, cores, settings.runtime.threads ?? cores))
-        let statuses = (0..<settings.links).map { LinkStatus(worker: $0 % workers) }
-        var limits = limits()
-        limits.hold = Tick.Span(settings.hold)
-        var alive = KeepAlive()
-        alive.interval = settings.aliveInterval.map { Tick.Span($0) } ?? .zero
-        alive.countMaximum = settings.aliveCountMaximum
-        limits.rekeyInterval = settings.algorithms.rekeyInterval.map { Tick.Span($0) }
-        let group = try WorkerGroup<Engine>.start(
-            count: workers, kind: kind, forwards: settings.forwards, reverse: settings.reverse, links: statuses,
-            memory: settings.runtime.memory, limits: limits, alive: alive, journal: journal)
-        var parent = background
-        var supervisor = Supervisor<Engine>(
-            settings, group: group, statuses: statuses, signals: signals, streams: streams,
-            makeEngine: makeEngine, makeAuthority: authority, journal: journal,
-            becameReady: { if let waiting = parent.take() { waiting.ready() } })
-        return supervisor.run().exitStatus
-    }
-
     /// Relays plain TCP, without SSH, until it is told to end.
     public static func runRelay(_ settings: RelaySettings, journal: Journal) -> Int32 {
         do throws(IOError) {
             let signals = try beginProcess()
             let kind = try settings.runtime.driver.resolve(journal)
-            let cores = Thread.processors(startingAt: 0).count
+            let cores = Thread.processors(startingAt: HostProcess.identifier)
+            let workers = max(1, settings.runtime.threads ?? cores.count)
             let group = try WorkerGroup<NativeEngine>.start(
-                count: max(1, settings.runtime.threads ?? cores), kind: kind, forwards: settings.forwards,
-                reverse: [], links: [], memory: settings.runtime.memory, limits: limits(), alive: KeepAlive(),
+                processors: (0..<workers).map { cores[$0 % cores.count] }, kind: kind, forwards: settings.forwards,
+                reverse: [], links: [], memory: settings.runtime.memory, limits: .ofProcess(), alive: KeepAlive(),
                 journal: journal)
             var supervisor = PlainSupervisor(settings: settings, group: group, signals: signals, journal: journal)
             return supervisor.run().exitStatus
@@ -93,12 +88,6 @@ public enum Relay {
             journal.error("\(error)")
             return Ending.systemError.exitStatus
         }
-    }
-
-    private static func limits() -> RelayLimits {
-        var limits = RelayLimits()
-        limits.descriptors = HostProcess.raiseDescriptorLimit()
-        return limits
     }
 
     private static func beginProcess() throws(IOError) -> SignalSource {

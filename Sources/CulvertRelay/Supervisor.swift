@@ -22,8 +22,8 @@ enum Ending {
     }
 }
 
-/// The control thread of a tunnel: makes links, makes lost ones again, opens the listeners once the first login has
-/// succeeded, and answers signals. It waits on mailbox, signals, network news and its own times; never on a login.
+/// The control thread of a tunnel: makes links, makes lost ones again, and opens the listeners once the first login has
+/// succeeded. It waits on its mailbox, network news and its own times; never on a login.
 struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     typealias MakeEngine = @Sendable () throws(SSHError) -> Engine
     typealias MakeAuthority = @Sendable (_ mayPrompt: Bool) -> any LoginAuthority
@@ -61,29 +61,30 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let makeEngine: MakeEngine
     let makeAuthority: MakeAuthority
     let journal: Journal
-    let signals: SignalSource
     let group: WorkerGroup<Engine>
     let statuses: [LinkStatus]
     let network = NetworkChanges()
-    let service = ServiceNotifier()
-    let becameReady: () -> Void
-    /// Of `-W`: the flow that the process is there for, and how it ended if not well.
+    let tell: @Sendable (TunnelNews) -> Void
+    /// Of `-W`: the flow that the process is there for.
     let streams: StandardStreams?
     var streamsHaveBegun = false
-    var streamsFailure: Ending?
     /// When the links are looked at because the network has changed; a burst of news is one change.
     var pathCheckAt: Tick?
     var pathChecked = Tick(nanoseconds: 0)
 
     var places: [Place]
     var reverseStates: [ReverseState]
-    var standingForwards = 0
+    /// Local forwards that could not be opened, and when they are tried again (`persists`).
+    var unopened: [Int] = []
+    var openAgainAt: Tick?
     var hasLoggedIn = false
     var firstAttempts = 0
     var isReady = false
     var isStopping = false
     var stopDeadline: Tick?
     var stoppedWorkers = 0
+    /// How it will have ended once the workers have stopped.
+    var outcome = Ending.asAsked
     var ending: Ending?
     var waitersUntil = Tick(nanoseconds: 0)
     var sleepDrift: Tick.Span
@@ -91,20 +92,17 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var snapshotMissing = 0
 
     init(
-        _ settings: TunnelSettings, group: WorkerGroup<Engine>, statuses: [LinkStatus], signals: SignalSource,
-        streams: StandardStreams?,
-        makeEngine: @escaping MakeEngine, makeAuthority: @escaping MakeAuthority, journal: Journal,
-        becameReady: @escaping () -> Void
+        _ tunnel: Tunnel, group: WorkerGroup<Engine>, statuses: [LinkStatus], streams: StandardStreams?,
+        makeEngine: @escaping MakeEngine, tell: @escaping @Sendable (TunnelNews) -> Void
     ) {
-        self.settings = settings
+        settings = tunnel.settings
         self.makeEngine = makeEngine
-        self.makeAuthority = makeAuthority
-        self.journal = journal
-        self.signals = signals
-        self.streams = streams
+        makeAuthority = tunnel.authority
+        journal = tunnel.journal
         self.group = group
         self.statuses = statuses
-        self.becameReady = becameReady
+        self.streams = streams
+        self.tell = tell
         places = Array(repeating: Place(), count: settings.links)
         reverseStates = Array(repeating: .unasked, count: settings.reverse.count)
         sleepDrift = Tick.currentWithSleep() - Tick.current()
@@ -115,20 +113,18 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     mutating func run() -> Ending {
         beginLogin(0)
         while ending == nil {
-            var descriptors = [group.control.descriptor, signals.descriptor]
+            var descriptors = [group.control.descriptor]
             if let network { descriptors.append(network.descriptor) }
             let ready = Wait.forReadable(descriptors, until: nextMoment())
-            if ready.contains(signals.descriptor) { readSignals() }
             if ready.contains(group.control.descriptor) { readMailbox() }
             if let network, ready.contains(network.descriptor), network.drain() > 0 { networkChanged() }
             noticeSleep()
             if let due = pathCheckAt, due <= Tick.current() { pathChanged("a network change") }
             retryDue()
-            if let stopDeadline, Tick.current() >= stopDeadline { ending = ending ?? streamsFailure ?? .asAsked }
+            if let due = openAgainAt, due <= Tick.current() { openAgain() }
+            if let stopDeadline, Tick.current() >= stopDeadline { ending = ending ?? outcome }
         }
-        // Whoever waits for the forwards to stand is told that they never did.
-        if settings.goesToBackground, !isReady, case .asAsked = ending { return .connectionFailed }
-        return ending ?? .asAsked
+        return ending ?? outcome
     }
 
     /// A suspended machine's monotonic clock stands still: waking at least this often shows that it slept.
@@ -137,7 +133,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     private func nextMoment() -> Tick {
         var moment = Tick.current() + Self.longestWait
         for place in places { if let at = place.retryAt { moment = min(moment, at) } }
-        if let pathCheckAt { moment = min(moment, pathCheckAt) }
+        for each in [pathCheckAt, openAgainAt] { if let each { moment = min(moment, each) } }
         if let stopDeadline { moment = min(moment, stopDeadline) }
         return moment
     }
@@ -153,11 +149,12 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             case .reverseAnswered(let forward, let accepted, let port, let detail):
                 reverseAnswered(forward, accepted, port, detail)
             case .connectionWaits: connectionWaits()
-            case .streamsEnded(let cleanly): endWithStreams(cleanly ? nil : .connectionFailed)
+            case .streamsEnded(let cleanly): streamsEnded(cleanly)
             case .snapshot(let worker, let text): addSnapshot(worker, text)
             case .stopped:
                 stoppedWorkers += 1
-                if stoppedWorkers == group.mailboxes.count { ending = ending ?? streamsFailure ?? .asAsked }
+                if stoppedWorkers == group.mailboxes.count { ending = ending ?? outcome }
+            case .order(let order): obey(order)
             case .failed(_, let error):
                 journal.error("a worker failed: \(error)")
                 ending = .systemError
@@ -207,12 +204,15 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         }
         if !hasLoggedIn {
             hasLoggedIn = true
-            guard openListeners() else { return stop(.connectionFailed) }
+            guard openListeners() else {
+                SocketOption.close(parcel.take().descriptor)
+                return stop(.connectionFailed)
+            }
         }
         let link = parcel.take()
         let back = places[index].lostAt.map { " after \(formatSeconds(Tick.current() - $0))" }
         let name = settings.links > 1 ? "link \(index)" : "link"
-        say(
+        journal.info(
             places[index].wasUp
                 ? "\(name) to \(settings.destination) is back\(back ?? "") (\(link.summary))"
                 : "connected to \(settings.destination) (\(link.summary))")
@@ -226,7 +226,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         beginStreams()
         // One login after the other: a burst would meet the server's MaxStartups.
         if let next = places.firstIndex(where: { $0.phase == .idle }) { beginLogin(next) }
-        tellStatus()
+        tellStanding()
         checkReady()
     }
 
@@ -244,6 +244,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             journal.error("\(error)")
             return stop(.connectionFailed)
         }
+        if !isReady { tell(.delayed) }
         let wasRefused = error.kind == .authentication || error.kind == .hostKey
         // The old link has spoken again meanwhile: nothing is missing.
         if places[index].phase == .up && !places[index].isSuspect { return }
@@ -260,7 +261,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].wasRefused = wasRefused
         if !places[index].isSuspect { places[index].phase = .waiting }
         if let next = places.firstIndex(where: { $0.phase == .idle }), hasLoggedIn { beginLogin(next) }
-        tellStatus()
+        tellStanding()
     }
 
     private mutating func retryDue() {
@@ -274,9 +275,9 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     // MARK: Links that go and come
 
     private mutating func linkLost(_ index: Int, _ reason: String) {
-        if streams != nil {
+        guard streams == nil else {
             journal.error("lost the link to \(settings.destination): \(reason)")
-            return endWithStreams(.connectionFailed)
+            return stop(.connectionFailed)
         }
         let name = settings.links > 1 ? "link \(index)" : "the link"
         journal.error("lost \(name) to \(settings.destination): \(reason); reconnecting")
@@ -292,7 +293,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         }
         places[index].phase = places[index].isTrying ? .connecting : .waiting
         places[index].retryAt = places[index].isTrying ? nil : now + limited(wait)
-        tellStatus()
+        tellStanding()
     }
 
     /// Whether the link has lived for long enough to count as a success; then the next waits are short again.
@@ -309,7 +310,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].isSuspect = true
         places[index].lostAt = Tick.current()
         beginLogin(index)
-        tellStatus()
+        tellStanding()
     }
 
     private mutating func linkRecovered(_ index: Int) {
@@ -318,7 +319,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].isSuspect = false
         places[index].lostAt = nil
         places[index].retryAt = nil
-        tellStatus()
+        tellStanding()
     }
 
     private mutating func connectionWaits() {
@@ -359,30 +360,53 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
 
     // MARK: Forwards
 
-    /// Opens every local listener. False when the process should end.
+    /// A port that another program holds, or an address that is not there yet, is tried again this often.
+    private static var openingPause: Tick.Span { .seconds(10) }
+
+    /// Opens every local listener. False when the tunnel should end.
     private mutating func openListeners() -> Bool {
-        var anyFailed = false
-        for (number, forward) in settings.forwards.enumerated() where !forward.isStandardStreams {
-            do throws(Listening.Failure) {
-                for (descriptor, address) in try Listening.open(forward, family: settings.family.socketFamily) {
-                    journal.info("listening on \(address) for \(forward.target)")
-                    group.mailboxes[number % group.mailboxes.count].post(.listen(descriptor, forward: number))
-                }
-                standingForwards += 1
-            } catch {
-                anyFailed = true
-                journal.error("\(forward.text): \(error.description)")
+        for number in settings.forwards.indices where !settings.forwards[number].isStandardStreams {
+            do throws(Listening.Failure) { try openListener(number) } catch {
+                unopened.append(number)
+                journal.error("\(settings.forwards[number].text): \(error.description)")
             }
         }
-        if anyFailed && settings.exitsOnForwardFailure {
+        guard !unopened.isEmpty else { return true }
+        if settings.exitsOnForwardFailure {
             journal.error("ending: a forward failed and ExitOnForwardFailure is set")
             return false
         }
-        if standingForwards == 0 && settings.reverse.isEmpty && !settings.forwards.isEmpty && streams == nil {
+        if settings.persists {
+            openAgainAt = Tick.current() + Self.openingPause
+            return true
+        }
+        if unopened.count == settings.forwards.count && settings.reverse.isEmpty {
             journal.error("ending: no forward stands")
             return false
         }
         return true
+    }
+
+    private func openListener(_ number: Int) throws(Listening.Failure) {
+        let forward = settings.forwards[number]
+        for (descriptor, address) in try Listening.open(forward, family: settings.family.socketFamily) {
+            journal.info("listening on \(address) for \(forward.target)")
+            group.mailboxes[number % group.mailboxes.count].post(.listen(descriptor, forward: number))
+        }
+    }
+
+    private mutating func openAgain() {
+        unopened = unopened.filter { number in
+            do throws(Listening.Failure) {
+                try openListener(number)
+                return false
+            } catch {
+                journal.verbose("\(settings.forwards[number].text): still \(error.description)")
+                return true
+            }
+        }
+        openAgainAt = unopened.isEmpty ? nil : Tick.current() + Self.openingPause
+        tellStanding()
     }
 
     private mutating func reverseAnswered(_ forward: Int, _ accepted: Bool, _ port: UInt16, _ detail: String) {
@@ -410,58 +434,36 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             }
         }
         checkReady()
-        tellStatus()
+        tellStanding()
     }
 
     /// Ready when every forward has been answered once; the process ends here when none stands, or when one failed
     /// and that was not allowed.
     private mutating func checkReady() {
         guard !isReady, !isStopping, hasLoggedIn, !reverseStates.contains(.unasked) else { return }
+        let standingForwards = settings.forwards.count - unopened.count
         let refused = reverseStates.filter { $0 == .refused }.count
         if refused > 0 && settings.exitsOnForwardFailure {
             journal.error("ending: a forward failed and ExitOnForwardFailure is set")
             return stop(.connectionFailed)
         }
-        if standingForwards == 0 && refused == reverseStates.count && refused > 0 {
+        if standingForwards == 0 && refused == reverseStates.count && refused > 0 && !settings.persists {
             journal.error("ending: no forward stands")
             return stop(.connectionFailed)
         }
         isReady = true
-        service.tell("READY=1")
-        becameReady()
+        tell(.ready)
     }
 
-    private func tellStatus() {
-        let up = places.filter { $0.phase == .up && !$0.isSuspect }.count
-        let standing = reverseStates.filter { if case .standing = $0 { true } else { false } }.count
-        service.tell(
-            "STATUS=\(up) of \(places.count) links to \(settings.destination) up,"
-                + " \(standingForwards + standing) of \(settings.forwards.count + settings.reverse.count) forwards")
-    }
-
-    // MARK: Signals
-
-    private mutating func readSignals() {
-        while let signal = signals.next() {
-            if signal == SIGUSR1 {
-                snapshotParts = []
-                snapshotMissing = group.mailboxes.count
-                group.post(.snapshot)
-                continue
-            }
-            // A second one does not wait for anything.
-            if isStopping { return ending = .signalled(signal) }
-            say("stopping")
-            stop(nil)
-        }
+    private func tellStanding() {
+        var standing = TunnelStanding(settings)
+        standing.linksUp = places.filter { $0.phase == .up && !$0.isSuspect }.count
+        standing.forwardsUp = reverseStates.filter { if case .standing = $0 { true } else { false } }.count
+        if hasLoggedIn { standing.forwardsUp += settings.forwards.count - unopened.count }
+        tell(.standing(standing))
     }
 
     // MARK: Standard input and output (-W)
-
-    /// What everybody wants to know of a tunnel; the program that has culvert for a pipe asks for it with -v.
-    private func say(_ text: @autoclosure () -> String) {
-        if streams == nil { journal.info(text()) } else { journal.verbose(text()) }
-    }
 
     /// Behind the link in its worker's mailbox.
     private mutating func beginStreams() {
@@ -475,20 +477,30 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         group.mailboxes[statuses[0].worker].post(.carry(connection, link: 0))
     }
 
-    /// The process ends with its one flow; the server is told.
-    private mutating func endWithStreams(_ result: Ending?) {
-        streamsFailure = streamsFailure ?? result
-        stop(nil)
+    /// The process ends with its one flow; one that is cut by the end is no clean one.
+    private mutating func streamsEnded(_ cleanly: Bool) {
+        if isStopping, !cleanly { outcome = .connectionFailed }
+        stop(cleanly ? .asAsked : .connectionFailed)
     }
 
-    private mutating func stop(_ result: Ending?) {
+    // MARK: Orders
+
+    private mutating func obey(_ order: TunnelOrder) {
+        switch order {
+        case .stop: stop(.asAsked)
+        case .snapshot:
+            snapshotParts = []
+            snapshotMissing = group.mailboxes.count
+            group.post(.snapshot)
+        }
+    }
+
+    /// Ends once the workers have stopped, or soon.
+    private mutating func stop(_ result: Ending) {
         guard !isStopping else { return }
         isStopping = true
-        service.tell("STOPPING=1")
-        if let result {
-            ending = result
-            return
-        }
+        outcome = result
+        openAgainAt = nil
         stopDeadline = Tick.current() + .seconds(2)
         group.post(.stop)
     }

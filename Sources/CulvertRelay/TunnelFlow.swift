@@ -56,6 +56,8 @@ struct TunnelFlow: ~Copyable {
     var received: UInt64 = 0
 
     var candidates: [SocketAddress] = []
+    /// Of `-W`: the process ends with it.
+    var isStandardStreams = false
     /// Of a dynamic forward: what its client asked for and is to be told.
     var socks: SocksNegotiation?
 

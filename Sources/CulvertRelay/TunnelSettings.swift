@@ -25,11 +25,9 @@ public struct TunnelSettings: Sendable {
     public var links = 1
     /// How long a connection to a local port waits for a link before it is closed.
     public var hold = Duration.seconds(30)
-    /// A first attempt that fails is made again, instead of ending the process.
+    /// A first attempt that fails is made again, instead of ending the tunnel; so is the opening of a local forward.
     public var persists = false
     public var exitsOnForwardFailure = false
-    /// To the background once the forwards stand (`-f`).
-    public var goesToBackground = false
     public var engine = EngineKind.native
     public var algorithms = AlgorithmSettings()
     public var runtime = RuntimeSettings()

@@ -38,6 +38,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 phase: .opening, link: link, channel: channel, socket: connection.descriptor, forward: forward,
                 isReverse: false, peer: connection.peer, started: driver.now))
         tunnelFlows[slot].sink = connection.sink
+        tunnelFlows[slot].isStandardStreams = context.forwards[forward].isStandardStreams
         tunnelFlows[slot].socks = connection.socks
         channelAsked(link)
     }
@@ -391,7 +392,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         context.links[links[link].index].flowEnded()
         // One that waits for another link has given its socket away.
-        if hasSocket, !tunnelFlows[slot].isReverse, context.forwards[tunnelFlows[slot].forward].isStandardStreams {
+        if hasSocket, tunnelFlows[slot].isStandardStreams {
             context.control.post(.streamsEnded(cleanly: !reset))
         }
         spillPool.removeAll(&tunnelFlows[slot].spill)

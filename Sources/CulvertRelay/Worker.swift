@@ -40,6 +40,13 @@ struct RelayLimits: Sendable {
     /// A later key exchange that takes longer ends the link: nothing else is carried meanwhile, so a server that does
     /// not finish one would stop the link, however much it says.
     var keyExchange = Tick.Span.seconds(30)
+
+    /// With as many open files as the process may have.
+    static func ofProcess() -> RelayLimits {
+        var limits = RelayLimits()
+        limits.descriptors = HostProcess.raiseDescriptorLimit()
+        return limits
+    }
 }
 
 /// When a silent link is asked whether it lives, and when it is given up (ServerAliveInterval, ServerAliveCountMax).
@@ -224,7 +231,10 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             driver.close(listeners[slot].descriptor)
             _ = listeners.remove(slot)
         }
-        for each in waiting { driver.close(each.connection.descriptor) }
+        for each in waiting {
+            driver.close(each.connection.descriptor)
+            if each.connection.sink != each.connection.descriptor { driver.close(each.connection.sink) }
+        }
         waiting = []
         for slot in 0..<greetings.highWater where greetings.isUsed(slot) { endGreeting(slot) }
         for slot in 0..<links.highWater where links.isUsed(slot) { sayGoodbye(slot) }

@@ -7,22 +7,21 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
     let control: Mailbox<ControlMessage<Engine>>
     let kind: DriverKind
 
-    /// Starts `count` workers. Each tells its end by `.stopped` or `.failed`.
+    /// Starts a worker on each of `processors`. Each tells its end by `.stopped` or `.failed`.
     static func start(
-        count: Int, kind: DriverKind, forwards: [LocalForward], reverse: [ReverseForward], links: [LinkStatus],
+        processors: [Int], kind: DriverKind, forwards: [LocalForward], reverse: [ReverseForward], links: [LinkStatus],
         memory: Int, limits: RelayLimits, alive: KeepAlive, journal: Journal
     ) throws(IOError) -> WorkerGroup {
         var mailboxes: [Mailbox<WorkerMessage<Engine>>] = []
-        for _ in 0..<count { mailboxes.append(try Mailbox()) }
+        for _ in processors { mailboxes.append(try Mailbox()) }
         let control = try Mailbox<ControlMessage<Engine>>()
         let context = WorkerContext(
             forwards: forwards, reverse: reverse, links: links, mailboxes: mailboxes,
-            loads: (0..<count).map { LinkStatus(worker: $0, isOpen: true) }, control: control,
+            loads: processors.indices.map { LinkStatus(worker: $0, isOpen: true) }, control: control,
             budget: MemoryBudget(ceiling: memory), resolver: try Resolver(), journal: journal, limits: limits,
             alive: alive)
-        let processors = Thread.processors(startingAt: HostProcess.identifier)
-        for number in 0..<count {
-            try Thread.start(name: "culvert-\(number)", processor: processors[number % processors.count]) {
+        for (number, processor) in processors.enumerated() {
+            try Thread.start(name: "culvert-\(number)", processor: processor) {
                 do throws(IOError) {
                     try Self.run(number, kind, context)
                     control.post(.stopped(worker: number))

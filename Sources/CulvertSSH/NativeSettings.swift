@@ -12,3 +12,12 @@ public struct NativeSettings: Sendable {
 
     public init() {}
 }
+
+/// What the native engine has, best first.
+public enum NativeAlgorithms {
+    public static var ciphers: [String] { AlgorithmKind.cipher.known }
+    public static var macs: [String] { AlgorithmKind.mac.known }
+    public static var keyExchanges: [String] { AlgorithmKind.keyExchange.known }
+    public static var hostKeys: [String] { AlgorithmKind.hostKey.known }
+    public static var publicKeys: [String] { AlgorithmKind.publicKey.known }
+}

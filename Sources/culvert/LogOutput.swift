@@ -27,6 +27,21 @@ struct LogOutput {
         }
     }
 
+    /// For one of several tunnels: its lines begin with its name, and are those that it wants. Its notes are said.
+    func of(_ name: String, _ configuration: TunnelConfiguration) -> LogOutput {
+        let notice = notice
+        let output = LogOutput(
+            journal: journal.named(name, level: Self.journalLevel(configuration.output.verbosity)),
+            notice: { notice("\(name): \($0)") })
+        if configuration.output.verbosity >= .verbose { configuration.notes.forEach(output.notice) }
+        return output
+    }
+
+    private init(journal: Journal, notice: @escaping @Sendable (String) -> Void) {
+        self.journal = journal
+        self.notice = notice
+    }
+
     private init(_ options: OutputOptions) throws(Failure) {
         var descriptor = STDERR_FILENO
         if let path = options.logFile {

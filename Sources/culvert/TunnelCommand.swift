@@ -13,12 +13,18 @@ struct TunnelCommand {
         guard let output = LogOutput.open(configuration.output, notes: configuration.notes) else {
             return ExitCode.logFile.rawValue
         }
+        return Relay.runTunnels(
+            [tunnel(output)], goesToBackground: configuration.background, journal: output.journal)
+    }
+
+    /// The tunnel as the relay runs it, with a memory of its own of what was asked and answered.
+    func tunnel(_ output: LogOutput) -> Tunnel {
         let identity = identitySettings()
         let memory = IdentityMemory()
         let prompter = TerminalPrompter(environment: ConfigurationEnvironment.current().variables)
         let notice = output.notice
-        return Relay.runTunnel(
-            tunnelSettings(),
+        return Tunnel(
+            settings: tunnelSettings(),
             authority: { mayPrompt in
                 Identity(settings: identity, memory: memory, mayPrompt: mayPrompt, prompter: prompter, notice: notice)
             }, journal: output.journal)
@@ -64,7 +70,6 @@ struct TunnelCommand {
         settings.links = configuration.links
         settings.hold = configuration.hold
         settings.persists = configuration.persist
-        settings.goesToBackground = configuration.background
         settings.runtime = RuntimeSettings(configuration.runtime)
         return settings
     }

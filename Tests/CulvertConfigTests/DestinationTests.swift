@@ -58,6 +58,6 @@ import Testing
         #expect(destination.typedHost == "server")
         #expect(try settings("-oHostName=[::1]").destination.host == "::1")
         #expect(
-            fault(["-L1:a:2", "-oHostName=%p", "h"]) == "-o HostName=%p: only %h and %% can stand in it")
+            fault(["-L1:a:2", "-oHostName=%p", "h"]) == "HostName %p: only %h and %% can stand in it")
     }
 }

@@ -38,7 +38,7 @@ import Testing
         let hasForward = ssh["localforward"] != nil || ssh["remoteforward"] != nil || ssh["dynamicforward"] != nil
         // A tunnel needs a forward, where ssh does not.
         let whole = hasForward ? line : ["-L", "1:a:2"] + line
-        guard case .tunnel(let tunnel) = try parseCommandLine(whole, environment: environment) else {
+        guard case .tunnel(let tunnel) = try parseCommandLine(whole, environment: environment, access: .nothing) else {
             Issue.record("not a tunnel: \(line)")
             return
         }

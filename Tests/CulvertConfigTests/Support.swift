@@ -10,7 +10,10 @@ struct NotATunnel: Error {}
 
 /// What a tunnel's command line means.
 func tunnel(_ arguments: [String]) throws -> TunnelConfiguration {
-    guard case .tunnel(let configuration) = try parseCommandLine(arguments, environment: testEnvironment) else {
+    guard
+        case .tunnel(let configuration) = try parseCommandLine(
+            arguments, environment: testEnvironment, access: .nothing)
+    else {
         throw NotATunnel()
     }
     return configuration
@@ -24,7 +27,7 @@ func settings(_ arguments: String...) throws -> TunnelConfiguration {
 /// The one line of a command line that is wrong; nil, which no expectation equals, when it is right.
 func fault(_ arguments: [String]) -> String? {
     do {
-        _ = try parseCommandLine(arguments, environment: testEnvironment)
+        _ = try parseCommandLine(arguments, environment: testEnvironment, access: .nothing)
         return nil
     } catch {
         return error.message

@@ -34,7 +34,7 @@ import Testing
         ("a#b", ["a#b"]), ("\"a", nil), ("'a\"", nil), (#""a\"b""#, ["a\"b"]),
     ]
     @Test(arguments: splits) func words(_ text: String, _ words: [String]?) {
-        #expect(SettingWords.split(text) == words)
+        #expect(SettingWords.split(text.utf8) == words)
     }
 
     static let patterns: [(String, String, Bool)] = [

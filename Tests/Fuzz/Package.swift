@@ -27,7 +27,7 @@ let package = Package(
             swiftSettings: rules),
         .target(
             name: "CulvertConfig",
-            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser"), crypto],
             path: "Sources/CulvertConfig", swiftSettings: rules),
         .target(name: "CLinux", path: "Sources/CLinux", linkerSettings: [.linkedLibrary("uring")]),
         .systemLibrary(name: "CLibSSH2", path: "Sources/CLibSSH2", pkgConfig: "libssh2"),

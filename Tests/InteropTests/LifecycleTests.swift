@@ -113,7 +113,7 @@ import Testing
     @Test("systemd is told READY, STATUS and STOPPING", .enabled(if: Subject.isCulvert, "ssh tells nobody"))
     func notifications() throws {
         try onStage { stage in
-            let supervisor = try Supervisor("\(stage.directory)/notify")
+            let supervisor = try NotifySocket("\(stage.directory)/notify")
             let (tunnel, _, _) = try Self.start(stage, environment: ["NOTIFY_SOCKET": supervisor.path])
             try supervisor.wait("READY=1")
             try supervisor.wait("STATUS=")
@@ -133,7 +133,7 @@ import Testing
     @Test("READY is told only when the forwards stand", .enabled(if: Subject.isCulvert, "ssh tells nobody"))
     func readyOnlyThen() throws {
         try onStage { stage in
-            let supervisor = try Supervisor("\(stage.directory)/notify")
+            let supervisor = try NotifySocket("\(stage.directory)/notify")
             let server = try SSHServer(on: stage)
             server.freeze()
             stage.atEnd { server.thaw() }
@@ -240,41 +240,6 @@ import Testing
             var information = stat()
             #expect(stat(path, &information) == 0 && information.st_mode & 0o777 == 0o600)
             try OutageTests.expectEcho(forward.address, within: 10)
-        }
-    }
-}
-
-/// The socket of a service manager that `sd_notify` messages go to.
-private final class Supervisor {
-    let path: String
-    private(set) var heard: [String] = []
-    private let descriptor: Int32
-
-    init(_ path: String) throws {
-        self.path = path
-        let made = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        descriptor = made
-        try Address.unix(path).withSockaddr { pointer, length, _ in
-            guard bind(made, pointer, length) == 0 else { throw Failure("bind: \(lastError())") }
-        }
-    }
-
-    deinit { close(descriptor) }
-
-    /// Takes what has come, without waiting.
-    func listen() {
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-            guard count > 0 else { return }
-            heard.append(String(decoding: buffer[..<count], as: UTF8.self))
-        }
-    }
-
-    func wait(_ word: String) throws {
-        try waitUntil("systemd hears \(word), it heard \(heard)") {
-            listen()
-            return heard.contains { $0.contains(word) }
         }
     }
 }

@@ -1,10 +1,16 @@
 /// One setting as it was given, before its value is understood.
 struct Setting: Hashable, Sendable {
-    let key: SettingKey
-    /// Words of the value: one where a flag gave it, as many as there are where `-o` did.
+    /// Words of the value: one where a flag gave it, as many as there are elsewhere.
     let words: [String]
-    /// What was typed, for errors: "-p", or "-o Port".
-    let origin: String
+    /// The value whole, for keys that take a command.
+    let command: String
+    let origin: SettingOrigin
+
+    init(words: [String], command: String? = nil, origin: SettingOrigin) {
+        self.words = words
+        self.command = command ?? words.joined(separator: " ")
+        self.origin = origin
+    }
 
     /// The only word.
     func word() throws(ConfigurationError) -> String {
@@ -15,16 +21,14 @@ struct Setting: Hashable, Sendable {
     }
 
     func fault(_ cause: String) -> ConfigurationError {
-        // A flag and its value are two words, a setting's key and value are joined as they are documented.
-        let joint = origin.contains(" ") ? "=" : " "
-        return ConfigurationError("\(origin)\(joint)\(words.joined(separator: " ")): \(cause)")
+        ConfigurationError("\(origin.text(with: words)): \(cause)")
     }
 
     // MARK: Values
 
-    /// ssh takes exactly these four.
+    /// ssh takes exactly these four, in any case.
     func flag() throws(ConfigurationError) -> Bool {
-        switch try word() {
+        switch try word().lowercased() {
         case "yes", "true": true
         case "no", "false": false
         default: throw fault("give yes or no")
@@ -52,8 +56,8 @@ struct Setting: Hashable, Sendable {
         var limit = RekeyLimit()
         if !["default", "none"].contains(parts[0].lowercased()) {
             // ssh's least: less would exchange keys for every packet.
-            guard let bytes = SizeValue.bytes(parts[0]), bytes >= 16 else { throw fault(cause) }
-            limit.bytes = bytes
+            guard let bytes = SizeValue.bytes(parts[0]), bytes == 0 || bytes >= 16 else { throw fault(cause) }
+            limit.bytes = bytes == 0 ? nil : bytes
         }
         if parts.count == 2, parts[1].lowercased() != "none" {
             guard let seconds = TimeValue.seconds(parts[1]) else { throw fault(cause) }
@@ -82,7 +86,7 @@ struct Setting: Hashable, Sendable {
 
     func user() throws(ConfigurationError) -> String {
         let user = try word()
-        try UserName.check(user, origin: origin)
+        try UserName.check(user, origin: origin.text)
         return user
     }
 
@@ -113,36 +117,20 @@ struct Setting: Hashable, Sendable {
         throw fault("give " + values.map(\.0).listed)
     }
 
-    func forward(_ kind: ForwardSpecification.Kind) throws(ConfigurationError) -> ForwardSpecification {
+    /// `variables`: `${NAME}` may stand for any part, as ssh takes it.
+    func forward(_ kind: ForwardSpecification.Kind, variables: [String: String]) throws(ConfigurationError)
+        -> ForwardSpecification
+    {
         // In a file listening end and target are two words.
         guard words.count == 1 || words.count == 2, kind != .dynamic || words.count == 1 else {
             throw fault(kind == .dynamic ? kind.form : "give [bind_address:]port host:hostport")
         }
-        return try ForwardParser.parse(words.joined(separator: ":"), kind: kind)
-    }
-}
-
-extension Setting {
-    /// PermitRemoteOpen: nil for "any", empty for "none".
-    func permittedTargets() throws(ConfigurationError) -> [PermittedTarget]? {
-        let words = words.flatMap { $0.split(separator: " ").map(String.init) }
-        if words.count == 1, words[0] == "any" { return nil }
-        if words.count == 1, words[0] == "none" { return [] }
-        var targets: [PermittedTarget] = []
-        for word in words {
-            guard let colon = word.lastIndex(of: ":") else {
-                throw fault("give any, none, or host:port, where * is any")
-            }
-            var host = String(word[..<colon])
-            let port = String(word[word.index(after: colon)...])
-            if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-            let number = PortNumber.parse(port)
-            guard host == "*" || HostName.isWellFormed(host), port == "*" || (number ?? 0) > 0 else {
-                throw fault("'\(word)' is no target: give any, none, or host:port, where * is any")
-            }
-            targets.append(PermittedTarget(host: host == "*" ? nil : host, port: number))
+        do throws(ConfigurationError) {
+            let text = try VariableExpansion.expand(words.joined(separator: ":"), variables)
+            return try ForwardParser.parse(text, kind: kind)
+        } catch {
+            throw ConfigurationError(origin.place + error.message)
         }
-        return targets
     }
 }
 

@@ -1,20 +1,7 @@
 /// Defaults fill what no setting said; paths are expanded once user, host and port are known.
 extension SettingStore {
-    func destination(typedHost: String, environment: ConfigurationEnvironment) throws(ConfigurationError)
-        -> Destination
-    {
-        var host = typedHost
-        if let name = hostName {
-            host = try expandedHost(name, typed: typedHost)
-        }
-        guard let user = user ?? (environment.userName.isEmpty ? nil : environment.userName) else {
-            throw ConfigurationError("no user: give user@\(typedHost)")
-        }
-        return Destination(host: host, typedHost: typedHost, port: port ?? 22, user: user)
-    }
-
     /// HostName takes the tokens %% and %h only (ssh_config(5)).
-    private func expandedHost(_ name: String, typed: String) throws(ConfigurationError) -> String {
+    static func expandedHost(_ name: String, typed: String) throws(ConfigurationError) -> String {
         var host = ""
         var rest = name[...]
         while let character = rest.popFirst() {
@@ -25,12 +12,12 @@ extension SettingStore {
             switch rest.popFirst() {
             case "%": host.append("%")
             case "h": host += typed
-            default: throw ConfigurationError("-o HostName=\(name): only %h and %% can stand in it")
+            default: throw ConfigurationError("HostName \(name): only %h and %% can stand in it")
             }
         }
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
         guard HostName.isWellFormed(host) else {
-            throw ConfigurationError("-o HostName=\(name): not a name or an address")
+            throw ConfigurationError("HostName \(name): not a name or an address")
         }
         return host
     }
@@ -45,11 +32,25 @@ extension SettingStore {
             serverAliveCountMax: serverAliveCountMax ?? 3)
     }
 
+    /// PermitRemoteOpen, whose words were checked: nil for "any", empty for "none".
+    private var permittedTargets: [PermittedTarget]? {
+        guard let words = plain["permitremoteopen"], words.first?.lowercased() != "any" else { return nil }
+        if words.first?.lowercased() == "none" { return [] }
+        return words.map { word in
+            let mark = word.hasPrefix("[") ? (word.firstIndex(of: "]") ?? word.startIndex) : word.startIndex
+            let colon = word[mark...].firstIndex(of: ":") ?? word.endIndex
+            var host = word[..<colon]
+            if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+            return PermittedTarget(
+                host: host == "*" ? nil : String(host), port: PortNumber.parse(String(word[colon...].dropFirst())))
+        }
+    }
+
     var forwarding: ForwardingOptions {
         ForwardingOptions(
             gatewayPorts: gatewayPorts ?? false, exitOnForwardFailure: exitOnForwardFailure ?? false,
             streamLocalBindMask: streamLocalBindMask ?? 0o177, streamLocalBindUnlink: streamLocalBindUnlink ?? false,
-            permitRemoteOpen: permitRemoteOpen ?? nil)
+            permitRemoteOpen: permittedTargets)
     }
 
     var algorithms: AlgorithmOptions {
@@ -69,15 +70,15 @@ extension SettingStore {
             numberOfPasswordPrompts: numberOfPasswordPrompts ?? 3,
             passwordAuthentication: passwordAuthentication ?? true,
             kbdInteractiveAuthentication: kbdInteractiveAuthentication ?? true,
-            pubkeyAuthentication: pubkeyAuthentication ?? true,
+            pubkeyAuthentication: pubkeyAuthentication != .no,
             preferredAuthentications: preferredAuthentications ?? ["publickey", "keyboard-interactive", "password"])
     }
 
     private func identities(_ expansion: PathExpansion) throws(ConfigurationError) -> LoginOptions.IdentityFiles {
         if identityFiles.isEmpty { return .defaults }
         var files: [String] = []
-        for file in identityFiles where file.lowercased() != "none" {
-            let path = try expansion.path(file, origin: "IdentityFile")
+        for file in identityFiles where file.path.lowercased() != "none" {
+            let path = try expansion.path(file.path, origin: "IdentityFile")
             if !files.contains(path) { files.append(path) }
         }
         return .listed(files)
@@ -101,7 +102,8 @@ extension SettingStore {
         return HostKeyOptions(
             checking: checking ?? .ask, userKnownHostsFiles: userFiles,
             globalKnownHostsFiles: globalKnownHostsFiles ?? ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"],
-            hashKnownHosts: hashKnownHosts ?? false, alias: hostKeyAlias, checkHostIP: checkHostIP ?? false)
+            hashKnownHosts: hashKnownHosts ?? false, alias: hostKeyAlias?.lowercased(),
+            checkHostIP: checkHostIP ?? false)
     }
 
     /// Paths of Unix sockets take the same tokens (ssh_config(5), LocalForward).

@@ -16,6 +16,7 @@ struct SettingStore {
     var exitOnForwardFailure: Bool?
     var background: Bool?
     var forwards: [ForwardSpecification] = []
+    /// `-W`.
     var streams: ForwardSpecification?
     var gatewayPorts: Bool?
     var globalKnownHostsFiles: [String]?
@@ -25,68 +26,79 @@ struct SettingStore {
     var hostName: String?
     var identitiesOnly: Bool?
     var identityAgent: String?
-    var identityFiles: [String] = []
-    var ignoreUnknown: [String]?
+    var identityFiles: [IdentityFileSetting] = []
+    var ignoreUnknown: String?
     var kbdInteractiveAuthentication: Bool?
     var kexAlgorithms: AlgorithmList?
     var logLevel: Verbosity?
     var macs: AlgorithmList?
     var numberOfPasswordPrompts: Int?
     var passwordAuthentication: Bool?
-    var permitRemoteOpen: [PermittedTarget]??
     var port: UInt16?
     var preferredAuthentications: [String]?
     var pubkeyAcceptedAlgorithms: AlgorithmList?
-    var pubkeyAuthentication: Bool?
+    /// A jump, or a command, whichever came first.
+    var proxyCommand: String?
+    var proxyJump: String?
+    var pubkeyAuthentication: PubkeyChoice?
     var rekeyLimit: RekeyLimit?
     var serverAliveCountMax: Int?
     var serverAliveInterval: Int?
     var streamLocalBindMask: UInt16?
     var streamLocalBindUnlink: Bool?
+    var tag: String?
     var tcpKeepAlive: Bool?
     var user: String?
     var userKnownHostsFiles: [String]?
 
+    var culvert = CulvertSettings()
+    /// Keys that culvert does not act on, by their names in lower case, as `-G` prints them.
+    var plain: [String: [String]] = [:]
+    /// What `tunnel` must refuse, and why: keys in force that culvert cannot honour.
+    var refusals: [ConfigurationError] = []
+
+    /// Of the environment.
+    var variables: [String: String] = [:]
     var verbosity = VerbosityFlags()
     var logFile: String?
     var syslog = false
-    var notes: [String] = []
+    private(set) var notes: [String] = []
+    private var noted: Set<String> = []
 
     private mutating func first<Value>(_ field: WritableKeyPath<Self, Value?>, _ value: Value) {
         if self[keyPath: field] == nil { self[keyPath: field] = value }
     }
 
     mutating func note(_ text: String) {
-        if !notes.contains(text) { notes.append(text) }
+        if noted.insert(text).inserted { notes.append(text) }
     }
 
     // MARK: Flags
 
     /// A flag that `ShortOptionTable` calls used.
     mutating func apply(letter: Character, value: String?) throws(ConfigurationError) {
-        let words = value.map { [$0] } ?? []
-        func setting(_ key: SettingKey) -> Setting { Setting(key: key, words: words, origin: "-\(letter)") }
+        let setting = Setting(words: value.map { [$0] } ?? [], origin: .flag(letter))
         switch letter {
         case "4": addressFamily = .inet
         case "6": addressFamily = .inet6
         case "C": compression = true
-        case "E": logFile = try setting(.logLevel).text()
-        case "D": try apply(setting(.dynamicForward))
-        case "L": try apply(setting(.localForward))
-        case "R": try apply(setting(.remoteForward))
+        case "E": logFile = try setting.text()
+        case "D": try apply(.dynamicForward, setting)
+        case "L": try apply(.localForward, setting)
+        case "R": try apply(.remoteForward, setting)
         case "W":
-            let text = try setting(.localForward).word()
+            let text = try setting.word()
             if streams != nil { throw ConfigurationError("-W \(text): there is only one standard input: give one -W") }
             streams = try ForwardParser.parse(text, kind: .streams)
-        case "b": bindAddress = try setting(.bindAddress).host()
-        case "c": ciphers = try setting(.ciphers).algorithms()
+        case "b": bindAddress = try setting.host()
+        case "c": ciphers = try setting.algorithms()
         case "f": background = true
         case "g": gatewayPorts = true
-        case "i": try apply(setting(.identityFile))
-        case "l": try apply(setting(.user))
-        case "m": macs = try setting(.macs).algorithms()
+        case "i": try apply(.identityFile, setting)
+        case "l": try apply(.user, setting)
+        case "m": macs = try setting.algorithms()
         case "o": try apply(option: value ?? "")
-        case "p": try apply(setting(.port))
+        case "p": try apply(.port, setting)
         case "q": verbosity.quiet()
         case "v": verbosity.more()
         case "y": syslog = true
@@ -94,58 +106,116 @@ struct SettingStore {
         }
     }
 
-    // MARK: -o
+    /// What a flag that means nothing to a tunnel says to ssh, for `-G`.
+    mutating func applyPlain(letter: Character, value: String?) {
+        for (key, text) in ShortOptionTable.plainMeaning[letter] ?? [] {
+            let isRepeated = plain[key] == ["true"] && (letter == "t" || letter == "M")
+            plain[key] = isRepeated ? [letter == "t" ? "force" : "ask"] : [text ?? value ?? ""]
+        }
+    }
 
-    /// `Key=Value`, `Key Value` or `Key = Value`.
+    // MARK: Lines
+
+    /// `-o`: `Key=Value`, `Key Value` or `Key = Value`.
     mutating func apply(option text: String) throws(ConfigurationError) {
-        let trimmed = text.drop { $0 == " " || $0 == "\t" }
-        let name = String(trimmed.prefix { $0 != " " && $0 != "\t" && $0 != "=" })
-        var rest = trimmed.dropFirst(name.count).drop { $0 == " " || $0 == "\t" }
-        if rest.first == "=" { rest = rest.dropFirst().drop { $0 == " " || $0 == "\t" } }
-        if name.isEmpty { throw ConfigurationError("-o \(text): no key: give Key=Value") }
+        let bytes = Array(text.utf8)
+        guard let first = bytes.first(where: { !Byte.isBlank($0) }), first != Byte.equals,
+            let line = ConfigurationLine(bytes)
+        else { throw ConfigurationError("-o \(text): no key: give Key=Value") }
+        try apply(line, origin: .option(line.keyword))
+    }
+
+    /// A key and its value, from wherever they come.
+    mutating func apply(_ line: ConfigurationLine, origin: SettingOrigin) throws(ConfigurationError) {
+        let name = line.keyword
         let key = SettingKey(name: name)
-        guard key != nil || OtherKey.fate(of: name) != nil else { return try unknown(name) }
-        guard let words = SettingWords.split(rest) else {
-            throw ConfigurationError("-o \(text): a quote is not closed")
+        let own = CulvertKey(name: name)
+        let plainKey = PlainKey.named(name)
+        guard key != nil || own != nil || plainKey != nil else { return try unknown(name, origin) }
+        guard let words = SettingWords.split(line.rest) else {
+            throw ConfigurationError(
+                "\(origin.text(with: [String(decoding: line.rest, as: UTF8.self)])): a quote is not closed")
         }
-        if words.isEmpty { throw ConfigurationError("-o \(name): no value: give \(name)=Value") }
+        if words.isEmpty {
+            let form = if case .option = origin { "\(name)=Value" } else { "\(name) value" }
+            throw ConfigurationError("\(origin.text): no value: give \(form)")
+        }
+        if words.contains(where: { $0.contains("\u{fffd}") }) {
+            throw ConfigurationError("\(origin.text): the value is not UTF-8")
+        }
+        let setting = Setting(words: words, command: line.command, origin: origin)
         if let key {
-            try apply(Setting(key: key, words: words, origin: "-o \(name)"))
-        } else if let other = OtherKey.fate(of: name) {
-            try apply(other: other.name, other.fate, words)
+            try apply(key, setting)
+        } else if let own {
+            try culvert.apply(own, setting)
+        } else if let plainKey {
+            try apply(plainKey, setting)
         }
     }
 
-    private mutating func unknown(_ name: String) throws(ConfigurationError) {
-        if ignoreUnknown?.contains(where: { Wildcard.matches(name.lowercased(), pattern: $0.lowercased()) }) == true {
-            return note("-o \(name): unknown, ignored as IgnoreUnknown asks")
+    private mutating func unknown(_ name: String, _ origin: SettingOrigin) throws(ConfigurationError) {
+        if let patterns = ignoreUnknown, PatternList.matches(name.lowercased(), patterns, lowercase: true) {
+            return note("\(origin.text): unknown, ignored as IgnoreUnknown asks")
         }
-        // Keys that do something come first, so that they win a tie.
-        let known = SettingKey.allCases.map(\.rawValue) + OtherKey.names
-        let nearest = NearestName.of(name, among: known) ?? SettingKey.port.rawValue
-        throw ConfigurationError("-o \(name): unknown key: did you mean \(nearest)?")
+        switch name.lowercased() {
+        case "host", "match", "include":
+            throw ConfigurationError("\(origin.text): it belongs in a configuration file")
+        default: break
+        }
+        let nearest = NearestName.of(name, among: Self.knownNames) ?? SettingKey.port.rawValue
+        throw ConfigurationError("\(origin.text): unknown key: did you mean \(nearest)?")
     }
 
-    private mutating func apply(other name: String, _ fate: OtherKey.Fate, _ words: [String]) throws(ConfigurationError)
-    {
-        switch fate {
-        case .ignored: note("-o \(name) has no effect here: ignored")
-        case .fileOnly:
-            throw ConfigurationError("-o \(name): it belongs in a configuration file, which is not read yet")
-        case .notYet(let harmless):
-            if let value = words.first, words.count == 1, harmless.contains(value.lowercased()) { return }
-            throw ConfigurationError("-o \(name)=\(words.joined(separator: " ")): not supported yet: leave it out")
+    /// Every key as ssh_config(5) writes it. Those that do something come first, so that they win a tie.
+    static let knownNames =
+        SettingKey.allCases.map(\.rawValue) + CulvertKey.allCases.map(\.rawValue) + PlainKey.all.map(\.name)
+
+    private mutating func apply(_ key: PlainKey, _ setting: Setting) throws(ConfigurationError) {
+        let value = try key.shape.read(setting)
+        let name = key.name.lowercased()
+        let origin = setting.origin.naming(key.name).text
+        switch name {
+        case "sendenv": return sendEnvironment(value)
+        case "certificatefile": if plain[name, default: []].contains(value[0]) { return }
+        case "setenv":
+            // The first line of its kind, and of it the first of a name.
+            if plain[name] != nil { return }
+            var names: Set<Substring> = []
+            plain[name] = value.filter { names.insert($0.prefix { $0 != "=" }).inserted }
+            return note("\(origin) has no effect here: ignored")
+        default: if plain[name] != nil { return }
         }
+        plain[name, default: []] += value
+        switch key.fate {
+        case .ignored: if value != key.standard { note("\(origin) has no effect here: ignored") }
+        case .used: break
+        case .obsolete: note("\(origin) is out of use: ignored")
+        case .refused(let harmless):
+            if value.count == 1, harmless.contains(value[0].lowercased()) { return }
+            refusals.append(setting.fault("not supported yet: leave it out"))
+        }
+    }
+
+    /// A name with `-` in front takes away what it matches.
+    private mutating func sendEnvironment(_ names: [String]) {
+        var list = plain["sendenv"] ?? []
+        for name in names {
+            if name.hasPrefix("-") {
+                list.removeAll { Wildcard.matches($0, pattern: String(name.dropFirst())) }
+            } else {
+                list.append(name)
+            }
+        }
+        plain["sendenv"] = list
     }
 
     // MARK: Settings
 
-    mutating func apply(_ setting: Setting) throws(ConfigurationError) {
-        switch setting.key {
-        case .localForward: forwards.append(try setting.forward(.local))
-        case .remoteForward: forwards.append(try setting.forward(.remote))
-        case .dynamicForward: forwards.append(try setting.forward(.dynamic))
-        case .permitRemoteOpen: first(\.permitRemoteOpen, try setting.permittedTargets())
+    mutating func apply(_ key: SettingKey, _ setting: Setting) throws(ConfigurationError) {
+        switch key {
+        case .localForward: add(try setting.forward(.local, variables: variables))
+        case .remoteForward: add(try setting.forward(.remote, variables: variables))
+        case .dynamicForward: add(try setting.forward(.dynamic, variables: variables))
         case .clearAllForwardings: first(\.clearAllForwardings, try setting.flag())
         case .exitOnForwardFailure: first(\.exitOnForwardFailure, try setting.flag())
         case .gatewayPorts: first(\.gatewayPorts, try setting.flag())
@@ -153,32 +223,34 @@ struct SettingStore {
         case .streamLocalBindUnlink: first(\.streamLocalBindUnlink, try setting.flag())
         case .forkAfterAuthentication: first(\.background, try setting.flag())
         case .compression: first(\.compression, try setting.flag())
-        case .ignoreUnknown: first(\.ignoreUnknown, try setting.word().split(separator: ",").map(String.init))
+        case .ignoreUnknown: first(\.ignoreUnknown, try setting.text())
         case .logLevel:
             guard let level = Verbosity(name: try setting.word()) else {
                 throw setting.fault("give \(Verbosity.accepted)")
             }
             first(\.logLevel, level)
-        case .addressFamily, .bindAddress, .connectTimeout, .connectionAttempts, .hostName, .port, .serverAliveCountMax,
-            .serverAliveInterval, .tcpKeepAlive, .user:
-            try applyConnection(setting)
+        case .addressFamily, .bindAddress, .connectTimeout, .connectionAttempts, .hostName, .port, .proxyCommand,
+            .proxyJump,
+            .serverAliveCountMax, .serverAliveInterval, .tcpKeepAlive, .user:
+            try applyConnection(key, setting)
         case .batchMode, .identitiesOnly, .identityAgent, .identityFile, .kbdInteractiveAuthentication,
             .numberOfPasswordPrompts, .passwordAuthentication, .preferredAuthentications, .pubkeyAuthentication:
-            try applyLogin(setting)
+            try applyLogin(key, setting)
         case .checkHostIP, .globalKnownHostsFile, .hashKnownHosts, .hostKeyAlias, .strictHostKeyChecking,
             .userKnownHostsFile:
-            try applyHostKeys(setting)
+            try applyHostKeys(key, setting)
         case .ciphers: first(\.ciphers, try setting.algorithms())
         case .macs: first(\.macs, try setting.algorithms())
         case .kexAlgorithms: first(\.kexAlgorithms, try setting.algorithms())
         case .hostKeyAlgorithms: first(\.hostKeyAlgorithms, try setting.algorithms())
-        case .rekeyLimit: first(\.rekeyLimit, try setting.rekeyLimit())
+        case .rekeyLimit: apply(try setting.rekeyLimit())
+        case .tag: first(\.tag, try setting.text())
         case .pubkeyAcceptedAlgorithms: first(\.pubkeyAcceptedAlgorithms, try setting.algorithms())
         }
     }
 
-    private mutating func applyConnection(_ setting: Setting) throws(ConfigurationError) {
-        switch setting.key {
+    private mutating func applyConnection(_ key: SettingKey, _ setting: Setting) throws(ConfigurationError) {
+        switch key {
         case .addressFamily:
             first(\.addressFamily, try setting.choice([("any", .any), ("inet", .inet), ("inet6", .inet6)]))
         case .bindAddress: first(\.bindAddress, try setting.host())
@@ -186,38 +258,41 @@ struct SettingStore {
         case .connectionAttempts: first(\.connectionAttempts, try setting.count(from: 1))
         case .hostName: first(\.hostName, try setting.text())
         case .port: first(\.port, try setting.port())
+        // As in ssh: what came first shuts the other out.
+        case .proxyCommand: if proxyJump == nil { first(\.proxyCommand, setting.command) }
+        case .proxyJump:
+            let jump = try JumpText.parse(setting)
+            if proxyCommand == nil { first(\.proxyJump, jump) }
         case .serverAliveCountMax: first(\.serverAliveCountMax, try setting.count(from: 1))
         case .serverAliveInterval: first(\.serverAliveInterval, try setting.seconds())
         case .tcpKeepAlive: first(\.tcpKeepAlive, try setting.flag())
         case .user: first(\.user, try setting.user())
-        default: preconditionFailure("\(setting.key) is no setting of the connection")
+        default: preconditionFailure("\(key) is no setting of the connection")
         }
     }
 
-    private mutating func applyLogin(_ setting: Setting) throws(ConfigurationError) {
-        switch setting.key {
+    private mutating func applyLogin(_ key: SettingKey, _ setting: Setting) throws(ConfigurationError) {
+        switch key {
         case .batchMode: first(\.batchMode, try setting.flag())
         case .identitiesOnly: first(\.identitiesOnly, try setting.flag())
         case .identityAgent: first(\.identityAgent, try setting.text())
-        case .identityFile: identityFiles.append(try setting.text())
+        case .identityFile:
+            let file = IdentityFileSetting(path: try setting.text(), origin: setting.origin)
+            if !identityFiles.contains(file) { identityFiles.append(file) }
         case .kbdInteractiveAuthentication: first(\.kbdInteractiveAuthentication, try setting.flag())
         case .numberOfPasswordPrompts: first(\.numberOfPasswordPrompts, try setting.count(from: 0))
         case .passwordAuthentication: first(\.passwordAuthentication, try setting.flag())
         case .preferredAuthentications:
             first(\.preferredAuthentications, try setting.text().split(separator: ",").map(String.init))
         case .pubkeyAuthentication:
-            // The two other values choose a variant of "publickey" that hosts are bound to (OpenSSH PROTOCOL §3.1).
-            let values = [
-                ("yes", true), ("true", true), ("no", false), ("false", false), ("unbound", true),
-                ("host-bound", true),
-            ]
-            first(\.pubkeyAuthentication, try setting.choice(values))
-        default: preconditionFailure("\(setting.key) is no setting of the login")
+            let values = ["true", "false", "unbound", "host-bound"].map { ($0, PubkeyChoice(rawValue: $0) ?? .yes) }
+            first(\.pubkeyAuthentication, try setting.choice([("yes", .yes), ("no", .no)] + values))
+        default: preconditionFailure("\(key) is no setting of the login")
         }
     }
 
-    private mutating func applyHostKeys(_ setting: Setting) throws(ConfigurationError) {
-        switch setting.key {
+    private mutating func applyHostKeys(_ key: SettingKey, _ setting: Setting) throws(ConfigurationError) {
+        switch key {
         case .checkHostIP: first(\.checkHostIP, try setting.flag())
         case .globalKnownHostsFile: first(\.globalKnownHostsFiles, try setting.files())
         case .hashKnownHosts: first(\.hashKnownHosts, try setting.flag())
@@ -229,7 +304,46 @@ struct SettingStore {
             ]
             first(\.checking, try setting.choice(values))
         case .userKnownHostsFile: first(\.userKnownHostsFiles, try setting.files())
-        default: preconditionFailure("\(setting.key) is no setting of host keys")
+        default: preconditionFailure("\(key) is no setting of host keys")
         }
     }
+
+    /// A forward counts once, however often it is given.
+    private mutating func add(_ forward: ForwardSpecification) {
+        let isKnown = forwards.contains {
+            $0.kind == forward.kind && $0.listen == forward.listen && $0.target == forward.target
+        }
+        if !isKnown { forwards.append(forward) }
+    }
+
+    /// Amount and time are two settings to ssh: each first value wins.
+    private mutating func apply(_ limit: RekeyLimit) {
+        if rekeyLimit == nil {
+            rekeyLimit = limit
+        } else if rekeyLimit?.interval == nil {
+            rekeyLimit?.interval = limit.interval
+        }
+    }
+}
+
+/// `-i` or IdentityFile, before it is expanded.
+struct IdentityFileSetting: Hashable, Sendable {
+    let path: String
+    /// ssh counts the same file once for each of the three.
+    private let source: Source
+
+    private enum Source: Hashable, Sendable { case flag, user, system }
+
+    init(path: String, origin: SettingOrigin) {
+        self.path = path
+        if case .flag = origin { source = .flag } else { source = origin.isFromUser ? .user : .system }
+    }
+}
+
+/// PubkeyAuthentication. The last two choose a variant of "publickey" that hosts are bound to (OpenSSH PROTOCOL §3.1).
+enum PubkeyChoice: String, Sendable {
+    case yes = "true"
+    case no = "false"
+    case unbound
+    case hostBound = "host-bound"
 }

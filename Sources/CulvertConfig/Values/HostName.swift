@@ -19,4 +19,32 @@ enum HostName {
         var parsed = in6_addr()
         return unsafe inet_pton(AF_INET6, String(digits), &parsed) == 1
     }
+
+    /// A domain as CanonicalDomains takes one, in lower case and without a dot at its end; nil: it is none.
+    static func domain(_ text: String) -> String? {
+        let bytes = Array(text.lowercased().utf8)
+        func isWord(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x7a).contains(byte) }
+        guard let first = bytes.first, isWord(first), !text.contains(".."),
+            bytes.allSatisfy({ isWord($0) || [0x2d, 0x2e, 0x5f].contains($0) })
+        else { return nil }
+        return String(decoding: bytes.last == 0x2e ? bytes.dropLast() : bytes[...], as: UTF8.self)
+    }
+
+    /// An address as the system writes it (`127.1` is `127.0.0.1`); nil: a name.
+    static func canonicalAddress(_ text: String) -> String? {
+        var hints = unsafe addrinfo()
+        unsafe hints.ai_flags = AI_NUMERICHOST
+        unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var found: UnsafeMutablePointer<addrinfo>?
+        guard unsafe getaddrinfo(text, nil, &hints, &found) == 0, let first = unsafe found else { return nil }
+        defer { unsafe freeaddrinfo(first) }
+        // NI_MAXHOST.
+        var name = [CChar](repeating: 0, count: 1025)
+        guard
+            unsafe getnameinfo(
+                first.pointee.ai_addr, first.pointee.ai_addrlen, &name, socklen_t(name.count), nil, 0, NI_NUMERICHOST)
+                == 0
+        else { return nil }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
 }

@@ -1,4 +1,6 @@
-/// Expands what ssh expands in the paths of settings: `~`, `%` tokens (ssh_config(5), TOKENS) and `${VARIABLE}`.
+internal import Crypto
+
+/// Expands what ssh expands in the values of settings: `~`, `%` tokens (ssh_config(5), TOKENS) and `${VARIABLE}`.
 struct PathExpansion {
     let environment: ConfigurationEnvironment
     let destination: Destination
@@ -6,19 +8,18 @@ struct PathExpansion {
 
     /// `origin` names the setting in an error.
     func path(_ text: String, origin: String) throws(ConfigurationError) -> String {
-        try tilde(tokens(text, origin: origin), origin: origin)
-    }
-
-    private func tilde(_ text: String, origin: String) throws(ConfigurationError) -> String {
-        guard text.hasPrefix("~") else { return text }
-        if text == "~" { return environment.homeDirectory }
-        guard text.hasPrefix("~/") else {
+        guard text.hasPrefix("~") else { return try tokens(text, origin: origin) }
+        let rest = text.dropFirst()
+        guard rest.isEmpty || rest.hasPrefix("/") else {
             throw ConfigurationError("\(origin) \(text): the home directory of another user is not looked up: write it")
         }
-        return environment.homeDirectory + text.dropFirst()
+        let home = environment.homeDirectory
+        let slash = home.hasSuffix("/") ? "" : "/"
+        return home + slash + (try tokens(String(rest.drop { $0 == "/" }), origin: origin))
     }
 
-    private func tokens(_ text: String, origin: String) throws(ConfigurationError) -> String {
+    /// `hasVariables`: `${NAME}` is expanded too; a command leaves that to its shell.
+    func tokens(_ text: String, origin: String, hasVariables: Bool = true) throws(ConfigurationError) -> String {
         var expanded = ""
         var rest = Substring(text)
         while let character = rest.popFirst() {
@@ -27,16 +28,12 @@ struct PathExpansion {
                     throw ConfigurationError("\(origin) \(text): unknown token after '%': write %% for the sign itself")
                 }
                 expanded += value
-            } else if character == "$", rest.first == "{" {
-                guard let close = rest.firstIndex(of: "}") else {
-                    throw ConfigurationError("\(origin) \(text): '${' without '}'")
+            } else if hasVariables, character == "$", rest.first == "{" {
+                do {
+                    expanded += try VariableExpansion.variable(from: &rest, of: text, environment.variables)
+                } catch {
+                    throw ConfigurationError("\(origin) \(error.message)")
                 }
-                let name = String(rest[rest.index(after: rest.startIndex)..<close])
-                guard let value = environment.variables[name] else {
-                    throw ConfigurationError("\(origin) \(text): the environment has no variable \(name)")
-                }
-                expanded += value
-                rest = rest[rest.index(after: close)...]
             } else {
                 expanded.append(character)
             }
@@ -47,6 +44,7 @@ struct PathExpansion {
     private func token(_ letter: Character) -> String? {
         switch letter {
         case "%": "%"
+        case "C": connectionHash
         case "d": environment.homeDirectory
         case "h": destination.host
         case "i": String(environment.userID)
@@ -59,5 +57,14 @@ struct PathExpansion {
         case "u": environment.userName
         default: nil
         }
+    }
+
+    /// `%C`: the hash of `%l%h%p%r`, as OpenSSH 9.2 makes it. It names files and keeps no secret.
+    private var connectionHash: String {
+        let text = environment.hostName + destination.host + String(destination.port) + destination.user
+        return Insecure.SHA1.hash(data: Array(text.utf8)).map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 1 ? "0" + digits : digits
+        }.joined()
     }
 }

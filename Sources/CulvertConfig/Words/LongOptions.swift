@@ -77,7 +77,7 @@ struct LongOptions {
     // MARK: Values
 
     /// Why a value is none.
-    private struct Cause: Error {
+    struct Cause: Error {
         let text: String
         init(_ text: String) { self.text = text }
     }
@@ -98,21 +98,21 @@ struct LongOptions {
         return first
     }
 
-    private static func io(_ text: String) throws(Cause) -> IOChoice {
+    static func io(_ text: String) throws(Cause) -> IOChoice {
         guard let choice = IOChoice(rawValue: text) else { throw Cause("give auto, uring or epoll") }
         return choice
     }
 
-    private static func engine(_ text: String) throws(Cause) -> EngineChoice {
+    static func engine(_ text: String) throws(Cause) -> EngineChoice {
         guard let choice = EngineChoice(rawValue: text) else { throw Cause("give native or libssh2") }
         return choice
     }
 
-    private static func links(_ text: String) throws(Cause) -> Int {
+    static func links(_ text: String) throws(Cause) -> Int {
         try count(text, upTo: TunnelConfiguration.maximumLinks)
     }
 
-    private static func threads(_ text: String) throws(Cause) -> Int {
+    static func threads(_ text: String) throws(Cause) -> Int {
         try count(text, upTo: RuntimeOptions.maximumThreads)
     }
 
@@ -121,12 +121,20 @@ struct LongOptions {
         return count
     }
 
-    private static func hold(_ text: String) throws(Cause) -> Duration {
+    static func hold(_ text: String) throws(Cause) -> Duration {
         guard let seconds = TimeValue.seconds(text) else { throw Cause(TimeValue.cause) }
         return .seconds(seconds)
     }
 
-    private static func memory(_ text: String) throws(Cause) -> Int {
+    static func persist(_ text: String) throws(Cause) -> Bool {
+        switch text.lowercased() {
+        case "yes", "true": return true
+        case "no", "false": return false
+        default: throw Cause("give yes or no")
+        }
+    }
+
+    static func memory(_ text: String) throws(Cause) -> Int {
         guard let bytes = SizeValue.bytes(text) else { throw Cause(SizeValue.cause) }
         guard bytes >= RuntimeOptions.minimumMemory else {
             throw Cause("too little: give at least \(RuntimeOptions.minimumMemory >> 20)M")

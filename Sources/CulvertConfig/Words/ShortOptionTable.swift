@@ -10,6 +10,10 @@ struct ShortOption: Sendable {
         case meaningless(String)
         /// Would change what the user gets: an error, with the mend.
         case notYet(String)
+        /// `-F`: the configuration file.
+        case file
+        /// `-G`: prints the settings.
+        case print
         case help
         case version
     }
@@ -22,13 +26,15 @@ struct ShortOption: Sendable {
 enum ShortOptionTable {
     static let options: [Character: ShortOption] = {
         var table: [Character: ShortOption] = [:]
-        for letter in "46CDELNRTVWbcfghilmnopqvy" {
-            let takesValue = "DELRWbcilmop".contains(letter)
+        for letter in "46CDEFGLNRTVWbcfghilmnopqvy" {
+            let takesValue = "DEFLRWbcilmop".contains(letter)
             let meaning: ShortOption.Meaning =
                 switch letter {
                 case "N", "n", "T": .implied
                 case "V": .version
                 case "h": .help
+                case "F": .file
+                case "G": .print
                 default: .used
                 }
             table[letter] = ShortOption(takesValue: takesValue, meaning: meaning)
@@ -59,11 +65,22 @@ enum ShortOptionTable {
     private static let notYet: [(Character, Bool, String)] = [
         ("1", false, "SSH protocol 1 is broken: leave it out"),
         ("B", true, "name the interface's address with -b"),
-        ("F", true, "ssh_config is not read: give its settings with -o, or -F none"),
-        ("G", false, "it prints ssh's own configuration"),
         ("J", true, "open a tunnel to the jump host first, with -L"),
         ("O", true, "there is no shared connection to control: start a culvert of its own"),
         ("P", true, "it is ssh's configuration tag: the port is -p"),
+    ]
+
+    /// Keys that the flag sets in what `-G` prints, and their value; nil: what was typed behind the flag.
+    static let plainMeaning: [Character: [(String, String?)]] = [
+        "A": [("forwardagent", "yes")], "I": [("pkcs11provider", nil)],
+        "K": [("gssapiauthentication", "yes"), ("gssapidelegatecredentials", "yes")],
+        "M": [("controlmaster", "true")], "N": [("sessiontype", "none"), ("requesttty", "false")],
+        "S": [("controlpath", nil)], "T": [("requesttty", "false")],
+        "W": [("sessiontype", "none"), ("requesttty", "false")], "X": [("forwardx11", "yes")],
+        "Y": [("forwardx11", "yes"), ("forwardx11trusted", "yes")], "a": [("forwardagent", "no")],
+        "e": [("escapechar", nil)], "f": [("stdinnull", "yes")], "k": [("gssapidelegatecredentials", "no")],
+        "n": [("stdinnull", "yes")], "s": [("sessiontype", "subsystem")], "t": [("requesttty", "true")],
+        "x": [("forwardx11", "no")],
     ]
 
     /// The option that a mistyped letter was probably meant to be: the other case, or what other programs call it.

@@ -77,7 +77,7 @@ extension FuzzTarget {
             String(decoding: $0, as: UTF8.self)
         }
         do throws(ConfigurationError) {
-            switch try parseCommandLine(words, environment: environment) {
+            switch try parseCommandLine(words, environment: environment, access: .nothing) {
             case .tunnel(let tunnel):
                 promise(!tunnel.forwards.isEmpty, "a tunnel forwards something")
                 promise((1...TunnelConfiguration.maximumLinks).contains(tunnel.links), "a tunnel has links")
@@ -88,10 +88,42 @@ extension FuzzTarget {
             case .relay(let relay):
                 promise(!relay.forwards.isEmpty, "a relay forwards something")
                 for forward in relay.forwards { check(forward) }
+            case .up(let request), .check(let request): promise(!request.file.isEmpty, "tunnels come from a file")
             case .show(let text): promise(!text.isEmpty, "help says something")
             }
         } catch {
             check(error)
+        }
+    }
+
+    /// A file of `culvert up`.
+    static let tunnelFile = FuzzTarget(
+        "TunnelFile", maximumLength: 400,
+        seeds: {
+            [
+                "[tunnel.db]\ndestination=\"o@b\"\nlocal=[\"1:a:2\",#\n'3:b:4']\nlinks=4\n",
+                "[defaults]\nPort=22\n[tunnel.\"a b\"]\ndestination='h'\nremote=\"0:localhost:22\"\nIdentitiesOnly=true\n",
+                "tunnel.x={destination=\"h\",local=\"1:a:2\"}\n",
+                "[tunnel.x]\na=\"\"\"\n\\\"\"\"\"\nb=[[1],{c=']'}]\nd=1.5\n",
+                "[tunnel.x]\ndestination=\"h\"\nlocal=\"/a:/b\"\nServerAliveInterval=3\nhold=\"1m\"\nengine='libssh2'\n",
+            ].map { Array($0.utf8) }
+        }
+    ) { bytes in
+        let text = String(decoding: bytes, as: UTF8.self)
+        // Also of what is no TOML: the places must be looked for without a trap.
+        let place = TOMLPositions(text).place(of: ["tunnel", "x"])
+        promise(place.line >= 1 && place.column >= 1, "places are counted from 1")
+        do throws(ConfigurationError) {
+            let file = try TunnelFile(text, path: "t", environment: environment, access: .nothing)
+            promise(!file.tunnels.isEmpty, "a file has tunnels")
+            for tunnel in file.tunnels {
+                promise(!tunnel.configuration.forwards.isEmpty, "a tunnel forwards something")
+                promise(tunnel.configuration.persist, "a tunnel of several comes back by itself")
+                for forward in tunnel.configuration.forwards { check(forward) }
+            }
+        } catch {
+            check(error)
+            promise(error.message.hasPrefix("t line "), "a mistake has a place: \(error.message)")
         }
     }
 }

@@ -1,0 +1,62 @@
+/// Which files say what the command line does not.
+public enum ConfigurationFiles: Hashable, Sendable {
+    /// `~/.ssh/config` and then `/etc/ssh/ssh_config`, each if it exists.
+    case usual
+    /// `-F file`: this one in place of both. It must exist.
+    case only(String)
+    /// `-F none`.
+    case none
+
+    init(argument: String) { self = argument.lowercased() == "none" ? .none : .only(argument) }
+}
+
+/// What reading configuration files takes from the system, as functions: tests give their own.
+public struct ConfigurationAccess: Sendable {
+    /// Why a file gives no text.
+    public enum Failure: Error, Hashable, Sendable {
+        case missing
+        /// The system's words.
+        case unreadable(String)
+        /// It is too long to be a configuration file, bytes.
+        case tooLong(limit: Int)
+    }
+
+    /// A file as it is read.
+    public struct File: Hashable, Sendable {
+        public var bytes: [UInt8]
+        /// The owner's user number.
+        public var owner: UInt32
+        /// Permission bits.
+        public var mode: UInt32
+
+        public init(bytes: [UInt8], owner: UInt32, mode: UInt32) {
+            self.bytes = bytes
+            self.owner = owner
+            self.mode = mode
+        }
+    }
+
+    public var read: @Sendable (_ path: String) -> Result<File, Failure>
+    /// Paths that match a pattern of glob(7), sorted; its `~` is expanded already. nil: a directory cannot be read.
+    public var paths: @Sendable (_ pattern: String) -> [String]?
+    /// Runs a command of `Match exec` to its end: the exit status, or nil when it did not end by itself.
+    public var execute: @Sendable (_ command: String, _ shell: String) -> Int32?
+
+    public init(
+        read: @escaping @Sendable (_ path: String) -> Result<File, Failure>,
+        paths: @escaping @Sendable (_ pattern: String) -> [String]?,
+        execute: @escaping @Sendable (_ command: String, _ shell: String) -> Int32?
+    ) {
+        self.read = read
+        self.paths = paths
+        self.execute = execute
+    }
+
+    /// The file system, and the user's shell.
+    public static let system = ConfigurationAccess(
+        read: SystemFiles.read, paths: SystemFiles.paths, execute: SystemFiles.execute)
+
+    /// No file exists.
+    public static let nothing = ConfigurationAccess(
+        read: { _ in .failure(.missing) }, paths: { _ in [] }, execute: { _, _ in nil })
+}

@@ -1,0 +1,105 @@
+/// Everything that the command line and the files say about one host.
+public struct HostConfiguration: Hashable, Sendable {
+    public var destination: Destination
+    /// From the command line, then from the files, in order; may be empty.
+    public var forwards: [ForwardSpecification]
+    public var forwarding: ForwardingOptions
+    public var connection: ConnectionOptions
+    public var login: LoginOptions
+    public var hostKeys: HostKeyOptions
+    public var algorithms: AlgorithmOptions
+    public var output: OutputOptions
+    /// As it was written, every hop of it well-formed; nil: none. At most one of the two is set.
+    public var proxyJump: String?
+    /// As it was written; nil: none.
+    public var proxyCommand: String?
+    /// What was accepted and ignored.
+    public var notes: [String]
+}
+
+/// What applies to a host that ssh would log in to with nothing but `-F`, `-l` and `-p`, as it does for the hops of
+/// ProxyJump.
+public func resolveHost(
+    _ host: String, user: String? = nil, port: UInt16? = nil, files: ConfigurationFiles,
+    environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system
+) throws(ConfigurationError) -> HostConfiguration {
+    var store = SettingStore()
+    store.variables = environment.variables
+    store.user = user
+    store.port = port
+    return try HostResolution(host, store, files: files, environment: environment, access: access).configuration()
+}
+
+/// What the command line said, filled up from the files, and the host that it comes to.
+struct HostResolution {
+    let store: SettingStore
+    let destination: Destination
+    let environment: ConfigurationEnvironment
+
+    /// `commandLine` is what was typed, which outranks every file.
+    init(
+        _ typedHost: String, _ commandLine: SettingStore, files: ConfigurationFiles,
+        environment: ConfigurationEnvironment, access: ConfigurationAccess
+    ) throws(ConfigurationError) {
+        var reader = ConfigurationReader(
+            commandLine, host: typedHost, originalHost: typedHost, isFinal: false, environment: environment,
+            access: access)
+        try reader.read(files)
+        let host = try Self.host(typedHost, reader.store)
+        if reader.wantsFinal || reader.store.isCanonicalized {
+            reader = ConfigurationReader(
+                reader.store, host: host, originalHost: typedHost, isFinal: true, environment: environment,
+                access: access)
+            try reader.read(files)
+        }
+        store = reader.store
+        guard let user = store.user ?? (environment.userName.isEmpty ? nil : environment.userName) else {
+            throw ConfigurationError("no user: give user@\(typedHost)")
+        }
+        destination = Destination(host: host, typedHost: typedHost, port: store.port ?? 22, user: user)
+        self.environment = environment
+    }
+
+    /// What is connected to: names in lower case, and addresses as the system writes them.
+    private static func host(_ typedHost: String, _ store: SettingStore) throws(ConfigurationError) -> String {
+        let name =
+            try store.hostName.map { name throws(ConfigurationError) in
+                try SettingStore.expandedHost(name, typed: typedHost)
+            } ?? typedHost
+        return HostName.canonicalAddress(name) ?? name.lowercased()
+    }
+
+    var expansion: PathExpansion {
+        PathExpansion(
+            environment: environment, destination: destination, hostKeyAlias: store.hostKeyAlias?.lowercased())
+    }
+
+    /// Throws for what is in force and cannot be honoured.
+    func configuration() throws(ConfigurationError) -> HostConfiguration {
+        if let refusal = store.refusals.first { throw refusal }
+        if let jump = store.effectiveProxyJump {
+            throw ConfigurationError("ProxyJump \(jump): not supported yet: leave it out")
+        }
+        if let command = store.effectiveProxyCommand {
+            throw ConfigurationError("ProxyCommand \(command): not supported yet: leave it out")
+        }
+        var store = store
+        if store.compression == true {
+            store.note("compression (-C) is not supported: the connection goes uncompressed")
+        }
+        return HostConfiguration(
+            destination: destination, forwards: try store.expandedForwards(expansion), forwarding: store.forwarding,
+            connection: store.connection, login: try store.login(expansion), hostKeys: try store.hostKeys(expansion),
+            algorithms: store.algorithms, output: store.output, proxyJump: store.effectiveProxyJump,
+            proxyCommand: store.effectiveProxyCommand, notes: store.notes)
+    }
+}
+
+extension SettingStore {
+    /// CanonicalizeHostname asks for a second pass, whatever becomes of the name.
+    var isCanonicalized: Bool { !["false", nil].contains(plain["canonicalizehostname"]?.first) }
+
+    /// nil for "none" too.
+    var effectiveProxyJump: String? { proxyJump.flatMap { $0 == "none" ? nil : $0 } }
+    var effectiveProxyCommand: String? { proxyCommand.flatMap { $0.lowercased() == "none" ? nil : $0 } }
+}

@@ -1,0 +1,62 @@
+internal import Glibc
+
+/// The system's side of `ConfigurationAccess`. Blocking, for the start of the process.
+enum SystemFiles {
+    /// No configuration file comes near it; a device or an endless pipe does.
+    static let maximumLength = 16 << 20
+
+    static func read(_ path: String) -> Result<ConfigurationAccess.File, ConfigurationAccess.Failure> {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return .failure(failure(errno)) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { return .failure(failure(errno)) }
+        var bytes: [UInt8] = []
+        var block = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = unsafe Glibc.read(descriptor, &block, block.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { return .failure(failure(errno)) }
+            if count == 0 { break }
+            bytes += block[..<count]
+            if bytes.count > maximumLength { return .failure(.tooLong(limit: maximumLength)) }
+        }
+        return .success(
+            ConfigurationAccess.File(bytes: bytes, owner: status.st_uid, mode: status.st_mode & 0o7777))
+    }
+
+    private static func failure(_ code: Int32) -> ConfigurationAccess.Failure {
+        code == ENOENT ? .missing : .unreadable(unsafe String(cString: strerror(code)))
+    }
+
+    static func paths(_ pattern: String) -> [String]? {
+        var found = unsafe glob_t()
+        defer { unsafe globfree(&found) }
+        let result = unsafe glob(pattern, 0, nil, &found)
+        if result == GLOB_NOMATCH { return [] }
+        guard result == 0 else { return nil }
+        return unsafe (0..<Int(found.gl_pathc)).compactMap { index in
+            unsafe found.gl_pathv[index].map { unsafe String(cString: $0) }
+        }
+    }
+
+    /// As ssh runs it: `$SHELL -c command`, with nothing to read, what it writes thrown away, and its standard error ours.
+    static func execute(_ command: String, shell: String) -> Int32? {
+        var actions = unsafe posix_spawn_file_actions_t()
+        guard unsafe posix_spawn_file_actions_init(&actions) == 0 else { return nil }
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        guard unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) == 0,
+            unsafe posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0) == 0
+        else { return nil }
+        var child: pid_t = 0
+        let words = unsafe [strdup(shell), strdup("-c"), strdup(command), nil]
+        defer { unsafe words.indices.forEach { unsafe free(words[$0]) } }
+        guard unsafe posix_spawn(&child, shell, &actions, nil, words, environ) == 0 else { return nil }
+        var status: Int32 = 0
+        while unsafe waitpid(child, &status, 0) < 0 {
+            guard errno == EINTR else { return nil }
+        }
+        // wait(2)'s macros: the low seven bits are the signal that ended it, the next byte is the exit status.
+        return status & 0x7f == 0 ? (status >> 8) & 0xff : nil
+    }
+}

@@ -1,0 +1,108 @@
+/// A key of ssh_config(5) that culvert reads, checks and prints; it acts on few of them.
+struct PlainKey: Sendable {
+    /// What becomes of a value that is in force.
+    enum Fate: Sendable {
+        /// A note, unless it is what ssh does anyway.
+        case ignored
+        /// Out of use in OpenSSH too.
+        case obsolete
+        /// An error unless the value is one of these: leaving it out would change where or how one connects, or whom
+        /// one trusts.
+        case refused(unless: [String])
+        /// culvert acts on it, as it was written.
+        case used
+    }
+
+    /// As ssh_config(5) writes it.
+    let name: String
+    let shape: PlainShape
+    /// What `-G` prints where nothing was said; nil: no line.
+    let standard: [String]?
+    let fate: Fate
+
+    init(_ name: String, _ shape: PlainShape, _ standard: String? = nil, _ fate: Fate = .ignored) {
+        self.name = name
+        self.shape = shape
+        self.standard = standard.map { $0.split(separator: " ").map(String.init) }
+        self.fate = fate
+    }
+
+    /// By any name that ssh reads, in any case.
+    static func named(_ name: String) -> PlainKey? {
+        let lower = name.lowercased()
+        return byName[aliases[lower] ?? lower]
+    }
+
+    static let all: [PlainKey] = interactive + connection + trust + newer + obsolete
+
+    private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name.lowercased(), $0) })
+
+    private static let aliases = [
+        "hostbasedkeytypes": "hostbasedacceptedalgorithms", "smartcarddevice": "pkcs11provider",
+    ]
+
+    /// What a terminal, a shell and forwarding of other things need.
+    private static let interactive = [
+        PlainKey("AddKeysToAgent", .addKeys, "false"),
+        PlainKey("ControlMaster", .choice(.master), "false"), PlainKey("ControlPath", .text),
+        PlainKey("ControlPersist", .persistence, "no"),
+        PlainKey("EnableEscapeCommandline", .flag, "no"), PlainKey("EscapeChar", .escape, "~"),
+        PlainKey("ForwardAgent", .agentForwarding, "no"), PlainKey("ForwardX11", .flag, "no"),
+        PlainKey("ForwardX11Timeout", .time, "1200"), PlainKey("ForwardX11Trusted", .flag, "yes"),
+        PlainKey("LocalCommand", .command), PlainKey("PermitLocalCommand", .flag, "no"),
+        // As `ssh -N`: a tunnel runs no command.
+        PlainKey("RemoteCommand", .command), PlainKey("RequestTTY", .choice(.terminal), "auto"),
+        PlainKey("SendEnv", .names), PlainKey("SessionType", .choice(.session), "default"),
+        PlainKey("SetEnv", .assignments), PlainKey("StdinNull", .flag, "no"),
+        PlainKey("Tunnel", .choice(.device), "false"), PlainKey("TunnelDevice", .deviceNumbers, "any:any"),
+        PlainKey("XAuthLocation", .text, "/usr/bin/xauth"),
+    ]
+
+    /// How the connection is made, and what is written about it.
+    private static let connection = [
+        PlainKey("BindInterface", .text, nil, .refused(unless: [])),
+        PlainKey("CanonicalDomains", .domains, "none"),
+        PlainKey("CanonicalizeFallbackLocal", .flag, "yes"),
+        PlainKey("CanonicalizeHostname", .choice(.canonicalization), "false", .refused(unless: ["false"])),
+        PlainKey("CanonicalizeMaxDots", .count, "1"),
+        PlainKey("CanonicalizePermittedCNAMEs", .aliases, "none", .refused(unless: ["none"])),
+        PlainKey("IPQoS", .service, "lowdelay throughput"), PlainKey("LogVerbose", .firstOf, "none"),
+        PlainKey("PermitRemoteOpen", .targets, "any", .used), PlainKey("ProxyUseFdpass", .flag, "no"),
+        PlainKey("SyslogFacility", .choice(.facility), "USER"),
+    ]
+
+    /// Keys of ours and of hosts.
+    private static let trust = [
+        PlainKey("CASignatureAlgorithms", .algorithms(.plainSignatures), DefaultAlgorithms.plainSignatures),
+        PlainKey("CertificateFile", .text), PlainKey("EnableSSHKeysign", .flag, "no"),
+        PlainKey("FingerprintHash", .choice(.digest), "SHA256"),
+        PlainKey("GSSAPIAuthentication", .flag, "no"), PlainKey("GSSAPIClientIdentity", .text),
+        PlainKey("GSSAPIDelegateCredentials", .flag, "no"),
+        PlainKey("GSSAPIKexAlgorithms", .text, DefaultAlgorithms.gssapi), PlainKey("GSSAPIKeyExchange", .flag, "no"),
+        PlainKey("GSSAPIRenewalForcesRekey", .flag, "no"), PlainKey("GSSAPIServerIdentity", .text),
+        PlainKey("GSSAPITrustDns", .flag, "no"),
+        PlainKey("HostbasedAcceptedAlgorithms", .algorithms(.signatures), DefaultAlgorithms.signatures),
+        PlainKey("HostbasedAuthentication", .flag, "no"), PlainKey("KbdInteractiveDevices", .text),
+        PlainKey("KnownHostsCommand", .command, nil, .refused(unless: ["none"])),
+        PlainKey("NoHostAuthenticationForLocalhost", .flag, "no"), PlainKey("PKCS11Provider", .text),
+        // culvert takes no RSA key of a host's below 2048 bits.
+        PlainKey("RequiredRSASize", .count, "1024", .refused(unless: (0...2048).map(String.init))),
+        PlainKey("RevokedHostKeys", .text, nil, .refused(unless: ["none"])),
+        PlainKey("SecurityKeyProvider", .text, "internal"),
+        PlainKey("UpdateHostKeys", .choice(.question), "true"),
+        PlainKey("VerifyHostKeyDNS", .choice(.question), "false"), PlainKey("VisualHostKey", .flag, "no"),
+    ]
+
+    /// Of later versions than the one whose `-G` is printed.
+    private static let newer = [
+        PlainKey("ChannelTimeout", .anything), PlainKey("ObscureKeystrokeTiming", .anything),
+        PlainKey("RefuseConnection", .text, nil, .refused(unless: [])), PlainKey("VersionAddendum", .anything),
+        PlainKey("WarnWeakCrypto", .anything),
+    ]
+
+    private static let obsolete = """
+        AFSTokenPassing Cipher CompressionLevel FallBackToRsh GlobalKnownHostsFile2 KerberosAuthentication
+        KerberosTGTPassing Protocol RhostsAuthentication RhostsRSAAuthentication RSAAuthentication UsePrivilegedPort
+        UseRoaming UseRsh UserKnownHostsFile2
+        """.split(whereSeparator: \.isWhitespace).map { PlainKey(String($0), .anything, nil, .obsolete) }
+}

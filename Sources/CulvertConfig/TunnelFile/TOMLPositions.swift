@@ -1,0 +1,194 @@
+/// Where in a text something stands: both from 1, the column in characters of Unicode.
+struct TextPosition: Hashable, Sendable, Comparable {
+    var line: Int
+    var column: Int
+
+    static func < (left: TextPosition, right: TextPosition) -> Bool {
+        (left.line, left.column) < (right.line, right.column)
+    }
+}
+
+/// Where the keys and the elements of arrays of a TOML document stand, which the library that reads the document does
+/// not tell.
+///
+/// Made for documents that the library has found to be valid: of others, and of keys within inline tables, it may know
+/// no place, and then answers with that of the table around it.
+struct TOMLPositions {
+    /// The names from the root down; an element of an array by its number.
+    typealias Path = [String]
+
+    private var places: [Path: TextPosition] = [:]
+    private var scanner: Scanner
+
+    init(_ text: String) {
+        scanner = Scanner(text)
+        var table: Path = []
+        while scanner.toNextLineWithContent() {
+            let begin = scanner.position
+            if scanner.character == "[" {
+                scanner.skip { $0 == "[" }
+                table = scanner.keyPath()
+                scanner.skipLine()
+                // A header that comes again (an array of tables) does not move the first one.
+                note(table, begin)
+            } else {
+                let path = table + scanner.keyPath()
+                note(path, begin)
+                scanner.skip { $0 == "=" || $0 == " " || $0 == "\t" }
+                value(path)
+                scanner.skipLine()
+            }
+        }
+    }
+
+    /// The place of `path`, or of the nearest thing around it.
+    func place(of path: Path) -> TextPosition {
+        var path = path
+        while !path.isEmpty {
+            if let place = places[path] { return place }
+            path.removeLast()
+        }
+        return TextPosition(line: 1, column: 1)
+    }
+
+    /// Also what a dotted key or header implies stands where that begins.
+    private mutating func note(_ path: Path, _ position: TextPosition) {
+        for length in stride(from: path.count, to: 0, by: -1) where places[Array(path.prefix(length))] == nil {
+            places[Array(path.prefix(length))] = position
+        }
+    }
+
+    /// Passes over a value; the elements of an array are noted on the way.
+    private mutating func value(_ path: Path) {
+        guard scanner.character == "[" else { return scanner.skipScalarOrInlineTable() }
+        scanner.advance()
+        var number = 0
+        while scanner.toNextElement() {
+            note(path + [String(number)], scanner.position)
+            value(path + [String(number)])
+            number += 1
+        }
+    }
+}
+
+/// A place in a text, and what TOML has there.
+private struct Scanner {
+    private let characters: [Unicode.Scalar]
+    private var index = 0
+    private(set) var position = TextPosition(line: 1, column: 1)
+
+    init(_ text: String) { characters = Array(text.unicodeScalars) }
+
+    var character: Unicode.Scalar? { index < characters.count ? characters[index] : nil }
+
+    mutating func advance(_ count: Int = 1) {
+        for _ in 0..<count {
+            guard let passed = character else { return }
+            index += 1
+            if passed == "\n" {
+                position.line += 1
+                position.column = 1
+            } else {
+                position.column += 1
+            }
+        }
+    }
+
+    mutating func skip(_ isSkipped: (Unicode.Scalar) -> Bool) {
+        while let character, isSkipped(character) { advance() }
+    }
+
+    /// To the end of the line, which a comment may fill.
+    mutating func skipLine() { skip { $0 != "\n" } }
+
+    /// Whether there is another line with something in it; the place is then its first character.
+    mutating func toNextLineWithContent() -> Bool {
+        skipBlanks { $0 == " " || $0 == "\t" || $0 == "\r" || $0 == "\n" }
+        return character != nil
+    }
+
+    /// In an array: whether there is another element; the place is then its first character, else behind the array.
+    mutating func toNextElement() -> Bool {
+        skipBlanks { $0 == " " || $0 == "\t" || $0 == "\r" || $0 == "\n" || $0 == "," }
+        guard let character else { return false }
+        guard character != "]" else {
+            advance()
+            return false
+        }
+        return true
+    }
+
+    private mutating func skipBlanks(_ isBlank: (Unicode.Scalar) -> Bool) {
+        skip(isBlank)
+        while character == "#" {
+            skipLine()
+            skip(isBlank)
+        }
+    }
+
+    /// A dotted key, up to what ends it.
+    mutating func keyPath() -> [String] {
+        var names: [String] = []
+        while true {
+            skip { $0 == " " || $0 == "\t" }
+            names.append(name())
+            skip { $0 == " " || $0 == "\t" }
+            guard character == "." else { return names }
+            advance()
+        }
+    }
+
+    private mutating func name() -> String {
+        let begin = index
+        if character == "\"" || character == "'" {
+            skipString()
+            return text(begin + 1, max(begin + 1, index - 1))
+        }
+        skip { !" \t\r\n.=]#".unicodeScalars.contains($0) }
+        return text(begin, index)
+    }
+
+    private func text(_ begin: Int, _ end: Int) -> String {
+        var text = String.UnicodeScalarView()
+        text.append(contentsOf: characters[begin..<end])
+        return String(text)
+    }
+
+    /// A string of any of the four kinds, with its quotes.
+    private mutating func skipString() {
+        guard let quote = character else { return }
+        let isLong = startsWith(quote, 3)
+        let length = isLong ? 3 : 1
+        advance(length)
+        while let character, !startsWith(quote, length), isLong || character != "\n" {
+            advance(character == "\\" && quote == "\"" ? 2 : 1)
+        }
+        advance(length)
+        // A long string may end in one or two quotes of its own.
+        if isLong { skip { $0 == quote } }
+    }
+
+    private func startsWith(_ quote: Unicode.Scalar, _ count: Int) -> Bool {
+        index + count <= characters.count && characters[index..<index + count].allSatisfy { $0 == quote }
+    }
+
+    mutating func skipScalarOrInlineTable() {
+        var depth = 0
+        while let character {
+            switch character {
+            case "\"", "'": skipString()
+            case "{", "[":
+                depth += 1
+                advance()
+            case "}", "]":
+                if depth == 0 { return }
+                depth -= 1
+                advance()
+            case ",", "#", "\n":
+                if depth == 0 { return }
+                if character == "#" { skipLine() } else { advance() }
+            default: advance()
+            }
+        }
+    }
+}

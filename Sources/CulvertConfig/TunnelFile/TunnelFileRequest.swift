@@ -1,0 +1,42 @@
+/// What `culvert up` and `culvert check` are asked for: a file of tunnels, and how to run them.
+public struct TunnelFileRequest: Hashable, Sendable {
+    /// As typed.
+    public var file: String
+    /// Names of tunnels; empty: all of the file.
+    public var names: [String]
+    /// Options that every tunnel gets before what the file says.
+    public var options: [String]
+    public var output: OutputOptions
+    /// `-f`: to the background once the tunnels stand.
+    public var background: Bool
+
+    /// Reads `words`, which begin behind "up" or "check".
+    static func read(_ words: [CommandWord], _ command: String) throws(ConfigurationError) -> TunnelFileRequest {
+        var store = SettingStore()
+        var options: [String] = []
+        var file: String?
+        var names: [String] = []
+        for word in words {
+            switch word {
+            case .short(let letter, let value):
+                guard "fqvyEF".contains(letter) else {
+                    throw ConfigurationError("-\(letter): it is said for each tunnel in the file: leave it out")
+                }
+                if "qvF".contains(letter) { options += ["-\(letter)"] + (value.map { [$0] } ?? []) }
+                if letter != "F" { try store.apply(letter: letter, value: value) }
+            case .long(let name, _):
+                throw ConfigurationError("\(name): it is said for each tunnel in the file: leave it out")
+            case .operand(let text): file = text
+            case .command(let more): names = more
+            }
+        }
+        guard let file, !file.isEmpty else {
+            throw ConfigurationError("no file: give one, for example culvert \(command) tunnels.toml")
+        }
+        if let option = names.first(where: { $0.hasPrefix("-") }) {
+            throw ConfigurationError("\(option): options stand before the names of tunnels")
+        }
+        return TunnelFileRequest(
+            file: file, names: names, options: options, output: store.output, background: store.background ?? false)
+    }
+}

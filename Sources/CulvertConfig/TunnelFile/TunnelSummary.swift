@@ -1,0 +1,70 @@
+extension TunnelConfiguration {
+    /// What the tunnel would do, a line each, for a person.
+    public var summary: [String] {
+        var lines = ["connects to \(destinationText)\(links > 1 ? " with \(links) links" : "")"]
+        for forward in forwards { lines.append("\(forward.flag) \(forward.text): \(effect(of: forward))") }
+        lines.append("logs in with \(loginText)")
+        lines.append("knows the server by \(hostKeyText)")
+        return (lines + notes.map { "note: \($0)" }).map(\.oneLine)
+    }
+
+    private var destinationText: String {
+        let name = destination.typedHost == destination.host ? "" : " (\(destination.typedHost))"
+        return "\(destination.user) at \(destination.host)\(name) port \(destination.port)"
+    }
+
+    private func effect(of forward: ForwardSpecification) -> String {
+        let target =
+            switch forward.target {
+            case .tcp(let host, let port): "\(host.contains(":") ? "[\(host)]" : host):\(port)"
+            case .unix(let path): path
+            case .requested: "what clients ask for in SOCKS"
+            }
+        switch forward.kind {
+        case .local, .dynamic: return "listens here on \(local(forward.listen)), and the server dials \(target)"
+        case .streams: return "standard input and output, and the server dials \(target)"
+        case .remote: return "the server listens on \(remote(forward.listen)), and \(target) is dialled from here"
+        }
+    }
+
+    private func local(_ listen: ListenEndpoint) -> String {
+        switch listen {
+        case .unix(let path): return path
+        case .standardStreams: return "nothing"
+        case .tcp(let bind, let port):
+            switch bind.localBinding(gatewayPorts: forwarding.gatewayPorts) {
+            case .loopback: return "loopback port \(port)"
+            case .everywhere: return "every address, port \(port)"
+            case .address(let address): return "\(address) port \(port)"
+            }
+        }
+    }
+
+    private func remote(_ listen: ListenEndpoint) -> String {
+        switch listen {
+        case .unix(let path): return path
+        case .standardStreams: return "nothing"
+        case .tcp(let bind, let port):
+            let address = bind.remoteBindAddress
+            let place = address.isEmpty ? "every address that its GatewayPorts allows" : address
+            return "\(place), \(port == 0 ? "a port of its choice" : "port \(port)")"
+        }
+    }
+
+    private var loginText: String {
+        var ways: [String] = []
+        switch login.identityFiles {
+        case .defaults: ways.append("the usual keys in ~/.ssh")
+        case .listed(let files): ways += files
+        }
+        if let agent = login.agentSocket { ways.append("the agent at \(agent)") }
+        return ways.isEmpty ? "no key" : ways.joined(separator: ", ")
+    }
+
+    private var hostKeyText: String {
+        let name = hostKeys.alias.map { " as \($0)" } ?? ""
+        let files = hostKeys.userKnownHostsFiles + hostKeys.globalKnownHostsFiles
+        return "\(files.isEmpty ? "no file" : files.joined(separator: ", "))\(name)"
+            + " (StrictHostKeyChecking \(hostKeys.checking.rawValue))"
+    }
+}

@@ -1,0 +1,174 @@
+internal import CulvertIO
+public import CulvertSSH
+internal import Glibc
+
+/// One of the tunnels that a process carries.
+public struct Tunnel: Sendable {
+    public var settings: TunnelSettings
+    /// Asked for once a login, on that login's thread.
+    public var authority: @Sendable (_ mayPrompt: Bool) -> any LoginAuthority
+    /// Where this tunnel says what happens.
+    public var journal: Journal
+
+    public init(
+        settings: TunnelSettings, authority: @escaping @Sendable (_ mayPrompt: Bool) -> any LoginAuthority,
+        journal: Journal
+    ) {
+        self.settings = settings
+        self.authority = authority
+        self.journal = journal
+    }
+}
+
+/// What a tunnel's supervisor is told.
+enum TunnelOrder: Sendable {
+    case snapshot
+    /// Ends all politely, within two seconds.
+    case stop
+}
+
+/// What a supervisor tells the process.
+enum TunnelNews: Sendable {
+    /// Its forwards stand, those that may.
+    case ready
+    /// The first attempt failed, and others will follow.
+    case delayed
+    case standing(TunnelStanding)
+    case ended(Ending)
+}
+
+/// How much of a tunnel stands.
+struct TunnelStanding: Sendable {
+    var destination: String
+    var links: Int
+    var linksUp = 0
+    var forwards: Int
+    var forwardsUp = 0
+
+    init(_ settings: TunnelSettings) {
+        destination = settings.destination
+        links = settings.links
+        forwards = settings.forwards.count + settings.reverse.count
+    }
+}
+
+/// The process around its tunnels, on the first thread: answers signals, tells a service manager and a waiting parent,
+/// and ends when every tunnel has. The tunnels know nothing of each other, and none ends another.
+struct TunnelProcess {
+    private struct Place {
+        let order: @Sendable (TunnelOrder) -> Void
+        var standing: TunnelStanding
+        /// It stands, has ended, or (beside others) was delayed: nobody waits for it any longer.
+        var isSettled = false
+        var ending: Ending?
+    }
+
+    let signals: SignalSource
+    let news: Mailbox<(tunnel: Int, news: TunnelNews)>
+    let journal: Journal
+    let becameReady: () -> Void
+    private let service = ServiceNotifier()
+    private var places: [Place] = []
+    private var isReady = false
+    private var isStopping = false
+
+    init(_ signals: SignalSource, _ journal: Journal, becameReady: @escaping () -> Void) throws(IOError) {
+        self.signals = signals
+        self.journal = journal
+        self.becameReady = becameReady
+        news = try Mailbox()
+    }
+
+    /// Starts `tunnel`, whose supervisor and workers have threads of their own.
+    mutating func start<Engine: SSHEngine & ~Copyable>(
+        _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?,
+        makeEngine: @escaping @Sendable () throws(SSHError) -> Engine
+    ) throws(IOError) {
+        let settings = tunnel.settings
+        let index = places.count
+        let processors = Thread.processors(startingAt: HostProcess.identifier + index)
+        let workers = max(1, min(settings.links, processors.count, settings.runtime.threads ?? processors.count))
+        let statuses = (0..<settings.links).map { LinkStatus(worker: $0 % workers) }
+        var limits = RelayLimits.ofProcess()
+        limits.hold = Tick.Span(settings.hold)
+        limits.rekeyInterval = settings.algorithms.rekeyInterval.map { Tick.Span($0) }
+        var alive = KeepAlive()
+        alive.interval = settings.aliveInterval.map { Tick.Span($0) } ?? .zero
+        alive.countMaximum = settings.aliveCountMaximum
+        let group = try WorkerGroup<Engine>.start(
+            processors: Array(processors.prefix(workers)), kind: kind, forwards: settings.forwards,
+            reverse: settings.reverse, links: statuses, memory: settings.runtime.memory, limits: limits, alive: alive,
+            journal: tunnel.journal)
+        let news = news
+        places.append(
+            Place(order: { group.control.post(.order($0)) }, standing: TunnelStanding(settings)))
+        try Thread.start(name: "culvert-tunnel") {
+            var supervisor = Supervisor<Engine>(
+                tunnel, group: group, statuses: statuses, streams: streams, makeEngine: makeEngine,
+                tell: { news.post((index, $0)) })
+            news.post((index, .ended(supervisor.run())))
+        }
+    }
+
+    mutating func run() -> Ending {
+        while places.contains(where: { $0.ending == nil }) {
+            let ready = Wait.forReadable([news.descriptor, signals.descriptor], until: nil)
+            if ready.contains(signals.descriptor), let signal = readSignals() { return .signalled(signal) }
+            for each in news.takeAll() { take(each.news, of: each.tunnel) }
+        }
+        // Of one tunnel the ending is the process's; of several the first that was not asked for.
+        let endings = places.compactMap(\.ending)
+        return endings.first { $0.exitStatus != 0 } ?? .asAsked
+    }
+
+    /// Whether all was told to stand before the end came: what a waiting parent is told by the exit status.
+    var everStood: Bool { isReady }
+
+    private mutating func take(_ news: TunnelNews, of tunnel: Int) {
+        switch news {
+        case .ready: places[tunnel].isSettled = true
+        case .delayed: places[tunnel].isSettled = places.count > 1
+        case .standing(let standing): places[tunnel].standing = standing
+        case .ended(let ending):
+            places[tunnel].ending = ending
+            places[tunnel].isSettled = places[tunnel].isSettled || places.count > 1
+            places[tunnel].standing.linksUp = 0
+            places[tunnel].standing.forwardsUp = 0
+        }
+        guard !isStopping else { return }
+        service.tell("STATUS=\(status)")
+        if !isReady, places.allSatisfy(\.isSettled), places.contains(where: { $0.ending == nil }) {
+            isReady = true
+            service.tell("READY=1")
+            becameReady()
+        }
+    }
+
+    private var status: String {
+        if places.count == 1 {
+            let only = places[0].standing
+            return "\(only.linksUp) of \(only.links) links to \(only.destination) up,"
+                + " \(only.forwardsUp) of \(only.forwards) forwards"
+        }
+        let up = places.filter { $0.standing.linksUp > 0 }.count
+        let forwards = places.map(\.standing.forwards).reduce(0, +)
+        let standing = places.map(\.standing.forwardsUp).reduce(0, +)
+        return "\(up) of \(places.count) tunnels up, \(standing) of \(forwards) forwards"
+    }
+
+    /// The signal that ends all without waiting: one that comes while the process is ending.
+    private mutating func readSignals() -> Int32? {
+        while let signal = signals.next() {
+            if signal == SIGUSR1 {
+                for place in places { place.order(.snapshot) }
+                continue
+            }
+            if isStopping { return signal }
+            isStopping = true
+            journal.info("stopping")
+            service.tell("STOPPING=1")
+            for place in places { place.order(.stop) }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,33 @@
+internal import CulvertConfig
+internal import CulvertRelay
+
+/// `culvert up`: the tunnels of a file in one process.
+struct UpCommand {
+    let request: TunnelFileRequest
+
+    init(_ request: TunnelFileRequest) { self.request = request }
+
+    func run() throws(ConfigurationError) -> Int32 {
+        let file = try TunnelFile(request)
+        guard let output = LogOutput.open(request.output, notes: []) else { return ExitCode.logFile.rawValue }
+        let tunnels = file.tunnels.map { entry in
+            TunnelCommand(entry.configuration).tunnel(output.of(entry.name, entry.configuration))
+        }
+        return Relay.runTunnels(tunnels, goesToBackground: request.background, journal: output.journal)
+    }
+}
+
+/// `culvert check`: says what `up` would do.
+struct CheckCommand {
+    let request: TunnelFileRequest
+
+    init(_ request: TunnelFileRequest) { self.request = request }
+
+    func run() throws(ConfigurationError) -> Int32 {
+        for entry in try TunnelFile(request).tunnels {
+            print(entry.name)
+            for line in entry.configuration.summary { print("  \(line)") }
+        }
+        return ExitCode.success.rawValue
+    }
+}

@@ -1,0 +1,183 @@
+import Testing
+
+@testable import CulvertConfig
+
+/// Files of `culvert up`.
+@Suite struct TunnelFileTests {
+    private static func read(_ text: String, only: [String] = [], options: [String] = []) throws -> [TunnelFile.Entry] {
+        try TunnelFile(
+            text, path: "t.toml", only: only, options: options, environment: testEnvironment, access: .nothing
+        ).tunnels
+    }
+
+    /// The line for a file that is wrong; nil, which no expectation equals, when it is right.
+    private static func fault(_ text: String, only: [String] = []) -> String? {
+        do {
+            _ = try TunnelFile(text, path: "t.toml", only: only, environment: testEnvironment, access: .nothing)
+            return nil
+        } catch {
+            return error.message
+        }
+    }
+
+    @Test("a tunnel is the command line that says the same, with --persist")
+    func sameAsCommandLine() throws {
+        let entries = try Self.read(
+            """
+            [tunnel.db]
+            destination = "ops@bastion"
+            local = ["5432:db:5432", "127.0.0.1:6379:cache:6379"]
+            remote = "8822:localhost:22"
+            links = 4
+            hold = "1m"
+            engine = "libssh2"
+            Port = 2222
+            IdentitiesOnly = true
+            IdentityFile = ["~/.ssh/a", "~/.ssh/b"]
+            """)
+        let expected = try tunnel([
+            "--persist", "-L", "5432:db:5432", "-L", "127.0.0.1:6379:cache:6379", "-R", "8822:localhost:22", "--links",
+            "4",
+            "--hold", "1m", "--engine", "libssh2", "-p", "2222", "-o", "IdentitiesOnly=yes", "-i", "~/.ssh/a", "-i",
+            "~/.ssh/b", "ops@bastion",
+        ])
+        #expect(entries.map(\.name) == ["db"])
+        #expect(entries[0].configuration == expected)
+        #expect(expected.persist)
+    }
+
+    @Test("defaults count where a tunnel says nothing, whatever the case of the key; options count before both")
+    func defaults() throws {
+        let text = """
+            [defaults]
+            ServerAliveInterval = 5
+            local = "1:a:1"
+            links = 2
+            [tunnel.one]
+            destination = "a"
+            serveraliveinterval = 7
+            [tunnel.two]
+            destination = "b"
+            local = "2:b:2"
+            """
+        let entries = try Self.read(text)
+        #expect(entries.map(\.configuration.connection.serverAliveInterval) == [.seconds(7), .seconds(5)])
+        #expect(entries.map { $0.configuration.forwards.map(\.text) } == [["1:a:1"], ["2:b:2"]])
+        #expect(entries.allSatisfy { $0.configuration.links == 2 })
+        #expect(try Self.read(text, options: ["-v"]).allSatisfy { $0.configuration.output.verbosity == .debug1 })
+    }
+
+    @Test("tunnels come in the order of the file, and only those named when some are")
+    func order() throws {
+        let text = """
+            tunnel.zebra = { destination = "z", local = "1:a:1" }
+            [tunnel."a b"]
+            destination = "x"
+            local = "2:a:1"
+            [tunnel.monkey]
+            destination = "m"
+            local = "3:a:1"
+            """
+        #expect(try Self.read(text).map(\.name) == ["zebra", "a b", "monkey"])
+        #expect(try Self.read(text, only: ["monkey", "zebra"]).map(\.name) == ["zebra", "monkey"])
+    }
+
+    @Test(
+        "what is wrong is told with its line and column",
+        arguments: [
+            ("[tunnel.db]\ndestination = \"x\"\nlocal = \"5432:db\"\n", "t.toml line 3, column 1: -L 5432:db: "),
+            (
+                "[tunnel.db]\ndestination = \"x\"\nlocal = [\n  \"1:a:2\", # fine\n  \"99999:db:1\",\n]\n",
+                "line 5, column 3: -L"
+            ),
+            (
+                "[tunnel.db]\ndestination = \"x\"\n  lokal = \"1:a:2\"\n",
+                "line 3, column 3: lokal: unknown key: did you mean local?"
+            ),
+            ("[tunel.db]\ndestination = \"x\"\n", "line 1, column 1: tunel: unknown: did you mean tunnel?"),
+            ("\n[tunnel.db]\nlocal = \"1:a:2\"\n", "line 2, column 1: db has no destination"),
+            ("[tunnel.db]\ndestination = \"x\"\n", "line 1, column 1: nothing to forward"),
+            (
+                "[tunnel.db]\ndestination = \"x\"\nlinks = \"many\"\nlocal = \"1:a:1\"\n",
+                "line 3, column 1: --links many: give a number"
+            ),
+            (
+                "[tunnel.db]\ndestination = \"x\"\nlinks = 1.5\n",
+                "line 3, column 1: a floating-point number: give a string"
+            ),
+            ("[tunnel.db]\ndestination = \"u@\"\nlocal = \"1:a:1\"\n", "line 2, column 1: "),
+            ("[tunnel.db]\ndestination = [\"a\", \"b\"]\n", "line 2, column 21: a second destination"),
+            (
+                "[defaults]\nPort = 0\n[tunnel.db]\ndestination = \"x\"\nlocal = \"1:a:1\"\n",
+                "line 2, column 1: -o Port"
+            ),
+            ("[tunnel.db\n", "t.toml line 1, column"),
+            ("tunnel = 5\n", "line 1, column 1: tunnel is no table"),
+            ("", "line 1, column 1: no tunnel"),
+            ("[tunnel.db]\nnote = '''\n[tunnel.x]\n'''\n", "line 2, column 1: note: unknown key"),
+        ])
+    func places(_ text: String, _ words: String) throws {
+        let said = try #require(Self.fault(text))
+        #expect(said.contains(words))
+        #expect(!said.contains("\n"))
+    }
+
+    @Test("a name that is not there is told with the nearest")
+    func unknownName() {
+        let text = "[tunnel.db]\ndestination = \"x\"\nlocal = \"1:a:1\"\n"
+        #expect(Self.fault(text, only: ["dbb"]) == "t.toml: no tunnel is called dbb: did you mean db?")
+    }
+
+    @Test("keys and elements are found through comments, strings of every kind, nested arrays and inline tables")
+    func positions() {
+        let positions = TOMLPositions(
+            """
+            # [no.table]
+            a = "# \\" ] x = 1"  # y = 2
+            'b c'.d = [ [1, 2], { e = "]" }, # ,
+              '''
+            f = 3
+            ''''' , 5 ]
+            \tg = 4
+            [h."i.j"] # k
+            l = \"\"\"
+            m = 1 \\\"\"\" \"\"\"
+            n = { o = 1 }
+            """)
+        let places: [([String], Int, Int)] = [
+            (["a"], 2, 1), (["b c"], 3, 1), (["b c", "d"], 3, 1), (["b c", "d", "0"], 3, 13),
+            (["b c", "d", "0", "1"], 3, 17), (["b c", "d", "1"], 3, 21), (["b c", "d", "2"], 4, 3),
+            (["b c", "d", "3"], 6, 9), (["g"], 7, 2), (["h"], 8, 1), (["h", "i.j"], 8, 1), (["h", "i.j", "l"], 9, 1),
+            (["h", "i.j", "n"], 11, 1), (["h", "i.j", "n", "o"], 11, 1), (["f"], 1, 1), (["m"], 1, 1),
+        ]
+        for (path, line, column) in places {
+            #expect(positions.place(of: path) == TextPosition(line: line, column: column), "\(path)")
+        }
+    }
+
+    @Test("up and check take a file, names and the options of the process")
+    func commandLine() throws {
+        let request = try TunnelFileRequestReader.read("up", "-fvv", "-E", "/tmp/l", "t.toml", "a", "b")
+        #expect(request.file == "t.toml")
+        #expect(request.names == ["a", "b"])
+        #expect(request.background)
+        #expect(request.options == ["-v", "-v"])
+        #expect(request.output.logFile == "/tmp/l")
+        #expect(CulvertConfigTests.fault(["up"])?.hasPrefix("no file: give one") == true)
+        #expect(CulvertConfigTests.fault(["up", "-L", "1:a:2", "t.toml"])?.hasPrefix("-L: it is said") == true)
+        #expect(
+            CulvertConfigTests.fault(["check", "--links", "2", "t.toml"])?.hasPrefix("--links: it is said") == true)
+        #expect(try tunnel(["-L", "1:a:2", "me@up"]).destination.host == "up")
+    }
+
+    private enum TunnelFileRequestReader {
+        static func read(_ arguments: String...) throws -> TunnelFileRequest {
+            guard
+                case .up(let request) = try parseCommandLine(arguments, environment: testEnvironment, access: .nothing)
+            else {
+                throw NotATunnel()
+            }
+            return request
+        }
+    }
+}
