@@ -82,7 +82,8 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "CulvertSSH", "CulvertIdentity", "CulvertConfig", .product(name: "Crypto", package: "swift-crypto"),
+                "CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertRelay",
+                .product(name: "Crypto", package: "swift-crypto"),
             ], swiftSettings: testRules),
         .testTarget(name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),
         .testTarget(name: "TidyTests", dependencies: [], swiftSettings: testRules),

@@ -251,12 +251,17 @@ int culvert_is_reset(int descriptor) {
 
 // MARK: bytes
 
+// What is no socket is a pipe, a terminal or a file of `culvert -W`: asked as a socket first, so that sockets, which are
+// nearly everything, pay for no question.
+
 int64_t culvert_send(int descriptor, const void *bytes, size_t count) {
-    return RETRY(send(descriptor, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL));
+    int64_t sent = RETRY(send(descriptor, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL));
+    return sent == -ENOTSOCK ? RETRY(write(descriptor, bytes, count)) : sent;
 }
 
 int64_t culvert_receive(int descriptor, void *bytes, size_t count) {
-    return RETRY(recv(descriptor, bytes, count, MSG_DONTWAIT));
+    int64_t received = RETRY(recv(descriptor, bytes, count, MSG_DONTWAIT));
+    return received == -ENOTSOCK ? RETRY(read(descriptor, bytes, count)) : received;
 }
 
 int64_t culvert_receive_slots(int descriptor, void *first, size_t stride, size_t length, size_t last, int slots) {
@@ -268,12 +273,14 @@ int64_t culvert_receive_slots(int descriptor, void *first, size_t stride, size_t
         vector[i].iov_len = i == slots - 1 ? last : length;
     }
     struct msghdr message = {.msg_iov = vector, .msg_iovlen = (size_t)slots};
-    return RETRY(recvmsg(descriptor, &message, MSG_DONTWAIT));
+    int64_t received = RETRY(recvmsg(descriptor, &message, MSG_DONTWAIT));
+    return received == -ENOTSOCK ? RETRY(readv(descriptor, vector, slots)) : received;
 }
 
 int64_t culvert_send_ranges(int descriptor, const culvert_range *ranges, int count) {
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)ranges, .msg_iovlen = (size_t)count};
-    return RETRY(sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+    int64_t sent = RETRY(sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+    return sent == -ENOTSOCK ? RETRY(writev(descriptor, message.msg_iov, count)) : sent;
 }
 
 int64_t culvert_read(int descriptor, void *bytes, size_t count) { return RETRY(read(descriptor, bytes, count)); }

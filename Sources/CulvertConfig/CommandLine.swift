@@ -82,6 +82,10 @@ private func parseTunnel(
     guard let typedHost else {
         throw ConfigurationError("no destination: give one, for example culvert -L 5432:db:5432 user@server")
     }
+    if store.streams != nil {
+        store.clearAllForwardings = store.clearAllForwardings ?? true
+        store.exitOnForwardFailure = store.exitOnForwardFailure ?? true
+    }
     let resolution = try HostResolution(
         typedHost, store, files: files, environment: environment, access: access)
     let engine = access.algorithms(long.engine ?? resolution.store.culvert.engine ?? .native)
@@ -108,12 +112,13 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: 
     throws(ConfigurationError) -> TunnelConfiguration
 {
     let store = resolution.store
-    if store.clearAllForwardings == true {
+    if store.clearAllForwardings == true, store.streams == nil {
         throw ConfigurationError("ClearAllForwardings yes: it takes every forward away: leave it out")
     }
-    let host = try resolution.configuration(route.engine)
+    var host = try resolution.configuration(route.engine)
+    if let streams = store.streams { try carryOnly(streams, &host, store, long) }
     if host.forwards.isEmpty {
-        throw ConfigurationError("nothing to forward: give -L or -R, for example -L 5432:db:5432")
+        throw ConfigurationError("nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432")
     }
     let culvert = store.culvert
     let engine = long.engine ?? culvert.engine ?? .native
@@ -123,10 +128,26 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: 
         destination: host.destination, forwards: host.forwards, forwarding: host.forwarding,
         connection: host.connection, login: host.login, hostKeys: host.hostKeys, algorithms: host.algorithms,
         hops: try route.hops(to: resolution), proxyCommand: try resolution.proxyCommandText(), output: host.output,
-        runtime: long.runtime(culvert), links: long.links ?? culvert.links ?? 1, engine: engine,
+        runtime: long.runtime(culvert), links: store.streams == nil ? long.links ?? culvert.links ?? 1 : 1,
+        engine: engine,
         hold: long.hold ?? culvert.hold ?? TunnelConfiguration.defaultHold,
         persist: long.persist || culvert.persist ?? false, nodelay: nodelay, background: store.background ?? false,
         files: route.files, notes: host.notes)
+}
+
+/// `-W`, and what it clears away unless ClearAllForwardings is no.
+private func carryOnly(
+    _ streams: ForwardSpecification, _ host: inout HostConfiguration, _ store: SettingStore, _ long: LongOptions
+) throws(ConfigurationError) {
+    if store.background == true { throw ConfigurationError("-f: -W needs standard input and output: leave it out") }
+    if let links = long.links, links > 1 {
+        throw ConfigurationError("--links \(links): -W is one connection, and goes through one link: leave it out")
+    }
+    if store.clearAllForwardings == true {
+        host.notes += host.forwards.map { "\($0.flag) \($0.text) is left out: -W is the only forward" }
+        host.forwards = []
+    }
+    host.forwards.append(streams)
 }
 
 // MARK: The relay

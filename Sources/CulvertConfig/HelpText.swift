@@ -5,7 +5,7 @@ enum HelpText {
     static let tunnel = """
         culvert: carries TCP connections through SSH, and comes back by itself
 
-        Usage: culvert [options] [-L …] [-R …] [user@]host
+        Usage: culvert [options] [-L …] [-R …] [-D …] [-W …] [user@]host
                culvert up FILE               (see culvert up --help)
                culvert relay -L …            (see culvert relay --help)
 
@@ -16,11 +16,21 @@ enum HelpText {
               connect at the server to port 8822, and this machine dials its own port 22
           culvert prod
               a Host of ~/.ssh/config, with its HostName, User, IdentityFile, LocalForward …
+          culvert -D 1080 user@server
+              a SOCKS proxy here; the server looks names up and dials
+          ssh -o ProxyCommand='culvert -W %h:%p user@server' target
+              ssh to a host that only the server reaches
 
         Forwards (any number of each; an IPv6 address stands in brackets):
           -L [bind_address:]port:host:hostport    listen here, dial from the server
           -R [bind_address:]port:host:hostport    listen at the server, dial from here; port 0: the server chooses
                                                   -L and -R also take /path in place of a port or host:hostport
+          -R [bind_address:]port                  listen at the server; clients there say in SOCKS what to dial from
+                                                  here (-o PermitRemoteOpen=host:port limits it)
+          -D [bind_address:]port                  listen here; clients say in SOCKS 4, 4a or 5 what to dial from the
+                                                  server
+          -W host:port                            standard input and output, dialled from the server; culvert ends with
+                                                  them, and does not come back
           -g                    a -L without bind address listens on every address, not on loopback only
 
         Connection:
@@ -55,7 +65,7 @@ enum HelpText {
           -V, --version         print the version
           -h, --help            print this
           ssh's other options are accepted where they mean nothing for a tunnel (-N -n -T, and with a note at -v
-          -A -C -M -t -X …) and refused where leaving them out would change what you get (-D -W …).
+          -A -C -M -t -X …) and refused where leaving them out would change what you get (-B -O -w …).
 
         Subcommands:
           up, check             run the tunnels of a file in one process; say what that would do

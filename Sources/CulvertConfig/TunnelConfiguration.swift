@@ -110,6 +110,8 @@ public struct ForwardingOptions: Hashable, Sendable {
     public var streamLocalBindMask: UInt16
     /// StreamLocalBindUnlink: an old socket file in the way is removed.
     public var streamLocalBindUnlink: Bool
+    /// PermitRemoteOpen: where clients at the server may go through a `-R` without a target; nil: anywhere.
+    public var permitRemoteOpen: [PermittedTarget]?
 }
 
 /// How the SSH connection is made and watched.

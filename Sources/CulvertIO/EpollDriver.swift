@@ -17,6 +17,11 @@ internal import Glibc
     /// slots are back. Rare.
     private var starved: [Reader] = []
 
+    /// Waits for what epoll does not take, and which is always ready: files, /dev/null. Each completes in the next turn.
+    /// Rare.
+    private var unpolled: [Reader] = []
+    private var unpolledNow: [Reader] = []
+
     /// A descriptor in one of its lives.
     private struct Reader {
         let descriptor: Descriptor
@@ -60,6 +65,12 @@ internal import Glibc
 
     public mutating func stopReading(_ descriptor: Descriptor) { table[descriptor].reader = 0 }
 
+    public mutating func letGo(_ descriptor: Descriptor) {
+        precondition(table[descriptor].reader == 0 && table[descriptor].writer == 0, "nothing is under way on it")
+        if table[descriptor].mask != 0 { setMask(descriptor, 0) }
+        table[descriptor].generation &+= 1
+    }
+
     public mutating func close(_ descriptor: Descriptor) {
         let generation = table[descriptor].generation &+ 1
         table[descriptor] = DescriptorTable.Entry()
@@ -85,7 +96,10 @@ internal import Glibc
         let operation: Int32 = before == 0 ? 1 : mask == 0 ? 2 : 3
         let data = UInt64(table[descriptor].generation) << 32 | UInt64(UInt32(bitPattern: descriptor))
         let result = culvert_epoll_control(epoll, operation, descriptor, mask, data)
-        precondition(result == 0 || result == -EPERM, "epoll takes every descriptor that a worker owns: \(result)")
+        guard result != -EPERM else {
+            return unpolled.append(Reader(descriptor: descriptor, generation: table[descriptor].generation))
+        }
+        precondition(result == 0, "epoll takes every descriptor that can wait: \(result)")
         table[descriptor].mask = mask
     }
 
@@ -96,14 +110,19 @@ internal import Glibc
         resumeStarved()
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
+        if !unpolled.isEmpty { wait = 0 }
         let count = unsafe culvert_epoll_wait(epoll, events, Int32(Self.batch), wait)
         guard count >= 0 else { throw IOError(-count, "epoll_wait") }
         now = Tick.current()
         cursor = 0
         eventCount = Int(count)
+        if !unpolled.isEmpty { swap(&unpolled, &unpolledNow) }
     }
 
     public mutating func next() -> Completion? {
+        while let waiter = unpolledNow.popLast() {
+            if let completion = completeUnpolled(waiter) { return completion }
+        }
         while cursor < eventCount {
             let event = unsafe events[cursor]
             let descriptor = Descriptor(bitPattern: UInt32(truncatingIfNeeded: event.data))
@@ -128,6 +147,18 @@ internal import Glibc
             dropInterest(descriptor)
         }
         return nil
+    }
+
+    /// One operation for each time that it was asked for.
+    private mutating func completeUnpolled(_ waiter: Reader) -> Completion? {
+        let descriptor = waiter.descriptor
+        guard table[descriptor].generation == waiter.generation else { return nil }
+        if table[descriptor].writer != 0 {
+            let token = Token(raw: table[descriptor].writer)
+            table[descriptor].writer = 0
+            return Completion(token: token, result: 0)
+        }
+        return table[descriptor].reader != 0 ? read(descriptor) : nil
     }
 
     /// As many starved readers as slots are free, the longest waiting first: more would only starve again.

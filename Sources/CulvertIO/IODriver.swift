@@ -32,6 +32,9 @@ public protocol IODriver: ~Copyable {
     /// receive took meanwhile comes with the next read.
     mutating func stopReading(_ descriptor: Descriptor)
 
+    /// Forgets the descriptor, on which nothing is under way, without closing it: another driver may have it.
+    mutating func letGo(_ descriptor: Descriptor)
+
     /// Ends every operation on the descriptor and closes it. Operations under way may hold the socket open until the
     /// next turn: a listener's port is free only then.
     mutating func close(_ descriptor: Descriptor)

@@ -114,6 +114,13 @@ internal import Glibc
         table[descriptor].pollSequence &+= 1
     }
 
+    public mutating func letGo(_ descriptor: Descriptor) {
+        let isIdle =
+            table[descriptor].reader == 0 && table[descriptor].writer == 0 && !table[descriptor].receiveInFlight
+        precondition(isIdle && table[descriptor].keptResult == 0, "nothing is under way on it")
+        table[descriptor].generation &+= 1
+    }
+
     public mutating func close(_ descriptor: Descriptor) {
         endReading(descriptor)
         if table[descriptor].writer != 0 { end(descriptor, .writable, table[descriptor].writePosition) }

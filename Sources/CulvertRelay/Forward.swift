@@ -4,16 +4,19 @@ internal import CulvertSSH
 public enum Target: Sendable, Hashable, CustomStringConvertible {
     case tcp(host: String, port: UInt16)
     case unix(path: String)
+    /// What each client asks for, in SOCKS: of a dynamic forward.
+    case requested
 
     public var description: String {
         switch self {
         case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         case .unix(let path): path
+        case .requested: "what SOCKS clients ask for"
         }
     }
 }
 
-/// A direct forward (`-L`), or one of `culvert relay`: listened on here.
+/// A direct forward (`-L`, `-D`, `-W`), or one of `culvert relay`: its connections come in here.
 public struct LocalForward: Sendable {
     public enum Listen: Sendable, Hashable {
         /// 127.0.0.1 and ::1.
@@ -23,6 +26,8 @@ public struct LocalForward: Sendable {
         case address(String, port: UInt16)
         /// `modeMask`: the umask for the socket (StreamLocalBindMask). `unlinksFirst`: a socket in the way is removed.
         case unix(path: String, modeMask: UInt32, unlinksFirst: Bool)
+        /// Nowhere: standard input and output are its one connection (`-W`), and the process ends with it.
+        case standardStreams
     }
 
     public let listen: Listen
@@ -35,6 +40,8 @@ public struct LocalForward: Sendable {
         self.target = target
         self.text = text
     }
+
+    var isStandardStreams: Bool { listen == .standardStreams }
 }
 
 /// A reverse forward (`-R`): listened on by the server, dialled from here.
@@ -47,11 +54,14 @@ public struct ReverseForward: Sendable {
     public let listen: Listen
     public let target: Target
     public let text: String
+    /// Where clients at the server may go when they choose the target; nil: anywhere (PermitRemoteOpen).
+    public let permitted: [RemoteOpenPermission]?
 
-    public init(listen: Listen, target: Target, text: String) {
+    public init(listen: Listen, target: Target, text: String, permitted: [RemoteOpenPermission]? = nil) {
         self.listen = listen
         self.target = target
         self.text = text
+        self.permitted = permitted
     }
 
     var request: ForwardRequest {
@@ -74,5 +84,25 @@ public struct ReverseForward: Sendable {
         case .tcp(let address, let port): "\(address.isEmpty ? "*" : address):\(port)"
         case .unix(let path): path
         }
+    }
+
+    func permits(_ request: SocksRequest) -> Bool { permitted?.contains { $0.covers(request) } ?? true }
+}
+
+/// One target of PermitRemoteOpen. Names are compared as they are written: nothing is looked up for it
+/// (ssh_config(5)).
+public struct RemoteOpenPermission: Sendable, Hashable {
+    /// nil: every host.
+    public let host: String?
+    /// nil: every port.
+    public let port: UInt16?
+
+    public init(host: String?, port: UInt16?) {
+        self.host = host
+        self.port = port
+    }
+
+    func covers(_ request: SocksRequest) -> Bool {
+        (host == nil || host == request.host) && (port == nil || port == request.port)
     }
 }

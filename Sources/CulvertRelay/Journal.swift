@@ -7,6 +7,8 @@ public struct Journal: Sendable {
     }
 
     private let level: Level
+    /// At which `info` is said.
+    private var newsLevel = Level.info
     private let write: @Sendable (Level, String) -> Void
 
     /// Lines above `level` are not made. `write` is called from any thread.
@@ -24,10 +26,17 @@ public struct Journal: Sendable {
         }
     }
 
+    /// The same for a process that another one has for a pipe: news of a tunnel is for those who ask for it.
+    var ofPipe: Journal {
+        var quieter = self
+        quieter.newsLevel = .verbose
+        return quieter
+    }
+
     func says(_ level: Level) -> Bool { level <= self.level }
 
     func error(_ text: @autoclosure () -> String) { say(.error, text) }
-    func info(_ text: @autoclosure () -> String) { say(.info, text) }
+    func info(_ text: @autoclosure () -> String) { say(newsLevel, text) }
     func verbose(_ text: @autoclosure () -> String) { say(.verbose, text) }
     func debug(_ text: @autoclosure () -> String) { say(.debug, text) }
 

@@ -43,7 +43,7 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     /// A listening socket for a forward.
     case listen(Descriptor, forward: Int)
     /// A connection that another worker accepted, for a flow of its own kind: through link `link`, or relayed.
-    case carry(Descriptor, forward: Int, peer: SocketAddress, link: Int?)
+    case carry(IncomingConnection, link: Int?)
     /// A new link at the place `index` of the pool, to ask for these reverse forwards.
     case link(Parcel<LoggedInLink<Engine>>, index: Int, reverse: [Int])
     /// A link to a jump host, and the descriptor that its one channel is carried over: what it leads to logs in there.
@@ -52,6 +52,8 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case linksChanged
     /// The addresses of a forward's target, or why there are none.
     case resolved(forward: Int, addresses: [SocketAddress], failure: String)
+    /// The addresses of what a SOCKS client asked for, or why there are none; `flow` is its flow's token.
+    case resolvedRequest(flow: Token, addresses: [SocketAddress], failure: String)
     /// Is the link alive? Asked when the path has changed.
     case probe
     /// Reports on everything the worker has.
@@ -71,6 +73,8 @@ enum ControlMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case reverseAnswered(forward: Int, accepted: Bool, port: UInt16, detail: String)
     /// A local connection waits for a link.
     case connectionWaits
+    /// The flow of standard input and output is over, cleanly or not.
+    case streamsEnded(cleanly: Bool)
     case order(TunnelOrder)
     case snapshot(worker: Int, String)
     case stopped(worker: Int)

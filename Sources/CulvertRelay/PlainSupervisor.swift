@@ -76,7 +76,7 @@ struct PlainSupervisor {
                 journal.error("a worker failed: \(error)")
                 ending = .systemError
             case .loggedIn, .loginFailed, .linkLost, .linkSuspect, .linkRecovered, .reverseAnswered,
-                .connectionWaits, .order:
+                .connectionWaits, .streamsEnded, .order:
                 preconditionFailure("a relay without SSH has no links, and reads its signals itself")
             }
         }

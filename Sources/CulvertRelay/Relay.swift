@@ -15,11 +15,17 @@ public enum Relay {
         do throws(IOError) {
             // Forked before any thread or ring exists.
             var parent = goesToBackground ? try Background.fork() : nil
+            // Before a descriptor of ours could have the number of one that is closed.
+            let streams = try takeStreams(of: tunnels)
             let signals = try beginProcess()
-            var process = try TunnelProcess(signals, journal) { if let waiting = parent.take() { waiting.ready() } }
-            for tunnel in tunnels {
+            let isPipe = streams != nil
+            var process = try TunnelProcess(signals, isPipe ? journal.ofPipe : journal) {
+                if let waiting = parent.take() { waiting.ready() }
+            }
+            for var tunnel in tunnels {
+                if isPipe { tunnel.journal = tunnel.journal.ofPipe }
                 let kind = try tunnel.settings.runtime.driver.resolve(tunnel.journal)
-                try start(tunnel, kind, in: &process)
+                try start(tunnel, kind, streams, in: &process)
             }
             let ending = process.run()
             // Whoever waits for the forwards to stand is told that they never did.
@@ -33,15 +39,24 @@ public enum Relay {
         }
     }
 
+    /// Of `-W`, which is the only tunnel of its process.
+    private static func takeStreams(of tunnels: [Tunnel]) throws(IOError) -> StandardStreams? {
+        guard tunnels.contains(where: { $0.settings.forwards.contains(where: \.isStandardStreams) }) else { return nil }
+        precondition(tunnels.count == 1, "there is one standard input")
+        return try StandardStreams.take()
+    }
+
     /// The one place where the engine is chosen: everything below is specialised for one.
-    private static func start(_ tunnel: Tunnel, _ kind: DriverKind, in process: inout TunnelProcess) throws(IOError) {
+    private static func start(
+        _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?, in process: inout TunnelProcess
+    ) throws(IOError) {
         switch tunnel.settings.engine {
         case .native:
-            try process.start(tunnel, kind) { lists throws(SSHError) in
+            try process.start(tunnel, kind, streams) { lists throws(SSHError) in
                 try NativeEngine(settings: nativeSettings(lists))
             }
         case .libssh2:
-            try process.start(tunnel, kind) { lists throws(SSHError) in
+            try process.start(tunnel, kind, streams) { lists throws(SSHError) in
                 let settings = LibSSH2Settings(
                     keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
                     hostKeyAlgorithms: lists.hostKeys)

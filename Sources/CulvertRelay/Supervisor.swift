@@ -61,6 +61,9 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let statuses: [LinkStatus]
     let network = NetworkChanges()
     let tell: @Sendable (TunnelNews) -> Void
+    /// Of `-W`: the flow that the process is there for.
+    let streams: StandardStreams?
+    var streamsHaveBegun = false
     /// When the links are looked at because the network has changed; a burst of news is one change.
     var pathCheckAt: Tick?
     var pathChecked = Tick(nanoseconds: 0)
@@ -85,14 +88,15 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var snapshotMissing = 0
 
     init(
-        _ tunnel: Tunnel, group: WorkerGroup<Engine>, statuses: [LinkStatus], route: Route<Engine>,
-        tell: @escaping @Sendable (TunnelNews) -> Void
+        _ tunnel: Tunnel, group: WorkerGroup<Engine>, statuses: [LinkStatus], streams: StandardStreams?,
+        route: Route<Engine>, tell: @escaping @Sendable (TunnelNews) -> Void
     ) {
         settings = tunnel.settings
         self.route = route
         journal = tunnel.journal
         self.group = group
         self.statuses = statuses
+        self.streams = streams
         self.tell = tell
         places = Array(repeating: Place(), count: settings.links)
         reverseStates = Array(repeating: .unasked, count: settings.reverse.count)
@@ -140,6 +144,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             case .reverseAnswered(let forward, let accepted, let port, let detail):
                 reverseAnswered(forward, accepted, port, detail)
             case .connectionWaits: connectionWaits()
+            case .streamsEnded(let cleanly): streamsEnded(cleanly)
             case .snapshot(let worker, let text): addSnapshot(worker, text)
             case .stopped:
                 stoppedWorkers += 1
@@ -207,6 +212,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         places[index].upSince = Tick.current()
         let reverse = settings.reverse.indices.filter { $0 % settings.links == index }
         group.mailboxes[statuses[index].worker].post(.link(Parcel(link), index: index, reverse: Array(reverse)))
+        beginStreams()
         // One login after the other: a burst would meet the server's MaxStartups.
         if let next = places.firstIndex(where: { $0.phase == .idle }) { beginLogin(next) }
         tellStanding()
@@ -258,6 +264,10 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     // MARK: Links that go and come
 
     private mutating func linkLost(_ index: Int, _ reason: String) {
+        guard streams == nil else {
+            journal.error("lost the link to \(settings.destination): \(reason)")
+            return stop(.connectionFailed)
+        }
         let name = settings.links > 1 ? "link \(index)" : "the link"
         journal.error("lost \(name) to \(settings.destination): \(reason); reconnecting")
         let now = Tick.current()
@@ -283,7 +293,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     }
 
     private mutating func linkSuspect(_ index: Int) {
-        guard places[index].phase == .up else { return }
+        guard places[index].phase == .up, streams == nil else { return }
         journal.info("\(settings.destination) is silent: trying a second connection beside the first")
         _ = settle(index)
         places[index].isSuspect = true
@@ -344,7 +354,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
 
     /// Opens every local listener. False when the tunnel should end.
     private mutating func openListeners() -> Bool {
-        for number in settings.forwards.indices {
+        for number in settings.forwards.indices where !settings.forwards[number].isStandardStreams {
             do throws(Listening.Failure) { try openListener(number) } catch {
                 unopened.append(number)
                 journal.error("\(settings.forwards[number].text): \(error.description)")
@@ -440,6 +450,26 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         standing.forwardsUp = reverseStates.filter { if case .standing = $0 { true } else { false } }.count
         if hasLoggedIn { standing.forwardsUp += settings.forwards.count - unopened.count }
         tell(.standing(standing))
+    }
+
+    // MARK: Standard input and output (-W)
+
+    /// Behind the link in its worker's mailbox.
+    private mutating func beginStreams() {
+        guard let streams, !streamsHaveBegun,
+            let forward = settings.forwards.firstIndex(where: \.isStandardStreams)
+        else { return }
+        streamsHaveBegun = true
+        let connection = IncomingConnection(
+            streams.input, sink: streams.output, forward: forward, peer: SocketAddress())
+        statuses[0].flowBegan()
+        group.mailboxes[statuses[0].worker].post(.carry(connection, link: 0))
+    }
+
+    /// The process ends with its one flow; one that is cut by the end is no clean one.
+    private mutating func streamsEnded(_ cleanly: Bool) {
+        if isStopping, !cleanly { outcome = .connectionFailed }
+        stop(cleanly ? .asAsked : .connectionFailed)
     }
 
     // MARK: Orders

@@ -20,6 +20,7 @@ struct TargetCache {
         switch target {
         case .unix(let path):
             if let address = SocketAddress(path: path) { fixed = [address] }
+        case .requested: break
         case .tcp(let host, let port):
             if let numeric = try? SocketAddress.resolve(host: host, port: port, numeric: true) { fixed = numeric }
         }

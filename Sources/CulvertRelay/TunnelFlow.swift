@@ -4,11 +4,14 @@ internal import CulvertSSH
 /// A connection that goes through a link: one socket here, one channel there.
 ///
 /// Invariant: payload from the channel that the socket would not take lies in `spill`, in order, and its window is not
-/// granted again before it has left. Nothing from the socket is held here: it is read when it can be sealed.
+/// granted again before it has left. Nothing from the socket is held here: it is read when it can be sealed. Payload that
+/// comes before the flow is open is spilled whole.
 struct TunnelFlow: ~Copyable {
     enum Phase: UInt8, BitwiseCopyable {
         /// A connection to a local port; the channel is asked for.
         case opening
+        /// A channel from the server whose client says in SOCKS where it wants to go, or is being told what became of it.
+        case greeting
         /// A channel from the server; the target is looked up, then dialled.
         case dialing
         /// Both ends stand.
@@ -20,7 +23,10 @@ struct TunnelFlow: ~Copyable {
     var phase: Phase
     let link: Int
     let channel: ChannelNumber
+    /// Read from.
     var socket: Descriptor
+    /// Written to: the same, but for standard input and output.
+    var sink: Descriptor
     /// Its number among the direct or the reverse forwards, or `toNextHop`.
     let forward: Int
     let isReverse: Bool
@@ -51,6 +57,10 @@ struct TunnelFlow: ~Copyable {
     var received: UInt64 = 0
 
     var candidates: [SocketAddress] = []
+    /// Of `-W`: the process ends with it.
+    var isStandardStreams = false
+    /// Of a dynamic forward: what its client asked for and is to be told.
+    var socks: SocksNegotiation?
 
     init(
         phase: Phase, link: Int, channel: ChannelNumber, socket: Descriptor, forward: Int, isReverse: Bool,
@@ -60,6 +70,7 @@ struct TunnelFlow: ~Copyable {
         self.link = link
         self.channel = channel
         self.socket = socket
+        sink = socket
         self.forward = forward
         self.isReverse = isReverse
         self.peer = peer
@@ -74,6 +85,7 @@ struct TunnelFlow: ~Copyable {
     var stall: String {
         switch phase {
         case .opening: "the server's answer"
+        case .greeting: "the client's word where to go"
         case .dialing: "the target"
         case .defunct: "its end"
         case .open where awaitsWindow: "the far reader (channel window used up)"

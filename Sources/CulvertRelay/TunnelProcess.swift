@@ -81,7 +81,8 @@ struct TunnelProcess {
 
     /// Starts `tunnel`, whose supervisor and workers have threads of their own.
     mutating func start<Engine: SSHEngine & ~Copyable>(
-        _ tunnel: Tunnel, _ kind: DriverKind, makeEngine: @escaping Route<Engine>.MakeEngine
+        _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?,
+        makeEngine: @escaping Route<Engine>.MakeEngine
     ) throws(IOError) {
         let settings = tunnel.settings
         let index = places.count
@@ -101,7 +102,8 @@ struct TunnelProcess {
             Place(order: { group.control.post(.order($0)) }, standing: TunnelStanding(settings)))
         try Thread.start(name: "culvert-tunnel") {
             var supervisor = Supervisor<Engine>(
-                tunnel, group: group, statuses: statuses, route: Route(tunnel, makeEngine: makeEngine),
+                tunnel, group: group, statuses: statuses, streams: streams,
+                route: Route(tunnel, makeEngine: makeEngine),
                 tell: { news.post((index, $0)) })
             news.post((index, .ended(supervisor.run())))
         }

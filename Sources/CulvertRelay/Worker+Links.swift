@@ -192,6 +192,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         guard tunnelFlows[slot].awaitsWindow else { return }
         tunnelFlows[slot].awaitsWindow = false
         links[tunnelFlows[slot].link].blockedFlows -= 1
+        if tunnelFlows[slot].phase == .greeting { return queueAnswer(slot) }
         flowReadable(slot)
     }
 
@@ -208,7 +209,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     /// What became of a flow's turn.
-    private enum Turn {
+    enum Turn {
         case over
         /// The engine has no room before its output has left.
         case outputIsFull
@@ -225,8 +226,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         while true {
             var isFull = false
             while !isFull, sealable(slot) >= Self.slotLength, let flow = links[slot].queue.takeFirst() {
-                if tunnelFlows[flow].phase == .defunct {
-                    _ = tunnelFlows.remove(flow)
+                guard tunnelFlows[flow].phase == .open else {
+                    switch pullUnopened(flow, slot) {
+                    case .over: continue
+                    case .outputIsFull: isFull = true
+                    case .linkIsDead: return
+                    }
                     continue
                 }
                 let before = tunnelFlows[flow].sent
@@ -249,6 +254,14 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func sealable(_ link: Int) -> Int {
         let waiting = unsafe links[link].engine.output.count
         return links[link].sealAhead.bytes - waiting
+    }
+
+    /// The turn of a flow that carries nothing: one that was removed while it stood in the queue, or one whose client is
+    /// to be told something.
+    private mutating func pullUnopened(_ flow: Int, _ link: Int) -> Turn {
+        guard tunnelFlows[flow].phase == .defunct else { return pullAnswer(flow, link) }
+        _ = tunnelFlows.remove(flow)
+        return .over
     }
 
     /// One flow's turn.
@@ -304,7 +317,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private static var slotLength: Int { 32 * 1024 }
 
     /// Not in the queue until the engine says that there is room again.
-    private mutating func blockOnWindow(_ flow: Int) {
+    mutating func blockOnWindow(_ flow: Int) {
         tunnelFlows[flow].isQueued = false
         tunnelFlows[flow].awaitsWindow = true
         links[tunnelFlows[flow].link].blockedFlows += 1
@@ -470,13 +483,15 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func rehold(_ link: Int, engineLives: Bool) {
         guard links[link].hop == nil else { return }
         for slot in links[link].allFlows() where tunnelFlows[slot].phase == .opening {
-            let socket = tunnelFlows[slot].socket
-            let forward = tunnelFlows[slot].forward
-            let peer = tunnelFlows[slot].peer
+            let connection = IncomingConnection(
+                tunnelFlows[slot].socket, sink: tunnelFlows[slot].sink, forward: tunnelFlows[slot].forward,
+                peer: tunnelFlows[slot].peer, socks: tunnelFlows[slot].socks)
+            // It was read from here, and may go to another worker.
+            if connection.socks != nil { driver.letGo(connection.descriptor) }
             tunnelFlows[slot].socket = -1
             if engineLives { links[link].engine.close(tunnelFlows[slot].channel) }
             removeFlow(slot, reset: false)
-            hold(socket, forward, peer)
+            hold(connection)
         }
     }
 

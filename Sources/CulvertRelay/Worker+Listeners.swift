@@ -11,11 +11,31 @@ struct Listener: BitwiseCopyable {
     var pauseTold: Tick?
 }
 
-/// A connection to a local port that waits for a link.
-struct WaitingConnection {
+/// A connection that came in here and has no flow yet.
+struct IncomingConnection: Sendable {
     let descriptor: Descriptor
+    /// Written to: the same, but for standard input and output.
+    let sink: Descriptor
     let forward: Int
     let peer: SocketAddress
+    /// Of a dynamic forward, once the client has asked.
+    var socks: SocksNegotiation?
+
+    init(
+        _ descriptor: Descriptor, sink: Descriptor? = nil, forward: Int, peer: SocketAddress,
+        socks: SocksNegotiation? = nil
+    ) {
+        self.descriptor = descriptor
+        self.sink = sink ?? descriptor
+        self.forward = forward
+        self.peer = peer
+        self.socks = socks
+    }
+}
+
+/// A connection that waits for a link.
+struct WaitingConnection {
+    let connection: IncomingConnection
     let expires: Tick
 }
 
@@ -36,7 +56,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             var peer = SocketAddress()
             let result = driver.accept(listener.descriptor, peer: &peer)
             if result >= 0 {
-                route(Descriptor(result), forward: listener.forward, peer: peer)
+                route(IncomingConnection(Descriptor(result), forward: listener.forward, peer: peer))
                 if result >= context.limits.descriptors - context.limits.reservedDescriptors {
                     return pause(slot, "nearly every descriptor is in use")
                 }
@@ -85,43 +105,50 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     // MARK: Routing
 
     /// To the worker of the least loaded link, or the least loaded worker; here, when that is this one.
-    private mutating func route(_ descriptor: Descriptor, forward: Int, peer: SocketAddress) {
+    private mutating func route(_ connection: IncomingConnection) {
         guard !context.links.isEmpty else {
-            let worker = LinkStatus.leastLoaded(context.loads) ?? number
-            return pass(descriptor, forward, peer, link: nil, to: worker)
+            return pass(connection, link: nil, to: LinkStatus.leastLoaded(context.loads) ?? number)
         }
-        guard let link = LinkStatus.leastLoaded(context.links) else { return hold(descriptor, forward, peer) }
-        pass(descriptor, forward, peer, link: link, to: context.links[link].worker)
+        guard let link = LinkStatus.leastLoaded(context.links) else { return hold(connection) }
+        pass(connection, link: link, to: context.links[link].worker)
     }
 
-    private mutating func pass(
-        _ descriptor: Descriptor, _ forward: Int, _ peer: SocketAddress, link: Int?, to worker: Int
-    ) {
-        if worker == number { return carry(descriptor, forward: forward, peer: peer, link: link) }
+    private mutating func pass(_ connection: IncomingConnection, link: Int?, to worker: Int) {
+        if worker == number { return carry(connection, link: link) }
         context.announced(link, worker: worker).flowBegan()
-        context.mailboxes[worker].post(.carry(descriptor, forward: forward, peer: peer, link: link))
+        context.mailboxes[worker].post(.carry(connection, link: link))
     }
 
-    mutating func carry(_ descriptor: Descriptor, forward: Int, peer: SocketAddress, link: Int?) {
-        guard let link else { return beginPlainFlow(descriptor, forward: forward, peer: peer) }
+    mutating func carry(_ connection: IncomingConnection, link: Int?) {
+        guard let link else {
+            return beginPlainFlow(connection.descriptor, forward: connection.forward, peer: connection.peer)
+        }
         for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].index == link {
             if !links[slot].isSuspect && !links[slot].isRetired {
-                return beginDirectFlow(descriptor, forward: forward, peer: peer, link: slot)
+                let asksFirst = context.forwards[connection.forward].target == .requested && connection.socks == nil
+                return asksFirst ? beginGreeting(connection, link: link) : beginDirectFlow(connection, link: slot)
             }
         }
         // Lost while the connection was on its way.
-        hold(descriptor, forward, peer)
+        hold(connection)
+    }
+
+    /// Resets a connection that comes to nothing.
+    mutating func drop(_ connection: IncomingConnection) {
+        driver.resetOnClose(connection.descriptor)
+        driver.close(connection.descriptor)
+        if connection.sink != connection.descriptor { driver.close(connection.sink) }
+        if context.forwards[connection.forward].isStandardStreams {
+            context.control.post(.streamsEnded(cleanly: false))
+        }
     }
 
     // MARK: Waiting for a link
 
-    mutating func hold(_ descriptor: Descriptor, _ forward: Int, _ peer: SocketAddress) {
-        guard context.limits.hold > .zero, !isStopping else {
-            driver.resetOnClose(descriptor)
-            return driver.close(descriptor)
-        }
+    mutating func hold(_ connection: IncomingConnection) {
+        guard context.limits.hold > .zero, !isStopping else { return drop(connection) }
         let expires = driver.now + context.limits.hold
-        waiting.append(WaitingConnection(descriptor: descriptor, forward: forward, peer: peer, expires: expires))
+        waiting.append(WaitingConnection(connection: connection, expires: expires))
         timers.add(expires, Self.token(.waitingExpiry, 0, 1))
         context.control.post(.connectionWaits)
     }
@@ -130,18 +157,17 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         guard !waiting.isEmpty, LinkStatus.leastLoaded(context.links) != nil else { return }
         let ready = waiting
         waiting = []
-        for connection in ready { route(connection.descriptor, forward: connection.forward, peer: connection.peer) }
+        for each in ready { route(each.connection) }
     }
 
     mutating func expireWaiting() {
         let now = driver.now
         guard waiting.contains(where: { $0.expires <= now }) else { return }
-        for connection in waiting where connection.expires <= now {
+        for each in waiting where each.expires <= now {
             context.journal.error(
-                "closed a connection to \(context.forwards[connection.forward].text) from \(connection.peer):"
-                    + " no link within \(Int(context.limits.hold.seconds)) s")
-            driver.resetOnClose(connection.descriptor)
-            driver.close(connection.descriptor)
+                "closed a connection to \(context.forwards[each.connection.forward].text) from"
+                    + " \(each.connection.peer): no link within \(Int(context.limits.hold.seconds)) s")
+            drop(each.connection)
         }
         waiting.removeAll { $0.expires <= now }
     }

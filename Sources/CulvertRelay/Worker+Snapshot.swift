@@ -34,6 +34,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                     + " \(plainFlows[slot].ends[0].bytes) bytes out, \(plainFlows[slot].ends[1].bytes) in, waits for"
                     + " \(stall)")
         }
+        if greetings.count > 0 { lines.append("\(greetings.count) SOCKS clients have not said where to go") }
         if !waiting.isEmpty { lines.append("\(waiting.count) connections wait for a link") }
         return lines.joined(separator: "\n")
     }

@@ -19,7 +19,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             let hop = links[tunnelFlows[slot].link].hop
             return hop.map { "\($0.name): the way to \(Target.tcp(host: $0.host, port: $0.port))" } ?? ""
         }
-        return tunnelFlows[slot].isReverse ? context.reverse[forward].text : context.forwards[forward].text
+        let text = tunnelFlows[slot].isReverse ? context.reverse[forward].text : context.forwards[forward].text
+        return tunnelFlows[slot].socks?.request.map { "\(text) to \($0)" } ?? text
     }
 
     /// With where it comes from.
@@ -30,33 +31,43 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Beginning: a connection here (-L)
 
-    mutating func beginDirectFlow(_ descriptor: Descriptor, forward: Int, peer: SocketAddress, link: Int) {
+    mutating func beginDirectFlow(_ connection: IncomingConnection, link: Int) {
+        let forward = connection.forward
         // A server may have filled the table with channels whose target is not reached yet.
         guard !tunnelFlows.isFull else {
             context.journal.error("\(context.forwards[forward].text): too many connections")
-            driver.resetOnClose(descriptor)
-            return driver.close(descriptor)
-        }
-        let request: ChannelOpenRequest
-        switch context.forwards[forward].target {
-        case .tcp(let host, let port):
-            let isUnix = peer.isUnix
-            request = .directTCPIP(
-                host: host, port: port, originator: isUnix ? "127.0.0.1" : peer.host,
-                originatorPort: isUnix ? 0 : peer.port)
-        case .unix(let path): request = .directStreamLocal(path: path)
+            return drop(connection)
         }
         let channel: ChannelNumber
-        do throws(SSHError) { channel = try links[link].engine.open(request) } catch {
+        do throws(SSHError) { channel = try links[link].engine.open(openRequest(connection)) } catch {
             context.journal.error("\(context.forwards[forward].text): \(error)")
-            driver.resetOnClose(descriptor)
-            return driver.close(descriptor)
+            return drop(connection)
         }
-        _ = insertFlow(
+        let slot = insertFlow(
             TunnelFlow(
-                phase: .opening, link: link, channel: channel, socket: descriptor, forward: forward, isReverse: false,
-                peer: peer, started: driver.now))
+                phase: .opening, link: link, channel: channel, socket: connection.descriptor, forward: forward,
+                isReverse: false, peer: connection.peer, started: driver.now))
+        tunnelFlows[slot].sink = connection.sink
+        tunnelFlows[slot].isStandardStreams = context.forwards[forward].isStandardStreams
+        tunnelFlows[slot].socks = connection.socks
         channelAsked(link)
+    }
+
+    private func openRequest(_ connection: IncomingConnection) -> ChannelOpenRequest {
+        let peer = connection.peer
+        func tcp(_ host: String, _ port: UInt16) -> ChannelOpenRequest {
+            let hasAddress = !peer.isUnix && !peer.host.isEmpty
+            return .directTCPIP(
+                host: host, port: port, originator: hasAddress ? peer.host : "127.0.0.1",
+                originatorPort: hasAddress ? peer.port : 0)
+        }
+        switch context.forwards[connection.forward].target {
+        case .tcp(let host, let port): return tcp(host, port)
+        case .unix(let path): return .directStreamLocal(path: path)
+        case .requested:
+            guard let request = connection.socks?.request else { preconditionFailure("the client has been asked") }
+            return tcp(request.host, request.port)
+        }
     }
 
     mutating func insertFlow(_ flow: consuming TunnelFlow) -> Int {
@@ -71,6 +82,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func channelOpened(_ slot: Int) {
         tunnelFlows[slot].phase = .open
+        if tunnelFlows[slot].socks != nil, !answerSocket(slot, .granted) { return cutFlow(slot) }
         driver.awaitReadable(tunnelFlows[slot].socket, readToken(slot))
     }
 
@@ -91,7 +103,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         } else {
             context.journal.error(failure)
         }
-        removeFlow(slot, reset: true)
+        // A reset could overtake the answer.
+        let isAnswered = tunnelFlows[slot].socks != nil && answerSocket(slot, SocksReply(reason, words))
+        removeFlow(slot, reset: !isAnswered)
     }
 
     // MARK: Beginning: a connection at the server (-R)
@@ -116,7 +130,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 phase: .dialing, link: link, channel: channel, socket: -1, forward: forward, isReverse: true,
                 peer: peer,
                 started: driver.now))
-        timers.add(driver.now + context.limits.dial, Self.token(.dialExpiry, slot, tunnelFlows.generation(slot)))
+        if context.reverse[forward].target == .requested { return beginChannelGreeting(slot) }
+        limitDial(slot)
         guard let addresses = reverseTargets[forward].addresses(now: driver.now) else {
             reverseTargets[forward].waiting.append(readToken(slot))
             return lookUpTarget(forward + context.forwards.count)
@@ -145,6 +160,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
     }
 
+    mutating func limitDial(_ slot: Int) {
+        timers.add(driver.now + context.limits.dial, Self.token(.dialExpiry, slot, tunnelFlows.generation(slot)))
+    }
+
     mutating func dial(_ slot: Int, _ addresses: [SocketAddress]) {
         tunnelFlows[slot].candidates = addresses
         dialNext(slot, failure: EADDRNOTAVAIL)
@@ -168,15 +187,17 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 continue
             }
             tunnelFlows[slot].socket = Descriptor(made)
+            tunnelFlows[slot].sink = Descriptor(made)
             if pending { driver.awaitWritable(Descriptor(made), writeToken(slot)) } else { dialled(slot) }
             return
         }
-        refuseDialled(slot, errorText(failure))
+        refuseDialled(slot, errorText(failure), SocksReply(failedConnect: failure))
     }
 
     private mutating func dialled(_ slot: Int) {
         let link = tunnelFlows[slot].link
         tunnelFlows[slot].candidates = []
+        if tunnelFlows[slot].socks != nil { return concludeChannelGreeting(slot, .granted) }
         tunnelFlows[slot].phase = .open
         links[link].engine.accept(tunnelFlows[slot].channel)
         links[link].needsPump = true
@@ -186,8 +207,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         passEnd(slot)
     }
 
-    mutating func refuseDialled(_ slot: Int, _ reason: String) {
+    mutating func refuseDialled(_ slot: Int, _ reason: String, _ reply: SocksReply = .hostUnreachable) {
         let link = tunnelFlows[slot].link
+        if tunnelFlows[slot].socks != nil {
+            context.journal.error("\(forwardText(slot)): \(reason)")
+            return concludeChannelGreeting(slot, reply)
+        }
         context.journal.error(
             "\(forwardText(slot)): connect to \(context.reverse[tunnelFlows[slot].forward].target): \(reason)")
         links[link].engine.refuse(tunnelFlows[slot].channel, .connectFailed, "connect failed")
@@ -220,12 +245,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         defer { gathered.removeAll() }
         let slot = gatheredFlow
         var sent = 0
-        if tunnelFlows[slot].spill.isEmpty {
-            let socket = tunnelFlows[slot].socket
+        if tunnelFlows[slot].spill.isEmpty, tunnelFlows[slot].phase == .open {
+            let sink = tunnelFlows[slot].sink
             sent =
                 gathered.count == 1
-                ? unsafe driver.send(socket, gathered.start(0), count: gathered.length(0))
-                : driver.send(socket, gathered)
+                ? unsafe driver.send(sink, gathered.start(0), count: gathered.length(0))
+                : driver.send(sink, gathered)
             if sent > 0 { links[tunnelFlows[slot].link].engine.credit(tunnelFlows[slot].channel, count: sent) }
             if sent == gathered.totalLength { return }
             guard sent >= 0 || sent == -Int(EAGAIN) else { return cutFlow(slot) }
@@ -241,9 +266,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         if !tunnelFlows[slot].awaitsWritable {
             tunnelFlows[slot].awaitsWritable = true
             tunnelFlows[slot].stalledSince = driver.now
-            driver.awaitWritable(tunnelFlows[slot].socket, writeToken(slot))
+            driver.awaitWritable(tunnelFlows[slot].sink, writeToken(slot))
             startSweeping()
         }
+        if tunnelFlows[slot].phase == .greeting { continueChannelGreeting(slot) }
     }
 
     /// False when the flow had to go: at the ceiling the flow that has been stalled longest does, and when none is
@@ -289,7 +315,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let link = tunnelFlows[slot].link
         while !tunnelFlows[slot].spill.isEmpty {
             let first = spillPool.first(of: tunnelFlows[slot].spill)
-            let sent = unsafe driver.send(tunnelFlows[slot].socket, first.start, count: first.count)
+            let sent = unsafe driver.send(tunnelFlows[slot].sink, first.start, count: first.count)
             guard sent >= 0 || sent == -Int(EAGAIN) else { return cutFlow(slot) }
             if sent > 0 {
                 spillPool.consume(sent, of: &tunnelFlows[slot].spill)
@@ -299,7 +325,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             }
             if sent < first.count {
                 tunnelFlows[slot].awaitsWritable = true
-                return driver.awaitWritable(tunnelFlows[slot].socket, writeToken(slot))
+                return driver.awaitWritable(tunnelFlows[slot].sink, writeToken(slot))
             }
         }
         passEnd(slot)
@@ -309,10 +335,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func channelEnded(_ slot: Int) {
         tunnelFlows[slot].peerEnded = true
+        if tunnelFlows[slot].phase == .greeting { return continueChannelGreeting(slot) }
         passEnd(slot)
     }
 
     mutating func channelClosed(_ slot: Int) {
+        // Of a channel that was accepted before its target stood: nobody waits for that any more.
+        if tunnelFlows[slot].phase != .open, tunnelFlows[slot].socks != nil { return cutFlow(slot) }
         tunnelFlows[slot].peerClosed = true
         // CLOSE without EOF ends the stream as EOF does, as with OpenSSH's client: AsyncSSH and many servers in Go never
         // say EOF where both directions end at once, and what they sent before is whole.
@@ -328,7 +357,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         if !tunnelFlows[slot].isShut {
             tunnelFlows[slot].isShut = true
-            driver.shutdownWriting(tunnelFlows[slot].socket)
+            endWriting(slot)
         }
         if tunnelFlows[slot].hasFinished || tunnelFlows[slot].peerClosed {
             let link = tunnelFlows[slot].link
@@ -336,6 +365,14 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             links[link].needsPump = true
             removeFlow(slot, reset: false)
         }
+    }
+
+    private mutating func endWriting(_ slot: Int) {
+        let sink = tunnelFlows[slot].sink
+        guard sink != tunnelFlows[slot].socket else { return driver.shutdownWriting(sink) }
+        // A pipe has one direction, which ends when it is closed.
+        tunnelFlows[slot].sink = -1
+        driver.close(sink)
     }
 
     /// The flow cannot go on: CLOSE without EOF, and a reset here.
@@ -348,14 +385,18 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     private mutating func closeSocket(_ slot: Int, reset: Bool) {
         let socket = tunnelFlows[slot].socket
+        let sink = tunnelFlows[slot].sink
         guard socket >= 0 else { return }
         tunnelFlows[slot].socket = -1
+        tunnelFlows[slot].sink = -1
+        if sink >= 0 && sink != socket { driver.close(sink) }
         if reset { driver.resetOnClose(socket) }
         driver.close(socket)
     }
 
     /// Forgets the flow: its channel is closed or gone with its link.
     mutating func removeFlow(_ slot: Int, reset: Bool) {
+        let hasSocket = tunnelFlows[slot].socket >= 0
         closeSocket(slot, reset: reset)
         let link = tunnelFlows[slot].link
         links[link].setFlow(of: tunnelFlows[slot].channel, nil)
@@ -368,6 +409,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             context.links[links[link].index].flowEnded()
         } else {
             scheduleCheck(link, at: driver.now)
+        }
+        // One that waits for another link has given its socket away.
+        if hasSocket, tunnelFlows[slot].isStandardStreams {
+            context.control.post(.streamsEnded(cleanly: !reset))
         }
         spillPool.removeAll(&tunnelFlows[slot].spill)
         context.journal.verbose(
@@ -385,7 +430,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             if !tunnelFlows[slot].spill.isEmpty { anyStalled = true }
             guard tunnelFlows[slot].awaitsWindow || tunnelFlows[slot].hasFinished else { continue }
             anyStalled = true
-            if SocketOption.isReset(tunnelFlows[slot].socket) { cutFlow(slot) }
+            if SocketOption.isReset(tunnelFlows[slot].sink) { cutFlow(slot) }
         }
         return anyStalled
     }

@@ -30,6 +30,9 @@ struct RelayLimits: Sendable {
     var reservedDescriptors = 64
     /// The process's limit of open files.
     var descriptors = 1024
+    /// A SOCKS client has said where it wants to go within this long, or is closed: programs say it at once, and a
+    /// connection that never does must not keep a descriptor.
+    var greeting = Tick.Span.seconds(10)
     /// A target that does not answer is given up after this long.
     var dial = Tick.Span.seconds(60)
     /// Keys of a link are exchanged again after so long; nil: time does not matter.
@@ -76,7 +79,10 @@ enum Operation: UInt8 {
     case flowWrite
     case linkRead
     case linkWrite
+    case greetingRead
     // Timers.
+    case greetingExpiry
+    case channelGreetingExpiry
     case dialExpiry
     case plainDialExpiry
     case acceptAgain
@@ -96,6 +102,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var plainFlows: Slab<PlainFlow>
     var tunnelFlows: Slab<TunnelFlow>
     var links: Slab<Link<Engine>>
+    var greetings: Slab<SocksGreeting>
     var spillPool: SpillPool
     /// Payload of one flow, opened in place, that leaves in one send.
     var gathered = RangeList()
@@ -123,6 +130,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         plainFlows = Slab(capacity: max(1, descriptors))
         tunnelFlows = Slab(capacity: max(1, descriptors * 2))
         links = Slab(capacity: Self.maximumLinks)
+        greetings = Slab(capacity: max(1, descriptors))
         spillPool = SpillPool(budget: context.budget)
         directTargets = context.forwards.map { TargetCache($0.target) }
         reverseTargets = context.reverse.map { TargetCache($0.target) }
@@ -179,7 +187,11 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         case .mailbox:
             driver.awaitReadable(context.mailboxes[number].descriptor, completion.token)
             readMailbox()
-        case .dialExpiry, .plainDialExpiry, .acceptAgain, .waitingExpiry, .linkLiveness, .linkRest, .sweep:
+        case .greetingRead:
+            guard greetings.isCurrent(completion.token) else { return }
+            greetingReadable(slot)
+        case .greetingExpiry, .channelGreetingExpiry, .dialExpiry, .plainDialExpiry, .acceptAgain, .waitingExpiry,
+            .linkLiveness, .linkRest, .sweep:
             preconditionFailure("timers do not complete as operations")
         }
     }
@@ -190,6 +202,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
 
     private mutating func expire(_ token: Token) {
         switch Operation(rawValue: token.operation) {
+        case .greetingExpiry: if greetings.isCurrent(token) { greetingExpired(token.slot) }
+        case .channelGreetingExpiry: if tunnelFlows.isCurrent(token) { channelGreetingExpired(token.slot) }
         case .dialExpiry: if tunnelFlows.isCurrent(token) { dialExpired(token.slot) }
         case .plainDialExpiry: if plainFlows.isCurrent(token) { plainDialExpired(token.slot) }
         case .acceptAgain: if listeners.isCurrent(token) { resumeAccepting(token.slot) }
@@ -205,14 +219,15 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         for message in context.mailboxes[number].takeAll() {
             switch message {
             case .listen(let descriptor, let forward): listen(descriptor, forward: forward)
-            case .carry(let descriptor, let forward, let peer, let link):
+            case .carry(let connection, let link):
                 context.announced(link, worker: number).flowEnded()
-                carry(descriptor, forward: forward, peer: peer, link: link)
+                carry(connection, link: link)
             case .link(let parcel, let index, let reverse): addLink(parcel.take(), index: index, reverse: reverse)
             case .hop(let parcel, let hop, let channel): addHop(parcel.take(), hop, channel: channel)
             case .linksChanged: serveWaiting()
             case .resolved(let forward, let addresses, let failure):
                 targetResolved(forward, addresses, failure)
+            case .resolvedRequest(let flow, let addresses, let failure): requestResolved(flow, addresses, failure)
             case .probe: probeLinks()
             case .snapshot: context.control.post(.snapshot(worker: number, snapshot()))
             case .stop: stop()
@@ -226,8 +241,12 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             driver.close(listeners[slot].descriptor)
             _ = listeners.remove(slot)
         }
-        for connection in waiting { driver.close(connection.descriptor) }
+        for each in waiting {
+            driver.close(each.connection.descriptor)
+            if each.connection.sink != each.connection.descriptor { driver.close(each.connection.sink) }
+        }
         waiting = []
+        for slot in 0..<greetings.highWater where greetings.isUsed(slot) { endGreeting(slot) }
         for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].hop == nil { sayGoodbye(slot) }
         endHops()
         for slot in 0..<plainFlows.highWater where plainFlows.isUsed(slot) { endPlainFlow(slot, reset: true) }

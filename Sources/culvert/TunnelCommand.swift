@@ -69,10 +69,11 @@ struct TunnelCommand {
         let values = ForwardValues(
             gatewayPorts: configuration.forwarding.gatewayPorts,
             modeMask: UInt32(configuration.forwarding.streamLocalBindMask),
-            unlinksFirst: configuration.forwarding.streamLocalBindUnlink)
+            unlinksFirst: configuration.forwarding.streamLocalBindUnlink,
+            permitted: configuration.forwarding.permitRemoteOpen)
         for each in configuration.forwards {
             switch each.kind {
-            case .local: settings.forwards.append(values.local(each))
+            case .local, .dynamic, .streams: settings.forwards.append(values.local(each))
             case .remote: settings.reverse.append(values.reverse(each))
             }
         }

@@ -69,8 +69,6 @@ import Testing
     }
 
     static let refused: [(String, String)] = [
-        ("-D 1080 h", "-D 1080: not supported yet: name each target with -L"),
-        ("-W a:1 h", "-W a:1: not supported yet: listen with -L and connect there"),
         ("-F f h", "f: no such file"),
         ("-B eth0 h", "-B eth0: not supported yet: name the interface's address with -b"),
         ("-P tag h", "-P tag: not supported yet: it is ssh's configuration tag: the port is -p"),
@@ -87,7 +85,7 @@ import Testing
         ("-L1:a:2 h -- ls", "'ls' after h: a tunnel runs no command there: leave it out, or use ssh for it"),
         ("-L1:a:2", "no destination: give one, for example culvert -L 5432:db:5432 user@server"),
         ("", "no destination: give one, for example culvert -L 5432:db:5432 user@server"),
-        ("-N h", "nothing to forward: give -L or -R, for example -L 5432:db:5432"),
+        ("-N h", "nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432"),
         ("-L1:a:2 --lnks 4 h", "--lnks: unknown option: did you mean --links?"),
         ("-L1:a:2 --hlod=4 h", "--hlod: unknown option: did you mean --hold?"),
         ("-L1:a:2 --persist=yes h", "--persist takes no value"),

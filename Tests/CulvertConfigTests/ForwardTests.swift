@@ -93,12 +93,16 @@ import Testing
         ("-L a:/p:3:4", ": listening port '/p' is not a port: give a number from 1 to 65535"),
         ("-L 1:a:2:/p", ": a path where none can stand: \(form), port:/path, /path:host:hostport or /path:/path"),
         ("-L 1:a:2/", ": listening port 'a' is not a port: give a number from 1 to 65535"),
-        ("-R 99", ": a dynamic forward (no target) is not supported yet: \(form)"),
-        ("-R localhost:99", ": a dynamic forward (no target) is not supported yet: \(form)"),
-        ("-R *:0", ": a dynamic forward (no target) is not supported yet: \(form)"),
-        ("-R [::1]:99", ": a dynamic forward (no target) is not supported yet: \(form)"),
-        ("-R /run/s", ": a dynamic forward (no target) is not supported yet: \(form)"),
-        ("-R a:b", ": no target port: \(form)"),
+        ("-D x", ": no port to listen on: give [bind_address:]port"),
+        ("-D 0", ": port 0 is for -R, where the server chooses: give the port"),
+        ("-D 1:a:2", ": SOCKS clients name the target: give [bind_address:]port"),
+        ("-D /run/s", ": no port to listen on: give [bind_address:]port"),
+        ("-D a b:1", ": bind address 'a b' is not a name or an address"),
+        ("-W a", ": no host and port: give host:port"),
+        ("-W a:0", ": target port '0' is not a port: give a number from 1 to 65535"),
+        ("-W 1:a:2", ": no host and port: give host:port"),
+        ("-W /a:1", ": no host and port: give host:port"),
+        ("-R a:b", ": no target port: \(form), or [bind_address:]port for SOCKS"),
         ("-R a:0:b:0", ": target port '0' is not a port: give a number from 1 to 65535"),
     ]
 
@@ -106,6 +110,37 @@ import Testing
         let flag = String(line.prefix(2))
         let text = String(line.dropFirst(3))
         #expect(fault([flag, text, "h"]) == "\(flag) \(text)\(cause)")
+    }
+
+    @Test func dynamicForwardsHaveOneEnd() throws {
+        let ends: [(String, ListenEndpoint)] = [
+            ("1080", .tcp(bind: .default, port: 1080)), ("localhost:1080", .tcp(bind: .loopback, port: 1080)),
+            ("*:1080", .tcp(bind: .everywhere, port: 1080)), (":1080", .tcp(bind: .everywhere, port: 1080)),
+            ("[::1]:1080", .tcp(bind: .address("::1"), port: 1080)),
+        ]
+        for (text, listen) in ends {
+            #expect(try ForwardParser.parse(text, kind: .dynamic) == forward(.dynamic, listen, .requested, text))
+            #expect(try ForwardParser.parse(text, kind: .remote) == forward(.remote, listen, .requested, text))
+        }
+        #expect(try ForwardParser.parse("*:0", kind: .remote).listen == .tcp(bind: .everywhere, port: 0))
+        #expect(try ForwardParser.parse("/run/s", kind: .remote).listen == .unix(path: "/run/s"))
+        let typed = try tunnel(["-D1", "-o", "DynamicForward=[::1]:2", "-R", "3", "h"]).forwards
+        #expect(typed.map(\.kind) == [.dynamic, .dynamic, .remote])
+    }
+
+    @Test func standardStreamsAreTheOnlyForward() throws {
+        let typed = try tunnel(["-W", "[::1]:22", "-L1:a:2", "-D3", "-o", "ClearAllForwardings=yes", "h"])
+        #expect(typed.forwards == [forward(.streams, .standardStreams, .tcp(host: "::1", port: 22), "[::1]:22")])
+        #expect(
+            typed.notes == [
+                "-L 1:a:2 is left out: -W is the only forward", "-D 3 is left out: -W is the only forward",
+            ])
+        #expect(try tunnel(["-W/run/s", "h"]).forwards.first?.target == .unix(path: "/run/s"))
+        #expect(fault(["-Wa:1", "-Wb:2", "h"]) == "-W b:2: there is only one standard input: give one -W")
+        #expect(fault(["-f", "-Wa:1", "h"]) == "-f: -W needs standard input and output: leave it out")
+        #expect(
+            fault(["--links=2", "-Wa:1", "h"])
+                == "--links 2: -W is one connection, and goes through one link: leave it out")
     }
 
     @Test func longPathsAndHostsAreRefused() {

@@ -26,13 +26,16 @@ import Testing
         ["-NfvvL1:a:2", "-R3:b:4", "h"], ["-L", "[::1]:1:[::2]:2", "h"], ["-L*:1:a:2", "h"], ["-L", ":1:a:2", "h"],
         ["-Llocalhost:1:a:2", "h"], ["-L/s:a:2", "h"], ["-Rb:1:/t", "h"], ["-R/s:/t", "h"], ["-R0:a:2", "h"],
         ["-R", "*:0:a:2", "h"], ["-o", "LocalForward=1 a:2", "h"], ["-oRemoteForward [::1]:1 a:2", "h"],
+        ["-D1080", "h"], ["-D[::1]:1080", "h"], ["-D*:1", "-Dlocalhost:2", "h"], ["-oDynamicForward=1080", "h"],
+        ["-R1080", "h"], ["-Rlocalhost:1080", "h"], ["-R[::1]:0", "h"], ["-R/s", "h"], ["-oRemoteForward 1080", "h"],
+        ["-D1", "-oPermitRemoteOpen=a:1 *:2 [::1]:*", "h"], ["-D1", "-oPermitRemoteOpen=none", "h"],
         [#"-La\:b:1:c:2"#, "h"], ["-L./s:a:2", "h"], ["--", "h"], ["-AaCKkMnTtXxYy", "-S", "none", "-e", "none", "h"],
     ]
 
     @Test(arguments: lines) func sshReadsTheSame(_ line: [String]) throws {
         let ssh = try said(bySSH: line)
         let environment = ConfigurationEnvironment.current()
-        let hasForward = ssh["localforward"] != nil || ssh["remoteforward"] != nil
+        let hasForward = ssh["localforward"] != nil || ssh["remoteforward"] != nil || ssh["dynamicforward"] != nil
         // A tunnel needs a forward, where ssh does not.
         let whole = hasForward ? line : ["-L", "1:a:2"] + line
         guard case .tunnel(let tunnel) = try parseCommandLine(whole, environment: environment, access: .nothing) else {
@@ -53,7 +56,8 @@ import Testing
         ["-oFoo=1", "h"], ["-oPort", "h"], ["-oPort=22 33", "h"], ["-oBatchMode=ON", "h"],
         ["-oServerAliveInterval=5x", "h"],
         ["-oLogLevel=debug4", "h"], ["-oConnectionAttempts=0x10", "h"], ["@h"], ["ssh://h/path"], ["-p"],
-        ["ssh://h:x!"],
+        ["ssh://h:x!"], ["-D0", "h"], ["-Dx!", "h"], ["-D1:a:2", "h"], ["-D::1:1", "h"], ["-Wa", "h"], ["-Wa:0", "h"],
+        ["-oPermitRemoteOpen=a", "h"],
     ]
 
     @Test(arguments: refusedByBoth) func sshRefusesTheSame(_ line: [String]) {
@@ -118,6 +122,11 @@ import Testing
             ("forkafterauthentication", [flag(tunnel.background)]),
             ("localforward", tunnel.forwards.filter { $0.kind == .local }.map(shape)),
             ("remoteforward", tunnel.forwards.filter { $0.kind == .remote }.map(shape)),
+            ("dynamicforward", tunnel.forwards.filter { $0.kind == .dynamic }.map(shape)),
+            (
+                "permitremoteopen",
+                [tunnel.forwarding.permitRemoteOpen.map(permitted) ?? "any"]
+            ),
         ]
         return summary
     }
@@ -136,17 +145,28 @@ import Testing
         }
     }
 
+    private func permitted(_ targets: [PermittedTarget]) -> String {
+        let texts = targets.map { target in
+            let host = target.host ?? "*"
+            return "\(host.contains(":") ? "[\(host)]" : host):\(target.port.map(String.init) ?? "*")"
+        }
+        return texts.isEmpty ? "none" : texts.joined(separator: " ")
+    }
+
     /// As `ssh -G` prints a forward. An empty bind address and `*` are one value here.
     private func shape(_ forward: ForwardSpecification) -> String {
         let listen =
             switch forward.listen {
             case .unix(let path): path
+            case .standardStreams: "-"
             case .tcp(.default, let port): "\(port)"
             case .tcp(.everywhere, let port): forward.text.hasPrefix("*") ? "[*]:\(port)" : "[]:\(port)"
             case .tcp(.loopback, let port): "[localhost]:\(port)"
             case .tcp(.address(let address), let port): "[\(address)]:\(port)"
             }
         return switch forward.target {
+        case .requested where forward.kind == .dynamic: listen
+        case .requested: "\(listen) [socks]:0"
         case .unix(let path): "\(listen) \(path)"
         case .tcp(let host, let port): "\(listen) [\(host)]:\(port)"
         }

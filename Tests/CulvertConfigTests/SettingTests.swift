@@ -220,7 +220,9 @@ import Testing
             "ClearAllForwardings yes: it takes every forward away: leave it out"
         ),
         ("ProxyUseFdpass=yes", "-o ProxyUseFdpass=yes: not supported yet: leave it out"),
-        ("DynamicForward=1080", "-o DynamicForward=1080: not supported yet: leave it out"),
+        ("DynamicForward=a b", "-o DynamicForward=a b: give [bind_address:]port"),
+        ("PermitRemoteOpen=db", "-o PermitRemoteOpen=db: give host:port, any or none"),
+        ("PermitRemoteOpen=db:0", "-o PermitRemoteOpen=db:0: give host:port, any or none"),
         ("RevokedHostKeys=/f", "-o RevokedHostKeys=/f: not supported yet: leave it out"),
         ("Host=a", "-o Host: it belongs in a configuration file"),
         ("Foo=1", "-o Foo: unknown key: did you mean Port?"),
@@ -241,6 +243,22 @@ import Testing
         #expect(twice.connection.serverAliveInterval == .seconds(1))
         #expect(twice.login.identityFiles == .listed(["/a", "/b", "/c"]))
         #expect(fault(["-p1", "-p", "x!", "h"]) == "-p x!: not a port: give a number from 1 to 65535")
+    }
+
+    @Test func permittedTargets() throws {
+        func permitted(_ value: String) throws -> [PermittedTarget]? {
+            let all = try settings("-o", "PermitRemoteOpen=\(value)", "-oPermitRemoteOpen=late:1")
+            #expect(all.notes.isEmpty)
+            return all.forwarding.permitRemoteOpen
+        }
+        #expect(try settings().forwarding.permitRemoteOpen == nil)
+        #expect(try permitted("any") == nil)
+        #expect(try permitted("none") == [])
+        #expect(
+            try permitted("db:5432 *:80 [::1]:* \"10.0.0.1:1\"") == [
+                PermittedTarget(host: "db", port: 5432), PermittedTarget(host: nil, port: 80),
+                PermittedTarget(host: "::1", port: nil), PermittedTarget(host: "10.0.0.1", port: 1),
+            ])
     }
 
     @Test func ignoreUnknownAsks() throws {

@@ -29,9 +29,18 @@ let package = Package(
             name: "CulvertConfig",
             dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser"), crypto],
             path: "Sources/CulvertConfig", swiftSettings: rules),
+        .target(name: "CLinux", path: "Sources/CLinux", linkerSettings: [.linkedLibrary("uring")]),
+        .systemLibrary(name: "CLibSSH2", path: "Sources/CLibSSH2", pkgConfig: "libssh2"),
+        .target(name: "CulvertIO", dependencies: ["CLinux"], path: "Sources/CulvertIO", swiftSettings: rules),
         .target(
-            name: "FuzzBodies", dependencies: ["CulvertSSH", "CulvertIdentity", "CulvertConfig", crypto],
-            path: "Bodies",
+            name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertSSH"], path: "Sources/CulvertLibSSH2",
+            swiftSettings: rules),
+        .target(
+            name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertSSH", "CulvertLibSSH2"],
+            path: "Sources/CulvertRelay", swiftSettings: rules),
+        .target(
+            name: "FuzzBodies",
+            dependencies: ["CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertRelay", crypto], path: "Bodies",
             swiftSettings: testRules),
         // libFuzzer has the program's `main`.
         .executableTarget(

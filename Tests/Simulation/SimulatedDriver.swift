@@ -89,6 +89,12 @@ public struct SimulatedDriver: ~Copyable, IODriver {
         }
     }
 
+    public mutating func letGo(_ descriptor: Descriptor) {
+        let open = network[descriptor]
+        precondition(open.reader == nil && open.writer == nil, "nothing is under way on it")
+        open.driver = -1
+    }
+
     public mutating func close(_ descriptor: Descriptor) {
         if Self.isReal(descriptor) {
             real.removeAll { $0.descriptor == descriptor }

@@ -79,7 +79,6 @@ struct HostResolution {
     /// Throws for what is in force and cannot be honoured.
     func configuration(_ engine: EngineAlgorithms) throws(ConfigurationError) -> HostConfiguration {
         if let refusal = store.refusals.first { throw refusal }
-        if let dynamic = store.dynamicForwards.first { throw dynamic.fault("not supported yet: leave it out") }
         var store = store
         if store.compression == true {
             store.note("compression (-C) is not supported: the connection goes uncompressed")

@@ -1,7 +1,10 @@
-/// Reads the argument of `-L` and `-R`, in ssh's grammar:
+/// Reads the argument of `-L`, `-R`, `-D` and `-W`, in ssh's grammar:
 /// ```
-/// [bind_address:]port:host:hostport    [bind_address:]port:/path
+/// [bind_address:]port:host:hostport    [bind_address:]port:/path      -L and -R
 /// /path:host:hostport                  /path:/path
+/// [bind_address:]port                                                 -D and -R
+/// /path                                                               -R
+/// host:port                            /path                          -W
 /// ```
 /// An IPv6 address stands in brackets, a backslash takes the next character as it is, and a field with a slash in it
 /// is the path of a Unix socket. `bind/port/host/hostport`, OpenSSH's older form, is read when the other one fails.
@@ -28,12 +31,21 @@ struct ForwardParser {
 
     /// One line: what was typed, the cause, the mend.
     func fault(_ cause: String) -> ConfigurationError {
-        ConfigurationError("\(kind == .local ? "-L" : "-R") \(text): \(cause)")
+        ConfigurationError("\(kind.flag) \(text): \(cause)")
     }
 
     private func specification(from fields: [ForwardField]) throws(ConfigurationError) -> ForwardSpecification {
         let listen: ListenEndpoint
         let target: TargetEndpoint
+        if kind == .streams {
+            guard fields.count == (fields[0].isPath ? 1 : 2) else { throw shapeFault(fields) }
+            return ForwardSpecification(
+                kind: kind, listen: .standardStreams, target: try self.target(fields[...]), text: text)
+        }
+        if let listen = try listeningEnd(of: fields) {
+            return ForwardSpecification(kind: kind, listen: listen, target: .requested, text: text)
+        }
+        if kind == .dynamic { throw shapeFault(fields) }
         switch (fields.count, fields.first?.isPath ?? false, fields.last?.isPath ?? false) {
         case (2, true, true), (3, true, false):
             listen = .unix(path: try path(fields[0]))
@@ -50,17 +62,28 @@ struct ForwardParser {
         return ForwardSpecification(kind: kind, listen: listen, target: target, text: text)
     }
 
+    /// Of a dynamic forward, which has no other end; nil when this is none.
+    private func listeningEnd(of fields: [ForwardField]) throws(ConfigurationError) -> ListenEndpoint? {
+        guard kind == .dynamic || kind == .remote, listensOnly(fields) else { return nil }
+        if fields[0].isPath {
+            let isOlderForm = !text.hasPrefix("/") && slashFields() != nil
+            return kind == .remote && !isOlderForm ? .unix(path: try path(fields[0])) : nil
+        }
+        let bind: BindAddress = fields.count == 2 ? try self.bind(fields[0]) : .default
+        return .tcp(bind: bind, port: try listenPort(fields[fields.count - 1]))
+    }
+
     private func shapeFault(_ fields: [ForwardField]) -> ConfigurationError {
-        let form = "give [bind_address:]port:host:hostport"
+        let form = kind.form
         if text.isEmpty { return fault("empty: \(form)") }
         if fields.count > 4 {
             return fault("too many fields: \(form), with an IPv6 address in brackets, for example [::1]")
         }
-        // ssh opens a SOCKS server at the other end for a listening end without a target.
-        if kind == .remote, listensOnly(fields) {
-            return fault("a dynamic forward (no target) is not supported yet: \(form)")
+        if kind == .dynamic {
+            return fault(fields.count > 2 ? "SOCKS clients name the target: \(form)" : "no port to listen on: \(form)")
         }
         switch fields.count {
+        case _ where kind == .streams: return fault("no host and port: \(form)")
         case 1: return fault("no target: \(form)")
         case 2: return fault("no target port: \(form)")
         default: return fault("a path where none can stand: \(form), port:/path, /path:host:hostport or /path:/path")
@@ -89,7 +112,7 @@ struct ForwardParser {
         guard !field.isBracketed, let port = PortNumber.parse(field.text) else {
             throw fault("listening port '\(field.text)' is \(PortNumber.cause)")
         }
-        if port == 0, kind == .local { throw fault("port 0 is for -R, where the server chooses: give the port") }
+        if port == 0, kind != .remote { throw fault("port 0 is for -R, where the server chooses: give the port") }
         return port
     }
 

@@ -1,10 +1,14 @@
-/// One `-L` or `-R`: where connections come in, and where each is dialled to.
+/// One `-L`, `-R`, `-D` or `-W`: where connections come in, and where each is dialled to.
 public struct ForwardSpecification: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
         /// `-L`: listens here, is dialled from the server.
         case local
         /// `-R`: listens at the server, is dialled from here.
         case remote
+        /// `-D`: listens here, is dialled from the server, as each client asks in SOCKS.
+        case dynamic
+        /// `-W`: standard input and output, dialled from the server.
+        case streams
     }
 
     public var kind: Kind
@@ -20,8 +24,42 @@ public struct ForwardSpecification: Hashable, Sendable {
         self.text = text
     }
 
-    /// "-L" or "-R".
-    public var flag: String { kind == .local ? "-L" : "-R" }
+    /// "-L".
+    public var flag: String { kind.flag }
+}
+
+extension ForwardSpecification.Kind {
+    public var flag: String {
+        switch self {
+        case .local: "-L"
+        case .remote: "-R"
+        case .dynamic: "-D"
+        case .streams: "-W"
+        }
+    }
+
+    /// What is to be given.
+    var form: String {
+        switch self {
+        case .local: "give [bind_address:]port:host:hostport"
+        case .remote: "give [bind_address:]port:host:hostport, or [bind_address:]port for SOCKS"
+        case .dynamic: "give [bind_address:]port"
+        case .streams: "give host:port"
+        }
+    }
+}
+
+/// One target of PermitRemoteOpen.
+public struct PermittedTarget: Hashable, Sendable {
+    /// nil: every host. A name is compared as it is written.
+    public var host: String?
+    /// nil: every port.
+    public var port: UInt16?
+
+    public init(host: String?, port: UInt16?) {
+        self.host = host
+        self.port = port
+    }
 }
 
 /// The incoming end of a forward.
@@ -29,6 +67,8 @@ public enum ListenEndpoint: Hashable, Sendable {
     /// Port 0, on `-R` only: the server chooses.
     case tcp(bind: BindAddress, port: UInt16)
     case unix(path: String)
+    /// Of `-W`.
+    case standardStreams
 }
 
 /// The outgoing end of a forward.
@@ -36,6 +76,8 @@ public enum TargetEndpoint: Hashable, Sendable {
     /// A name or an address without brackets; port 1...65535.
     case tcp(host: String, port: UInt16)
     case unix(path: String)
+    /// What each client asks for, in SOCKS.
+    case requested
 }
 
 /// What was typed as the bind address of a forward.

@@ -201,24 +201,17 @@ struct SettingsText {
         // ClearAllForwardings takes them all away, and the tunnel device.
         if store.clearAllForwardings == true { return ["tunnel": ["false"]] }
         return [
-            "dynamicforward": store.dynamicForwards.map { Self.listener($0.words.joined(separator: ":")) },
+            "dynamicforward": forwards.filter { $0.kind == .dynamic }.map(Self.line),
             "localforward": forwards.filter { $0.kind == .local }.map(Self.line),
             "remoteforward": forwards.filter { $0.kind == .remote }.map(Self.line),
         ]
-    }
-
-    /// `[bind_address:]port` as ssh prints it.
-    private static func listener(_ text: String) -> String {
-        guard let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") else { return text }
-        var host = String(text[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        return "[\(host)]:\(text[text.index(after: colon)...])"
     }
 
     private static func line(_ forward: ForwardSpecification) -> String {
         let listen =
             switch forward.listen {
             case .unix(let path): path
+            case .standardStreams: preconditionFailure("ssh prints no -W")
             case .tcp(.default, let port): "\(port)"
             // An empty bind address and `*` are one value here.
             case .tcp(.everywhere, let port): (forward.text.hasPrefix("*") ? "[*]:" : "[]:") + "\(port)"
@@ -226,6 +219,8 @@ struct SettingsText {
             case .tcp(.address(let address), let port): "[\(address)]:\(port)"
             }
         return switch forward.target {
+        case .requested where forward.kind == .dynamic: listen
+        case .requested: "\(listen) [socks]:0"
         case .unix(let path): "\(listen) \(path)"
         case .tcp(let host, let port): "\(listen) [\(host)]:\(port)"
         }

@@ -65,11 +65,12 @@ struct RouteResolution {
 
 extension HostResolution {
     /// A jump host. `isFirst`: it is reached as a destination would be, over its ProxyCommand if it has one.
-    fileprivate func server(isFirst: Bool, _ engine: EngineAlgorithms) throws(ConfigurationError) -> ServerConfiguration {
+    fileprivate func server(isFirst: Bool, _ engine: EngineAlgorithms) throws(ConfigurationError) -> ServerConfiguration
+    {
         if let refusal = store.refusals.first { throw refusal }
         return ServerConfiguration(
             destination: destination, connection: store.connection, login: try store.login(expansion),
-            hostKeys: try store.hostKeys(expansion), algorithms: store.algorithms.restricted(to: engine).algorithms,
+            hostKeys: try store.hostKeys(expansion), algorithms: store.algorithms.restricted(to: engine).options,
             proxyCommand: isFirst ? try proxyCommandText() : nil)
     }
 

@@ -1,4 +1,4 @@
-/// A key of ssh_config(5) that culvert reads, checks and prints, and does not act on.
+/// A key of ssh_config(5) that culvert reads, checks and prints; it acts on few of them.
 struct PlainKey: Sendable {
     /// What becomes of a value that is in force.
     enum Fate: Sendable {
@@ -9,6 +9,8 @@ struct PlainKey: Sendable {
         /// An error unless the value is one of these: leaving it out would change where or how one connects, or whom
         /// one trusts.
         case refused(unless: [String])
+        /// culvert acts on it, as it was written.
+        case used
     }
 
     /// As ssh_config(5) writes it.
@@ -65,7 +67,7 @@ struct PlainKey: Sendable {
         PlainKey("CanonicalizeMaxDots", .count, "1"),
         PlainKey("CanonicalizePermittedCNAMEs", .aliases, "none", .refused(unless: ["none"])),
         PlainKey("IPQoS", .service, "lowdelay throughput"), PlainKey("LogVerbose", .firstOf, "none"),
-        PlainKey("PermitRemoteOpen", .targets, "any"),
+        PlainKey("PermitRemoteOpen", .targets, "any", .used),
         PlainKey("ProxyUseFdpass", .flag, "no", .refused(unless: ["no"])),
         PlainKey("SyslogFacility", .choice(.facility), "USER"),
     ]

@@ -124,7 +124,9 @@ struct Setting: Hashable, Sendable {
         -> ForwardSpecification
     {
         // In a file listening end and target are two words.
-        guard words.count == 1 || words.count == 2 else { throw fault("give [bind_address:]port host:hostport") }
+        guard words.count == 1 || words.count == 2, kind != .dynamic || words.count == 1 else {
+            throw fault(kind == .dynamic ? kind.form : "give [bind_address:]port host:hostport")
+        }
         do throws(ConfigurationError) {
             let text = try VariableExpansion.expand(words.joined(separator: ":"), variables)
             return try ForwardParser.parse(text, kind: kind)

@@ -32,10 +32,25 @@ extension SettingStore {
             serverAliveCountMax: serverAliveCountMax ?? 3)
     }
 
+    /// PermitRemoteOpen, whose words were checked: nil for "any", empty for "none".
+    private var permittedTargets: [PermittedTarget]? {
+        guard let words = plain["permitremoteopen"], words.first?.lowercased() != "any" else { return nil }
+        if words.first?.lowercased() == "none" { return [] }
+        return words.map { word in
+            let mark = word.hasPrefix("[") ? (word.firstIndex(of: "]") ?? word.startIndex) : word.startIndex
+            let colon = word[mark...].firstIndex(of: ":") ?? word.endIndex
+            var host = word[..<colon]
+            if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+            return PermittedTarget(
+                host: host == "*" ? nil : String(host), port: PortNumber.parse(String(word[colon...].dropFirst())))
+        }
+    }
+
     var forwarding: ForwardingOptions {
         ForwardingOptions(
             gatewayPorts: gatewayPorts ?? false, exitOnForwardFailure: exitOnForwardFailure ?? false,
-            streamLocalBindMask: streamLocalBindMask ?? 0o177, streamLocalBindUnlink: streamLocalBindUnlink ?? false)
+            streamLocalBindMask: streamLocalBindMask ?? 0o177, streamLocalBindUnlink: streamLocalBindUnlink ?? false,
+            permitRemoteOpen: permittedTargets)
     }
 
     var algorithms: AlgorithmOptions {

@@ -15,9 +15,9 @@ struct SettingStore {
     var connectionAttempts: Int?
     var exitOnForwardFailure: Bool?
     var background: Bool?
-    /// Of `DynamicForward`, as they were given.
-    var dynamicForwards: [Setting] = []
     var forwards: [ForwardSpecification] = []
+    /// `-W`.
+    var streams: ForwardSpecification?
     var gatewayPorts: Bool?
     var globalKnownHostsFiles: [String]?
     var hashKnownHosts: Bool?
@@ -83,6 +83,7 @@ struct SettingStore {
         case "6": addressFamily = .inet6
         case "C": compression = true
         case "E": logFile = try setting.text()
+        case "D": try apply(.dynamicForward, setting)
         case "J":
             // As in ssh, which takes it for a contradiction and not for a second value.
             guard proxyCommand == nil, proxyJump == nil else {
@@ -92,6 +93,10 @@ struct SettingStore {
             try apply(.proxyJump, setting)
         case "L": try apply(.localForward, setting)
         case "R": try apply(.remoteForward, setting)
+        case "W":
+            let text = try setting.word()
+            if streams != nil { throw ConfigurationError("-W \(text): there is only one standard input: give one -W") }
+            streams = try ForwardParser.parse(text, kind: .streams)
         case "b": bindAddress = try setting.host()
         case "c": ciphers = try setting.algorithms()
         case "f": background = true
@@ -193,6 +198,7 @@ struct SettingStore {
         plain[name, default: []] += value
         switch key.fate {
         case .ignored: if value != key.standard { note("\(origin) has no effect here: ignored") }
+        case .used: break
         case .obsolete: note("\(origin) is out of use: ignored")
         case .refused(let harmless):
             if value.count == 1, harmless.contains(value[0].lowercased()) { return }
@@ -219,9 +225,7 @@ struct SettingStore {
         switch key {
         case .localForward: add(try setting.forward(.local, variables: variables))
         case .remoteForward: add(try setting.forward(.remote, variables: variables))
-        // Where a SOCKS listener becomes a forward like the others.
-        case .dynamicForward:
-            if !dynamicForwards.contains(where: { $0.words == setting.words }) { dynamicForwards.append(setting) }
+        case .dynamicForward: add(try setting.forward(.dynamic, variables: variables))
         case .clearAllForwardings: first(\.clearAllForwardings, try setting.flag())
         case .exitOnForwardFailure: first(\.exitOnForwardFailure, try setting.flag())
         case .gatewayPorts: first(\.gatewayPorts, try setting.flag())

@@ -67,7 +67,9 @@ private enum TunnelKey {
     case long(LongOptionName)
     case ssh(String)
 
-    static let forwards: [(name: String, letter: Character)] = [("local", "L"), ("remote", "R")]
+    static let forwards: [(name: String, letter: Character)] = [
+        ("local", "L"), ("remote", "R"), ("dynamic", "D"),
+    ]
     static let longNames = LongOptionName.allCases.filter { $0 != .version && $0 != .help && $0 != .persist }
 
     init?(_ name: String) {
@@ -144,7 +146,7 @@ private struct TunnelFileReader {
         let defaults = try table(["defaults"], root["defaults"]) ?? TOMLTable()
         let entries = try table(["tunnel"], root["tunnel"]) ?? TOMLTable()
         if entries.isEmpty {
-            throw fault([], "no tunnel: give a table [tunnel.NAME] with destination and local or remote")
+            throw fault([], "no tunnel: give a table [tunnel.NAME] with destination and local, remote or dynamic")
         }
         for name in only where !entries.contains(key: name) {
             let nearest = NearestName.of(name, among: entries.keys) ?? name

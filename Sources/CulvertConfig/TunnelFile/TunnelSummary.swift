@@ -24,16 +24,19 @@ extension TunnelConfiguration {
             switch forward.target {
             case .tcp(let host, let port): "\(host.contains(":") ? "[\(host)]" : host):\(port)"
             case .unix(let path): path
+            case .requested: "what each client asks for in SOCKS"
             }
         switch forward.kind {
-        case .local: return "listens here on \(local(forward.listen)), and the server dials \(target)"
+        case .local, .dynamic: return "listens here on \(local(forward.listen)), and the server dials \(target)"
         case .remote: return "the server listens on \(remote(forward.listen)), and \(target) is dialled from here"
+        case .streams: return "standard input and output, and the server dials \(target)"
         }
     }
 
     private func local(_ listen: ListenEndpoint) -> String {
         switch listen {
         case .unix(let path): return path
+        case .standardStreams: return "nothing"
         case .tcp(let bind, let port):
             switch bind.localBinding(gatewayPorts: forwarding.gatewayPorts) {
             case .loopback: return "loopback port \(port)"
@@ -46,6 +49,7 @@ extension TunnelConfiguration {
     private func remote(_ listen: ListenEndpoint) -> String {
         switch listen {
         case .unix(let path): return path
+        case .standardStreams: return "nothing"
         case .tcp(let bind, let port):
             let address = bind.remoteBindAddress
             let place = address.isEmpty ? "every address that its GatewayPorts allows" : address

@@ -26,8 +26,8 @@ struct ShortOption: Sendable {
 enum ShortOptionTable {
     static let options: [Character: ShortOption] = {
         var table: [Character: ShortOption] = [:]
-        for letter in "46CEFGJLNRTVbcfghilmnopqvy" {
-            let takesValue = "EFJLRbcilmop".contains(letter)
+        for letter in "46CDEFGJLNRTVWbcfghilmnopqvy" {
+            let takesValue = "DEFJLRWbcilmop".contains(letter)
             let meaning: ShortOption.Meaning =
                 switch letter {
                 case "N", "n", "T": .implied
@@ -65,10 +65,8 @@ enum ShortOptionTable {
     private static let notYet: [(Character, Bool, String)] = [
         ("1", false, "SSH protocol 1 is broken: leave it out"),
         ("B", true, "name the interface's address with -b"),
-        ("D", true, "name each target with -L"),
         ("O", true, "there is no shared connection to control: start a culvert of its own"),
         ("P", true, "it is ssh's configuration tag: the port is -p"),
-        ("W", true, "listen with -L and connect there"),
     ]
 
     /// Keys that the flag sets in what `-G` prints, and their value; nil: what was typed behind the flag.
@@ -76,7 +74,8 @@ enum ShortOptionTable {
         "A": [("forwardagent", "yes")], "I": [("pkcs11provider", nil)],
         "K": [("gssapiauthentication", "yes"), ("gssapidelegatecredentials", "yes")],
         "M": [("controlmaster", "true")], "N": [("sessiontype", "none"), ("requesttty", "false")],
-        "S": [("controlpath", nil)], "T": [("requesttty", "false")], "X": [("forwardx11", "yes")],
+        "S": [("controlpath", nil)], "T": [("requesttty", "false")],
+        "W": [("sessiontype", "none"), ("requesttty", "false")], "X": [("forwardx11", "yes")],
         "Y": [("forwardx11", "yes"), ("forwardx11trusted", "yes")], "a": [("forwardagent", "no")],
         "e": [("escapechar", nil)], "f": [("stdinnull", "yes")], "k": [("gssapidelegatecredentials", "no")],
         "n": [("stdinnull", "yes")], "s": [("sessiontype", "subsystem")], "t": [("requesttty", "true")],

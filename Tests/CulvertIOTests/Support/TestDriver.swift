@@ -21,6 +21,7 @@ class TestDriver {
     func awaitReadable(_ descriptor: Descriptor, _ token: Token) { fatalError() }
     func awaitWritable(_ descriptor: Descriptor, _ token: Token) { fatalError() }
     func stopReading(_ descriptor: Descriptor) { fatalError() }
+    func letGo(_ descriptor: Descriptor) { fatalError() }
     func close(_ descriptor: Descriptor) { fatalError() }
     func turn(until deadline: Tick?) throws { fatalError() }
     func next() -> Completion? { fatalError() }
@@ -48,6 +49,7 @@ final class Boxed<Driver: IODriver & ~Copyable>: TestDriver {
     override func awaitReadable(_ descriptor: Descriptor, _ token: Token) { driver.awaitReadable(descriptor, token) }
     override func awaitWritable(_ descriptor: Descriptor, _ token: Token) { driver.awaitWritable(descriptor, token) }
     override func stopReading(_ descriptor: Descriptor) { driver.stopReading(descriptor) }
+    override func letGo(_ descriptor: Descriptor) { driver.letGo(descriptor) }
     override func close(_ descriptor: Descriptor) { driver.close(descriptor) }
     override func turn(until deadline: Tick?) throws { try driver.turn(until: deadline) }
     override func next() -> Completion? { driver.next() }

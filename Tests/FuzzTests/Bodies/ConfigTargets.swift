@@ -23,26 +23,29 @@ private func check(_ forward: ForwardSpecification) {
     switch forward.listen {
     case .tcp(_, let port): promise(port > 0 || forward.kind == .remote, "only a server chooses ports")
     case .unix(let path): promise(path.utf8.count <= ForwardParser.maximumPathLength, "a path fits a socket's address")
+    case .standardStreams: promise(forward.kind == .streams, "-W alone has standard input")
     }
     switch forward.target {
     case .tcp(let host, let port): promise(port > 0 && !host.isEmpty, "a target has a host and a port")
     case .unix(let path): promise(path.utf8.count <= ForwardParser.maximumPathLength, "a path fits a socket's address")
+    case .requested: promise(forward.kind == .dynamic || forward.kind == .remote, "SOCKS is -D's and -R's")
     }
 }
 
 extension FuzzTarget {
-    /// `-L` and `-R`.
+    /// `-L`, `-R`, `-D` and `-W`.
     static let forwards = FuzzTarget(
         "Forwards", maximumLength: 200,
         seeds: {
             [
                 "5432:db:5432", "[::1]:8080:[fe80::1%eth0]:80", "*:9000:web:80", "/run/a.sock:db:1", "0:/run/a.sock",
-                "1:/a\\:b:2", "localhost/80/web/80", ":1:a:2", "8080", "http:web:http",
+                "1:/a\\:b:2", "localhost/80/web/80", ":1:a:2", "8080", "http:web:http", "[::1]:1080", "/run/a.sock",
+                "db:5432",
             ].map { Array($0.utf8) }
         }
     ) { bytes in
         let text = String(decoding: bytes, as: UTF8.self)
-        for kind in [ForwardSpecification.Kind.local, .remote] {
+        for kind in [ForwardSpecification.Kind.local, .remote, .dynamic, .streams] {
             do throws(ConfigurationError) {
                 let forward = try ForwardParser.parse(text, kind: kind)
                 promise(forward.text == text && forward.kind == kind, "a forward knows what was typed")
@@ -65,6 +68,7 @@ extension FuzzTarget {
                 "-L1:a:2\u{0}-oRekeyLimit=1G 1h\u{0}-oIdentityFile=~/%u/${HOME}\u{0}h", "--help", "-V", "-o\u{0}x",
                 "-L1:a:2\u{0}-oCiphers=^aes*\u{0}-oUserKnownHostsFile=\"a b\" c\u{0}-oStrictHostKeyChecking=no\u{0}h",
                 "-R/a:/b\u{0}-oStreamLocalBindMask=0177\u{0}-oPort=1\u{0}-oHostName=%h.x\u{0}-i\u{0}%d/k\u{0}h",
+                "-D1080\u{0}-R\u{0}*:1\u{0}-oPermitRemoteOpen=a:1 *:2\u{0}h", "-W\u{0}a:22\u{0}-D1\u{0}h",
                 "-L1:a:2\u{0}-oLocalForward=3 b:4\u{0}-oPreferredAuthentications=publickey,password\u{0}-b::1\u{0}h",
             ].map { Array($0.utf8) }
         }
