@@ -360,11 +360,24 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             endWriting(slot)
         }
         if tunnelFlows[slot].hasFinished || tunnelFlows[slot].peerClosed {
+            if tunnelFlows[slot].isStandardStreams, !tunnelFlows[slot].peerClosed { return awaitClose(slot) }
             let link = tunnelFlows[slot].link
             links[link].engine.close(tunnelFlows[slot].channel)
             links[link].needsPump = true
             removeFlow(slot, reset: false)
         }
+    }
+
+    /// The link ends with this flow, and a server that is told so drops what its target has not taken yet. It closes the
+    /// channel itself when nothing is left; one that does not is waited for no longer than this.
+    private mutating func awaitClose(_ slot: Int) {
+        timers.add(driver.now + .seconds(10), Self.token(.closeExpiry, slot, tunnelFlows.generation(slot)))
+    }
+
+    mutating func closeExpired(_ slot: Int) {
+        guard tunnelFlows[slot].phase == .open else { return }
+        tunnelFlows[slot].peerClosed = true
+        passEnd(slot)
     }
 
     private mutating func endWriting(_ slot: Int) {

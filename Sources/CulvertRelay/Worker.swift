@@ -83,6 +83,7 @@ enum Operation: UInt8 {
     // Timers.
     case greetingExpiry
     case channelGreetingExpiry
+    case closeExpiry
     case dialExpiry
     case plainDialExpiry
     case acceptAgain
@@ -190,7 +191,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         case .greetingRead:
             guard greetings.isCurrent(completion.token) else { return }
             greetingReadable(slot)
-        case .greetingExpiry, .channelGreetingExpiry, .dialExpiry, .plainDialExpiry, .acceptAgain, .waitingExpiry,
+        case .greetingExpiry, .channelGreetingExpiry, .closeExpiry, .dialExpiry, .plainDialExpiry, .acceptAgain,
+            .waitingExpiry,
             .linkLiveness, .linkRest, .sweep:
             preconditionFailure("timers do not complete as operations")
         }
@@ -204,6 +206,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         switch Operation(rawValue: token.operation) {
         case .greetingExpiry: if greetings.isCurrent(token) { greetingExpired(token.slot) }
         case .channelGreetingExpiry: if tunnelFlows.isCurrent(token) { channelGreetingExpired(token.slot) }
+        case .closeExpiry: if tunnelFlows.isCurrent(token) { closeExpired(token.slot) }
         case .dialExpiry: if tunnelFlows.isCurrent(token) { dialExpired(token.slot) }
         case .plainDialExpiry: if plainFlows.isCurrent(token) { plainDialExpired(token.slot) }
         case .acceptAgain: if listeners.isCurrent(token) { resumeAccepting(token.slot) }
