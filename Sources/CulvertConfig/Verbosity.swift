@@ -8,7 +8,8 @@ public enum Verbosity: Int, Sendable, Comparable, CaseIterable {
     /// LogLevel's value, case-insensitive.
     init?(name: String) {
         switch name.lowercased() {
-        case "quiet": self = .quiet
+        // The second is Debian's.
+        case "quiet", "silent": self = .quiet
         case "fatal": self = .fatal
         case "error": self = .error
         case "info": self = .info

@@ -17,6 +17,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
         .target(name: "CCrypto", path: "Sources/CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
@@ -27,7 +28,10 @@ let package = Package(
             swiftSettings: rules),
         .target(
             name: "CulvertConfig",
-            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser"), crypto],
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser"), crypto,
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ],
             path: "Sources/CulvertConfig", swiftSettings: rules),
         .target(name: "CLinux", path: "Sources/CLinux", linkerSettings: [.linkedLibrary("uring")]),
         .systemLibrary(name: "CLibSSH2", path: "Sources/CLibSSH2", pkgConfig: "libssh2"),

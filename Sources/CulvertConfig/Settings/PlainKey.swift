@@ -103,7 +103,7 @@ struct PlainKey: Sendable {
 
     private static let obsolete = """
         AFSTokenPassing Cipher CompressionLevel FallBackToRsh GlobalKnownHostsFile2 KerberosAuthentication
-        KerberosTGTPassing Protocol RhostsAuthentication RhostsRSAAuthentication RSAAuthentication UsePrivilegedPort
-        UseRoaming UseRsh UserKnownHostsFile2
+        KerberosTGTPassing Protocol RhostsAuthentication RhostsRSAAuthentication RSAAuthentication
+        UseBlacklistedKeys UsePrivilegedPort UseRoaming UseRsh UserKnownHostsFile2
         """.split(whereSeparator: \.isWhitespace).map { PlainKey(String($0), .anything, nil, .obsolete) }
 }

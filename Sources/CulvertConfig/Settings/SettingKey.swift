@@ -61,6 +61,9 @@ enum SettingKey: String, CaseIterable, Sendable {
         table["dsaauthentication"] = .pubkeyAuthentication
         table["identityfile2"] = .identityFile
         table["keepalive"] = .tcpKeepAlive
+        // Debian's, from before there was a ServerAliveInterval.
+        table["protocolkeepalives"] = .serverAliveInterval
+        table["setuptimeout"] = .serverAliveInterval
         table["pubkeyacceptedkeytypes"] = .pubkeyAcceptedAlgorithms
         return table
     }()

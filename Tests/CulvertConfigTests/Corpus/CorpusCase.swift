@@ -59,6 +59,14 @@ struct CorpusAnswer: Sendable {
     }
 }
 
+/// What the two say otherwise of one key, or of the whole.
+struct CorpusDifference: Sendable {
+    let kind: AllowedDifference.Kind
+    var ssh: [String] = []
+    var culvert: [String] = []
+    let words: String
+}
+
 /// Runs the cases in a directory of their own.
 struct Corpus {
     let directory: String
@@ -123,6 +131,11 @@ struct Corpus {
             return CorpusAnswer(lines: nil, reason: error.message)
         }
     }
+
+    static let engineNames: Set<String> = {
+        let all = Self.engine(.native)
+        return Set(all.ciphers + all.macs + all.keyExchanges + all.hostKeys)
+    }()
 
     /// Such as an engine has: some of what ssh has, in another order.
     @Sendable private static func engine(_ choice: EngineChoice) -> EngineAlgorithms {

@@ -17,10 +17,12 @@ import Testing
         for (index, each) in Self.cases.enumerated() {
             let culvert = corpus.askCulvert(each, at: index)
             if ssh[index].lines == nil { refused += 1 }
-            for (kind, words) in Self.differences(ssh[index], culvert) {
-                let allowed = AllowedDifference.all.indices.filter { AllowedDifference.all[$0].covers(kind, each.name) }
+            for difference in Self.differences(ssh[index], culvert) {
+                let allowed = AllowedDifference.all.indices.filter {
+                    AllowedDifference.all[$0].covers(difference, each.name)
+                }
                 unused.subtract(allowed)
-                #expect(!allowed.isEmpty, "\(each.name): \(words)\nfor \(each.words):\n\(each.file)")
+                #expect(!allowed.isEmpty, "\(each.name): \(difference.words)\nfor \(each.words):\n\(each.file)")
             }
             #expect(Self.order(ssh[index], culvert), "\(each.name): the keys come in another order")
         }
@@ -29,18 +31,19 @@ import Testing
         #expect(refused * 3 < Self.cases.count, "ssh refuses \(refused) of \(Self.cases.count)")
     }
 
-    private static func differences(_ ssh: CorpusAnswer, _ culvert: CorpusAnswer) -> [(AllowedDifference.Kind, String)]
-    {
+    private static func differences(_ ssh: CorpusAnswer, _ culvert: CorpusAnswer) -> [CorpusDifference] {
         switch (ssh.lines, culvert.lines) {
         case (nil, nil): return []
-        case (nil, _): return [(.accepted, "ssh refuses: \(ssh.reason)")]
-        case (_, nil): return [(.refused, "culvert refuses: \(culvert.reason)")]
+        case (nil, _): return [CorpusDifference(kind: .accepted, words: "ssh refuses: \(ssh.reason)")]
+        case (_, nil): return [CorpusDifference(kind: .refused, words: "culvert refuses: \(culvert.reason)")]
         default: break
         }
         let (theirs, mine) = (ssh.values, culvert.values)
         return Set(theirs.keys).union(mine.keys.filter { !$0.hasPrefix("culvert") }).sorted().compactMap { key in
-            let (left, right) = (theirs[key], mine[key])
-            return left == right ? nil : (.value(key), "\(key): ssh \(left ?? []), culvert \(right ?? [])")
+            let (left, right) = (theirs[key] ?? [], mine[key] ?? [])
+            if left == right { return nil }
+            return CorpusDifference(
+                kind: .value(key), ssh: left, culvert: right, words: "\(key): ssh \(left), culvert \(right)")
         }
     }
 

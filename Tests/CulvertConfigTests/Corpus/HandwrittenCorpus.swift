@@ -119,6 +119,7 @@ enum HandwrittenCorpus {
         CorpusCase("culvert's own keys", "IgnoreUnknown Culvert*\nHost *\nCulvertLinks 4\nCulvertHold 5s\nPort 3\n"),
         CorpusCase(
             "keys out of use", "Protocol 2\nUseRoaming no\nCompressionLevel 6\nRhostsAuthentication no\nCipher 3des\n"),
+        CorpusCase("Debian's names", "ProtocolKeepAlives 3\nUseBlacklistedKeys no\nLogLevel silent\n"),
         CorpusCase(
             "older names", "KeepAlive no\nChallengeResponseAuthentication no\nIdentityFile2 ~/x\nDSAAuthentication no\n"
         ),
