@@ -63,20 +63,25 @@ let package = Package(
 
         .target(
             name: "Simulation", dependencies: ["CulvertIO"], path: "Tests/Simulation", swiftSettings: testRules),
+        .target(
+            name: "TestSupport", dependencies: ["CulvertSSH"], path: "Tests/TestSupport", swiftSettings: testRules),
         .testTarget(
             name: "CulvertIOTests", dependencies: ["CulvertIO", "CLinux", "Simulation"], swiftSettings: testRules),
         .testTarget(
             name: "CulvertSSHTests",
-            dependencies: ["CulvertSSH", "CCrypto", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: ["CulvertSSH", "CCrypto", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
             exclude: ["Recorded", "Transcripts/asyncssh_server.py"], swiftSettings: testRules),
-        .testTarget(name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2"], swiftSettings: testRules),
+        .testTarget(
+            name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2", "CulvertSSH", "TestSupport"],
+            swiftSettings: testRules),
         .testTarget(
             name: "CulvertIdentityTests",
             dependencies: ["CulvertIdentity", "CulvertSSH", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: testRules),
         .testTarget(name: "CulvertConfigTests", dependencies: ["CulvertConfig"], swiftSettings: testRules),
         .testTarget(
-            name: "CulvertRelayTests", dependencies: ["CulvertIO", "CulvertRelay", "CulvertSSH", "Simulation"],
+            name: "CulvertRelayTests",
+            dependencies: ["CulvertIO", "CulvertRelay", "CulvertSSH", "Simulation", "TestSupport"],
             swiftSettings: testRules),
         .testTarget(name: "CulvertLoadTests", dependencies: ["culvert-load", "CulvertIO"], swiftSettings: testRules),
         .testTarget(

@@ -1,6 +1,7 @@
 import CulvertLibSSH2
 import CulvertSSH
 import Foundation
+import TestSupport
 import Testing
 
 /// Channels through a real sshd to services of our own.
@@ -37,7 +38,7 @@ import Testing
     }
 
     @Test func manyMegabytesBothWaysAtOnce() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let service = try Service.echo()
         let link = try TestLink(server)
         let channel = try link.openNow(service.port)
@@ -45,7 +46,7 @@ import Testing
     }
 
     @Test func sixtyFourChannelsInterleaved() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let service = try Service.echo()
         let link = try TestLink(server)
         let channels = try (0..<64).map { _ in try link.open(service.port) }
@@ -60,7 +61,7 @@ import Testing
     }
 
     @Test func slowReaderHoldsUpNobody() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let flood = try Service { connection in
             var pattern = Pattern(seed: 3)
             var chunk = [UInt8](repeating: 0, count: 65536)
@@ -119,7 +120,7 @@ import Testing
     }
 
     @Test func halfCloseKeepsTheOtherDirection() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let service = try Service { connection in
             var request: [UInt8] = []
             while let bytes = connection.read() { request += bytes }
@@ -142,7 +143,7 @@ import Testing
     }
 
     @Test func peerEndsFirstAndStillReads() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let got = Collected()
         let service = try Service { connection in
             connection.endWriting()
@@ -161,7 +162,7 @@ import Testing
     }
 
     @Test func closeReachesTheTarget() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let got = Collected()
         let service = try Service { connection in
             while let bytes = connection.read() { got.append(bytes) }
@@ -176,7 +177,7 @@ import Testing
     }
 
     @Test func targetThatResets() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let service = try Service { connection in
             _ = connection.read()
             connection.reset()
@@ -195,13 +196,13 @@ import Testing
     }
 
     @Test func refusedOpens() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let link = try TestLink(server)
         let channel = try link.open(try freePort())
         try link.turns(until: "it is refused") { link.seen[channel.value]?.refused != nil }
         #expect(link.seen[channel.value]?.refused == .connectFailed)
         #expect("\(link.engine.takeRefusal(channel))".contains("connect failed"))
-        let closed = try TestServer("PermitOpen none")
+        let closed = try TestServer.withEveryKey("PermitOpen none")
         let other = try TestLink(closed)
         let forbidden = try other.open(1)
         try other.turns(until: "it is forbidden") { other.seen[forbidden.value]?.refused != nil }
@@ -213,7 +214,7 @@ import Testing
     }
 
     @Test func unixSocketOfTheServer() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let link = try TestLink(server)
         let channel = try link.engine.open(.directStreamLocal(path: "/nonexistent/socket"))
         try link.turns(until: "it is refused") { link.seen[channel.value]?.refused != nil }
@@ -221,7 +222,7 @@ import Testing
     }
 
     @Test func closeWhileOpening() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let service = try Service.echo()
         let link = try TestLink(server)
         let channels = try (0..<20).map { _ in try link.open(service.port) }
@@ -232,7 +233,7 @@ import Testing
     }
 
     @Test func probeIsAnsweredWithAndWithoutChannels() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let service = try Service.echo()
         let link = try TestLink(server)
         for _ in 0..<3 {
@@ -253,7 +254,7 @@ import Testing
 
     @Test func idleLinkAnswersTheServer() throws {
         // The server asks every second and gives up after one silent second.
-        let server = try TestServer("ClientAliveInterval 1\nClientAliveCountMax 1")
+        let server = try TestServer.withEveryKey("ClientAliveInterval 1\nClientAliveCountMax 1")
         let service = try Service.echo()
         let link = try TestLink(server)
         let start = Date()

@@ -1,6 +1,7 @@
 import CulvertLibSSH2
 import CulvertSSH
 import Foundation
+import TestSupport
 import Testing
 
 /// Incoming ports at a real sshd.
@@ -21,7 +22,7 @@ import Testing
     }
 
     @Test(arguments: ["localhost", "127.0.0.1", ""]) func portThatTheServerChose(_ address: String) throws {
-        let server = try TestServer("GatewayPorts clientspecified")
+        let server = try TestServer.withEveryKey("GatewayPorts clientspecified")
         let link = try TestLink(server)
         let (number, accepted, port) = try forward(link, address, 0)
         #expect(accepted)
@@ -55,7 +56,7 @@ import Testing
     }
 
     @Test func bulkThroughManyConnections() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let link = try TestLink(server)
         let port = try forward(link, "localhost", freePort()).port
         let done = Collected()
@@ -113,7 +114,7 @@ import Testing
     }
 
     @Test func severalForwardsAtOnceAndCancelInFlight() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let link = try TestLink(server)
         let first = try link.engine.requestForward(.tcp(address: "localhost", port: 0))
         let second = try link.engine.requestForward(.tcp(address: "localhost", port: 0))
@@ -134,10 +135,10 @@ import Testing
     }
 
     @Test func deniedAndTaken() throws {
-        let server = try TestServer("AllowTcpForwarding local")
+        let server = try TestServer.withEveryKey("AllowTcpForwarding local")
         let link = try TestLink(server)
         #expect(try !forward(link, "localhost", 0).accepted)
-        let open = try TestServer()
+        let open = try TestServer.withEveryKey()
         let other = try TestLink(open)
         let (listener, taken) = try Socket.listen()
         defer { listener.close() }
@@ -146,7 +147,7 @@ import Testing
     }
 
     @Test func unixSocketIsUnsupported() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let link = try TestLink(server)
         let error = #expect(throws: SSHError.self) {
             _ = try link.engine.requestForward(.streamLocal(path: "/tmp/socket"))

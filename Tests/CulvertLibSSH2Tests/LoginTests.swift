@@ -1,6 +1,7 @@
 import CulvertLibSSH2
 import CulvertSSH
 import Foundation
+import TestSupport
 import Testing
 
 /// Logins at a real sshd.
@@ -26,12 +27,12 @@ import Testing
     }
 
     @Test(arguments: ["id_ed25519", "id_ecdsa", "id_ecdsa_pem"]) func keyFiles(_ name: String) throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let link = try attempt(server, [keyFile(name)])
         #expect(link.engine.summary.contains("curve25519-sha256, ssh-ed25519, aes256-ctr, hmac-sha2-256"))
         #expect(link.engine.summary.hasPrefix("libssh2 1."))
         #expect(link.authority.offeredMethods == [["publickey"]])
-        let file = try String(contentsOfFile: TestServer.keyPath("host_ed25519.pub"), encoding: .utf8)
+        let file = try String(contentsOfFile: TestKeys.path("host_ed25519") + ".pub", encoding: .utf8)
         #expect(Data(link.authority.hostKey).base64EncodedString() == String(file.split(separator: " ")[1]))
         link.engine.disconnect()
         link.flush()
@@ -41,20 +42,20 @@ import Testing
     }
 
     @Test func serverSeesTheVersionOfThisEngine() throws {
-        let server = try TestServer("LogLevel DEBUG")
+        let server = try TestServer.withEveryKey("LogLevel DEBUG")
         _ = try attempt(server, [keyFile("id_ed25519")])
         try waitUntil("the version is logged") { server.logged.contains("culvert_libssh2_0.1") }
     }
 
     @Test func encryptedKey() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let link = try attempt(server, [keyFile("id_encrypted", "wrong"), keyFile("id_encrypted", "open sesame")])
         #expect(link.authority.reasons.count == 1)
         #expect(link.authority.reasons.first??.contains("wrong passphrase") == true)
     }
 
     @Test(arguments: ["id_rsa", "id_rsa_pkcs8"]) func rsaKeyIsRefusedWithTheReason(_ name: String) throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let link = try attempt(server, [keyFile(name), keyFile("id_ecdsa")])
         #expect(link.authority.reasons.first??.contains("libssh2 signs RSA keys with SHA-1 only") == true)
         let error = try failure { try attempt(server, [keyFile(name)]) }
@@ -63,13 +64,13 @@ import Testing
     }
 
     @Test func rsaKeyWhereTheServerStillTakesIt() throws {
-        let server = try TestServer("PubkeyAcceptedAlgorithms +ssh-rsa")
+        let server = try TestServer.withEveryKey("PubkeyAcceptedAlgorithms +ssh-rsa")
         let link = try attempt(server, [keyFile("id_rsa")])
         #expect(link.authority.reasons.isEmpty)
     }
 
     @Test func strangersAndRubbishAreRefused() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let rubbish = Credential.keyFile(name: "rubbish", contents: secret("not a key"), passphrase: nil)
         let nothing = Credential.keyFile(name: "nothing", contents: secret(""), passphrase: nil)
         let blob = Credential.signer(name: "blob", publicKey: [0, 0, 0, 9, 1]) { _ in [] }
@@ -84,7 +85,7 @@ import Testing
 
     @Test(arguments: ["id_ed25519", "id_ecdsa"]) func agent(_ name: String) throws {
         let agent = try TestAgent(keys: [name])
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let key = try TestAgent.publicKey(name)
         let broken = Credential.signer(name: "broken", publicKey: key) { _ throws(SSHError) in
             throw SSHError(.local, "the agent is gone")
@@ -100,30 +101,30 @@ import Testing
     }
 
     @Test func partialSuccessAsksForMore() throws {
-        let server = try TestServer("AuthenticationMethods publickey,publickey")
+        let server = try TestServer.withEveryKey("AuthenticationMethods publickey,publickey")
         let link = try attempt(server, [keyFile("id_ed25519"), keyFile("id_ecdsa")])
         #expect(link.authority.reasons.count == 1)
     }
 
     @Test func hostKeyThatIsNotTrusted() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let error = try failure { try attempt(server, [keyFile("id_ed25519")]) { $0.trust = false } }
         #expect(error.kind == .hostKey)
     }
 
     @Test func knownHostKeyAlgorithmComesFirst() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let link = try attempt(server, [keyFile("id_ed25519")]) { $0.known = ["rsa-sha2-512", "ecdsa-sha2-nistp256"] }
         #expect(link.engine.summary.contains("ecdsa-sha2-nistp256"))
     }
 
     @Test func nothingShared() throws {
-        let modern = try TestServer("Ciphers aes256-gcm@openssh.com")
+        let modern = try TestServer.withEveryKey("Ciphers aes256-gcm@openssh.com")
         let error = try failure { try attempt(modern, [keyFile("id_ed25519")]) }
         #expect(error.kind == .keyExchange)
         #expect(error.description.contains("no cipher is shared: the server offers aes256-gcm@openssh.com"))
         #expect(error.description.contains("--engine native"))
-        let old = try TestServer("MACs hmac-sha1")
+        let old = try TestServer.withEveryKey("MACs hmac-sha1")
         let other = try failure { try attempt(old, [keyFile("id_ed25519")]) }
         #expect(other.description.contains("-o MACs=+hmac-sha1"))
         let link = try attempt(old, [keyFile("id_ed25519")], settings: LibSSH2Settings(macs: "+hmac-sha1"))
@@ -131,7 +132,7 @@ import Testing
     }
 
     @Test func namedCipherAndUnknownOne() throws {
-        let server = try TestServer("Ciphers aes128-cbc,aes256-ctr")
+        let server = try TestServer.withEveryKey("Ciphers aes128-cbc,aes256-ctr")
         let link = try attempt(server, [keyFile("id_ed25519")], settings: LibSSH2Settings(ciphers: "^aes128-cbc"))
         #expect(link.engine.summary.contains("aes128-cbc"))
         let error = try failure {

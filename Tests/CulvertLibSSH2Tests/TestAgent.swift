@@ -1,5 +1,6 @@
 import CulvertSSH
 import Foundation
+import TestSupport
 
 /// An ssh-agent of our own, spoken to over its socket (draft-ietf-sshm-ssh-agent: 13 asks for a signature, 14 is one).
 final class TestAgent {
@@ -8,12 +9,12 @@ final class TestAgent {
     private var path: String { directory + "/agent" }
 
     init(keys: [String]) throws {
-        directory = try TestServer.makeDirectory()
+        directory = try makeDirectory()
         process = try Child("/usr/bin/ssh-agent", ["-D", "-a", directory + "/agent"], log: directory + "/log")
         let path = path
         try waitUntil("the agent listens") { FileManager.default.fileExists(atPath: path) }
         for key in keys {
-            try run("/usr/bin/ssh-add", ["-q", TestServer.keyPath(key)], environment: ["SSH_AUTH_SOCK": path])
+            try run("/usr/bin/ssh-add", ["-q", TestKeys.path(key)], environment: ["SSH_AUTH_SOCK": path])
         }
     }
 
@@ -23,7 +24,7 @@ final class TestAgent {
     }
 
     static func publicKey(_ name: String) throws -> [UInt8] {
-        let text = try String(contentsOfFile: TestServer.keyPath(name + ".pub"), encoding: .utf8)
+        let text = try String(contentsOfFile: TestKeys.path(name) + ".pub", encoding: .utf8)
         guard let data = Data(base64Encoded: String(text.split(separator: " ")[1])) else { throw Failed("no key") }
         return [UInt8](data)
     }

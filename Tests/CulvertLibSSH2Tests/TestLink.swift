@@ -1,6 +1,16 @@
 import CulvertLibSSH2
 import CulvertSSH
 import Foundation
+import TestSupport
+
+extension TestServer {
+    /// With a host key and a login of each kind.
+    static func withEveryKey(_ configuration: String = "") throws -> TestServer {
+        try TestServer(
+            configuration, hostKeys: ["host_ed25519", "host_ecdsa256", "host_rsa"],
+            logins: ["id_ed25519", "id_ecdsa", "id_ecdsa_pem", "id_rsa", "id_rsa_pkcs8", "id_encrypted"])
+    }
+}
 
 /// Says yes to any host key and offers the given credentials in order.
 final class TestAuthority: LoginAuthority {
@@ -39,7 +49,7 @@ func secret(_ text: String) -> Secret {
 }
 
 func keyFile(_ name: String, _ passphrase: String? = nil) throws -> Credential {
-    let text = try String(contentsOfFile: TestServer.keyPath(name), encoding: .utf8)
+    let text = try String(contentsOfFile: TestKeys.path(name), encoding: .utf8)
     return .keyFile(name: name, contents: secret(text), passphrase: passphrase.map(secret))
 }
 

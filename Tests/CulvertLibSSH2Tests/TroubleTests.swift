@@ -1,12 +1,13 @@
 import CulvertLibSSH2
 import CulvertSSH
 import Foundation
+import TestSupport
 import Testing
 
 /// Key re-exchange under load, altered bytes, and ends of every kind.
 @Suite(.serialized) struct TroubleTests {
     @Test(arguments: [("32K", 2 << 20), ("1M", 24 << 20)]) func rekeyUnderLoad(_ limit: String, _ count: Int) throws {
-        let server = try TestServer("RekeyLimit \(limit)")
+        let server = try TestServer.withEveryKey("RekeyLimit \(limit)")
         let service = try Service.echo()
         let link = try TestLink(server)
         let channels = try (0..<4).map { _ in try link.openNow(service.port) }
@@ -16,7 +17,7 @@ import Testing
     }
 
     @Test func rekeyWithOpensAndForwards() throws {
-        let server = try TestServer("RekeyLimit 32K")
+        let server = try TestServer.withEveryKey("RekeyLimit 32K")
         let service = try Service.echo()
         let link = try TestLink(server)
         for round in 0..<20 {
@@ -30,7 +31,7 @@ import Testing
     }
 
     @Test(arguments: [16, 1000, 5000, 20_000]) func oneBitFromTheServer(_ position: Int) throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let service = try Service.echo()
         let link = try TestLink(server)
         let channel = try link.openNow(service.port)
@@ -58,7 +59,7 @@ import Testing
     }
 
     @Test func oneBitToTheServer() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let got = Collected()
         let service = try Service { connection in
             while let bytes = connection.read() { got.append(bytes) }
@@ -76,7 +77,7 @@ import Testing
     }
 
     @Test func serverKilled() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let service = try Service.echo()
         let link = try TestLink(server)
         let channels = try (0..<10).map { _ in try link.openNow(service.port) }
@@ -91,7 +92,7 @@ import Testing
 
     /// Whatever is under way, an engine can be dropped.
     @Test func droppedAtAnyMoment() throws {
-        let server = try TestServer("RekeyLimit 32K")
+        let server = try TestServer.withEveryKey("RekeyLimit 32K")
         let service = try Service.echo()
         for turns in 0..<12 {
             let authority = TestAuthority([try keyFile("id_ed25519")])
@@ -111,7 +112,7 @@ import Testing
     }
 
     @Test func outputStopsAtItsLimit() throws {
-        let server = try TestServer()
+        let server = try TestServer.withEveryKey()
         let service = try Service { connection in
             while connection.read() != nil {}
         }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import CulvertSSH
@@ -10,9 +11,9 @@ import Testing
         bench = try KeyBench()
     }
 
-    private func server(trusting names: [String], _ configuration: String = "") throws -> NativeServer {
+    private func server(trusting names: [String], _ configuration: String = "") throws -> TestServer {
         try bench.write("authorized_keys", try names.flatMap { try bench.read("\($0).pub") })
-        return try NativeServer("AuthorizedKeysFile \(bench.file("authorized_keys"))\n\(configuration)")
+        return try TestServer("AuthorizedKeysFile \(bench.file("authorized_keys"))\n\(configuration)")
     }
 
     private func file(_ name: String, passphrase: String? = nil) throws -> Credential {
@@ -36,7 +37,7 @@ import Testing
 
     /// - Returns: why credentials were refused; nil for the server's bare no.
     private func login(
-        _ server: NativeServer, _ credentials: [Credential], _ settings: NativeSettings = NativeSettings()
+        _ server: TestServer, _ credentials: [Credential], _ settings: NativeSettings = NativeSettings()
     ) throws -> [String?] {
         let link = try NativeLink(server, settings)
         link.authority.credentials = credentials
@@ -45,7 +46,7 @@ import Testing
         } catch let error as SSHError {
             throw error
         } catch {
-            throw NativeFailure("\(error)\n\(server.logged)")
+            throw Failed("\(error)\n\(server.logged)")
         }
         return link.authority.reasons
     }

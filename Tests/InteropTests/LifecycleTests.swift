@@ -202,13 +202,13 @@ import Testing
                     "-f", "-o", "ExitOnForwardFailure=yes", "-L", "\(door):127.0.0.1:\(target)", "-R",
                     "\(reverse):127.0.0.1:\(target)",
                 ])
-            stage.atEnd { for pid in Self.processes(naming: "\(door):127.0.0.1") { kill(pid, SIGKILL) } }
+            stage.atEnd { for pid in ProcFS.processes(naming: "\(door):127.0.0.1") { kill(pid, SIGKILL) } }
             #expect(try tunnel.process.waitForEnd() == .exited(0))
             // No waiting here: they stand when it returns.
             #expect(!ProcFS.listeners(port: door).isEmpty)
             #expect(!ProcFS.listeners(port: reverse).isEmpty)
             try OutageTests.expectEcho(.tcp(door), within: 5)
-            let left = Self.processes(naming: "\(door):127.0.0.1")
+            let left = ProcFS.processes(naming: "\(door):127.0.0.1")
             #expect(left.count == 1)
             if Subject.isCulvert {
                 for pid in left { kill(pid, SIGTERM) }
@@ -227,11 +227,6 @@ import Testing
             #expect(try tunnel.process.waitForEnd() == .exited(ExpectedCode.connection))
             try tunnel.process.waitForLine(Wording.loginRefused)
         }
-    }
-
-    private static func processes(naming word: String) -> [pid_t] {
-        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { pid_t($0) }
-            .filter { readWhole("/proc/\($0)/cmdline").contains(word) && $0 != getpid() }
     }
 
     @Test("the first attempt fails with 255, unless --persist", .enabled(if: Subject.isCulvert, "ssh has no --persist"))

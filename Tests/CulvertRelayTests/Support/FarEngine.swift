@@ -1,5 +1,6 @@
 import Crypto
 import CulvertIO
+import TestSupport
 
 @testable import CulvertSSH
 
@@ -136,17 +137,6 @@ extension NativeEngine: PairedEngine {
             guard consumed > 0 || used > 0 || !answer.isEmpty else { throw Missed("the login stands still") }
         }
     }
-}
-
-/// Trusts every host key and offers no credential: "none" is what gets in.
-private final class EverybodyIsWelcome: LoginAuthority {
-    var userName: String { "anybody" }
-    func knownHostKeyAlgorithms() -> [String] { [] }
-    func verify(hostKey key: [UInt8]) throws(SSHError) {}
-    func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential? { nil }
-    func refused(reason: String?) {}
-    func answer(_ challenge: Challenge) throws(SSHError) -> [Secret]? { nil }
-    func show(banner: PeerText) {}
 }
 
 /// The native transport and connection in the server's role, with a login that lets everybody in.

@@ -1,22 +1,13 @@
 import CulvertIO
 import CulvertSSH
 import Glibc
+import TestSupport
 import Testing
 
 @testable import CulvertRelay
 
 /// How long a server may keep a login waiting.
 @Suite struct LoginTimeTests {
-    private final class Nobody: LoginAuthority {
-        let userName = "nobody"
-        func knownHostKeyAlgorithms() -> [String] { [] }
-        func verify(hostKey key: [UInt8]) throws(SSHError) {}
-        func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential? { nil }
-        func refused(reason: String?) {}
-        func answer(_ challenge: Challenge) throws(SSHError) -> [Secret]? { nil }
-        func show(banner: PeerText) {}
-    }
-
     /// One connection, to which `greeting` is said at once and then `drip` for ever, a byte every few milliseconds, until
     /// the client goes.
     private func serve(greeting: [UInt8], drip: [UInt8]) throws -> UInt16 {
@@ -54,7 +45,7 @@ import Testing
         let began = Tick.current()
         let error = #expect(throws: SSHError.self) {
             _ = try Login.perform(
-                plan, over: Login.connect(plan, journal), engine: NativeEngine(), authority: Nobody())
+                plan, over: Login.connect(plan, journal), engine: NativeEngine(), authority: EverybodyIsWelcome())
         }
         #expect(error?.kind == .transport, "\(String(describing: error))")
         #expect(error?.description == "the server did not answer in time during the login")

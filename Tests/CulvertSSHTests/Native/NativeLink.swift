@@ -1,5 +1,6 @@
 import CulvertSSH
 import Foundation
+import TestSupport
 
 /// Trusts the key it is told to, any if none is told, and logs in with the given credentials in order.
 final class NativeAuthority: LoginAuthority {
@@ -25,7 +26,7 @@ final class NativeAuthority: LoginAuthority {
     /// The key that the server knows.
     static func withKey() throws -> NativeAuthority {
         let authority = NativeAuthority()
-        var text = try NativeServer.keyText("id_ed25519")
+        var text = try TestKeys.text("id_ed25519")
         authority.credentials = [.keyFile(name: "id_ed25519", contents: Secret(wiping: &text), passphrase: nil)]
         return authority
     }
@@ -35,19 +36,19 @@ final class NativeAuthority: LoginAuthority {
 final class NativeLink {
     var engine: NativeEngine
     let authority: NativeAuthority
-    private let socket: NativeSocket
+    private let socket: Socket
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     private var held = 0
     private(set) var allSendable = 0
 
-    convenience init(_ server: NativeServer, _ settings: NativeSettings = NativeSettings()) throws {
+    convenience init(_ server: TestServer, _ settings: NativeSettings = NativeSettings()) throws {
         try self.init(port: server.port, .withKey(), settings)
     }
 
     init(port: UInt16, _ authority: NativeAuthority, _ settings: NativeSettings) throws {
         engine = try NativeEngine(settings: settings)
         self.authority = authority
-        socket = try NativeSocket.connect(port)
+        socket = try Socket.connect(port)
         _ = fcntl(socket.descriptor, F_SETFL, O_NONBLOCK)
     }
 
@@ -86,11 +87,11 @@ final class NativeLink {
     private func wait(seconds: Int32) throws {
         var entry = pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
         if engine.output.count > 0 { entry.events |= Int16(POLLOUT) }
-        guard poll(&entry, 1, seconds * 1000) > 0 else { throw NativeFailure("nothing comes") }
+        guard poll(&entry, 1, seconds * 1000) > 0 else { throw Failed("nothing comes") }
         if entry.revents & Int16(POLLOUT) != 0 { flush() }
         guard entry.revents & ~Int16(POLLOUT) != 0 else { return }
         let count = read(socket.descriptor, buffer.baseAddress! + held, buffer.count - held)
-        guard count > 0 || (count < 0 && errno == EAGAIN) else { throw NativeFailure("the server closed") }
+        guard count > 0 || (count < 0 && errno == EAGAIN) else { throw Failed("the server closed") }
         held += max(0, count)
     }
 
@@ -157,7 +158,7 @@ final class NativeLink {
             }) {
                 switch event {
                 case .opened(channel): isOpen = true
-                case .openRefused: throw NativeFailure("the channel was refused: \(engine.takeRefusal(channel))")
+                case .openRefused: throw Failed("the channel was refused: \(engine.takeRefusal(channel))")
                 case .closed(channel, _):
                     engine.close(channel)
                     isOver = true
@@ -167,7 +168,7 @@ final class NativeLink {
         }
         flush()
         guard sent == total, received == total, wrong == 0 else {
-            throw NativeFailure("sent \(sent), received \(received), wrong \(wrong) of \(total)")
+            throw Failed("sent \(sent), received \(received), wrong \(wrong) of \(total)")
         }
     }
 }

@@ -1,4 +1,5 @@
 import CulvertSSH
+import TestSupport
 import Testing
 
 /// The native engine at the machine's own `sshd`, over TCP: every algorithm that both have.
@@ -9,15 +10,15 @@ import Testing
         ("host_rsa", "rsa-sha2-512"), ("host_rsa", "rsa-sha2-256"),
     ]
 
-    private func login(_ server: NativeServer, _ settings: NativeSettings) throws -> NativeLink {
+    private func login(_ server: TestServer, _ settings: NativeSettings) throws -> NativeLink {
         let link = try NativeLink(server, settings)
-        do { try link.login() } catch { throw NativeFailure("\(error)\n\(server.logged)") }
+        do { try link.login() } catch { throw Failed("\(error)\n\(server.logged)") }
         return link
     }
 
     @Test func eachMethodAndCipher() throws {
-        let server = try NativeServer()
-        let echo = try NativeEcho()
+        let server = try TestServer()
+        let echo = try Service.echo()
         for method in ["curve25519-sha256", "curve25519-sha256@libssh.org"] {
             for cipher in ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
                 var settings = NativeSettings()
@@ -32,8 +33,8 @@ import Testing
 
     @Test(arguments: hostKeys)
     func eachHostKey(_ file: String, _ algorithm: String) throws {
-        let server = try NativeServer(hostKey: file)
-        let echo = try NativeEcho()
+        let server = try TestServer(hostKeys: [file])
+        let echo = try Service.echo()
         var settings = NativeSettings()
         if file == "host_rsa" { settings.hostKeyAlgorithms = algorithm }
         let link = try login(server, settings)
@@ -44,8 +45,8 @@ import Testing
     /// Keys renewed all the time by the server, by us, and by both: 20 MiB each way.
     @Test(arguments: [("RekeyLimit 32K", false), ("", true), ("RekeyLimit 32K", true)])
     func keysAreRenewed(_ configuration: String, _ ours: Bool) throws {
-        let server = try NativeServer(configuration)
-        let echo = try NativeEcho()
+        let server = try TestServer(configuration)
+        let echo = try Service.echo()
         for cipher in ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
             var settings = NativeSettings()
             settings.ciphers = cipher
@@ -57,7 +58,7 @@ import Testing
     }
 
     @Test func whatIsNotSharedIsNamed() throws {
-        let server = try NativeServer("Ciphers aes128-ctr\nKexAlgorithms curve25519-sha256")
+        let server = try TestServer("Ciphers aes128-ctr\nKexAlgorithms curve25519-sha256")
         let link = try NativeLink(server)
         let error = #expect(throws: SSHError.self) { try link.login() }
         #expect(error?.kind == .keyExchange)

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import TestSupport
 
 @testable import CulvertSSH
 
@@ -198,10 +199,10 @@ final class TranscriptPlayer {
         case .open(let host, let port):
             let number = try node.engine.open(
                 .directTCPIP(host: host, port: port, originator: "127.0.0.1", originatorPort: 1))
-            guard number == channel else { throw NativeFailure("the first channel has number 0") }
+            guard number == channel else { throw Failed("the first channel has number 0") }
         case .send(let count):
             let payload = (sent..<sent + count).map(Self.payload)
-            guard try node.send(channel, payload[...]) == count else { throw NativeFailure("there is no room") }
+            guard try node.send(channel, payload[...]) == count else { throw Failed("there is no room") }
             sent += count
         case .rekey: node.engine.beginKeyExchange()
         case .probe: node.engine.probe()

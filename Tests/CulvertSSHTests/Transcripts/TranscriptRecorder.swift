@@ -1,5 +1,6 @@
 import CulvertSSH
 import Foundation
+import TestSupport
 import Testing
 
 /// Records the transcripts at real servers, for `make transcripts`: CULVERT_RECORD names a Python with AsyncSSH, which
@@ -9,7 +10,7 @@ import Testing
 
     @Test(.enabled(if: python != nil), arguments: PairTests.methods, PairTests.ciphers)
     func record(_ method: String, _ cipher: String) throws {
-        let directory = try NativeServer.makeDirectory()
+        let directory = try makeDirectory()
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let keys = directory + "/authorized_keys"
         try (TranscriptPlayer.authorizedKey + "\n").write(toFile: keys, atomically: true, encoding: .utf8)
@@ -20,17 +21,17 @@ import Testing
         let transcript: Transcript
         if method.hasPrefix("mlkem") {
             settings.user = "user"
-            let (listener, port) = try NativeSocket.listen()
+            let (listener, port) = try Socket.listen()
             listener.close()
             let script = TranscriptTests.directory.deletingLastPathComponent()
                 .appendingPathComponent("Transcripts/asyncssh_server.py").path
-            let server = try NativeChild(
+            let server = try Child(
                 try #require(Self.python), [script, String(port), directory, keys], log: directory + "/log")
             defer { server.kill() }
             transcript = try connect(settings, port)
         } else {
             settings.user = NSUserName()
-            let server = try NativeServer("AuthorizedKeysFile \(keys)")
+            let server = try TestServer("AuthorizedKeysFile \(keys)")
             transcript = try withExtendedLifetime(server) { try connect(settings, server.port) }
         }
         let file = TranscriptTests.directory.appendingPathComponent(TranscriptTests.name(method, cipher))
@@ -40,12 +41,12 @@ import Testing
     private func connect(_ settings: Transcript.Settings, _ port: UInt16) throws -> Transcript {
         let deadline = Date().addingTimeInterval(60)
         while true {
-            if let socket = try? NativeSocket.connect(port) {
+            if let socket = try? Socket.connect(port) {
                 let recording = try Recording(settings, socket)
                 defer { socket.close() }
                 return try recording.run()
             }
-            guard Date() < deadline else { throw NativeFailure("nobody listens") }
+            guard Date() < deadline else { throw Failed("nobody listens") }
             usleep(20_000)
         }
     }
@@ -53,13 +54,13 @@ import Testing
 
 /// One connection while it is recorded.
 private final class Recording {
-    private let socket: NativeSocket
+    private let socket: Socket
     private let player: TranscriptPlayer
     private var transcript = Transcript()
     private var events: [String] = []
     private var written = 0
 
-    init(_ settings: Transcript.Settings, _ socket: NativeSocket) throws {
+    init(_ settings: Transcript.Settings, _ socket: Socket) throws {
         self.socket = socket
         player = try TranscriptPlayer(settings)
         transcript.settings = settings
@@ -73,7 +74,7 @@ private final class Recording {
             let count = player.said[written...].withUnsafeBytes {
                 send(socket.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
-            guard count > 0 else { throw NativeFailure("send: \(errno)") }
+            guard count > 0 else { throw Failed("send: \(errno)") }
             written += count
         }
     }
@@ -83,9 +84,9 @@ private final class Recording {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while !isSo() {
             var entry = pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
-            guard poll(&entry, 1, 60_000) == 1 else { throw NativeFailure("nothing comes") }
+            guard poll(&entry, 1, 60_000) == 1 else { throw Failed("nothing comes") }
             let count = read(socket.descriptor, &buffer, buffer.count)
-            guard count > 0 else { throw NativeFailure("the server closed") }
+            guard count > 0 else { throw Failed("the server closed") }
             if transcript.settings.server.isEmpty {
                 let line = buffer[..<count].prefix { $0 != 10 && $0 != 13 }
                 transcript.settings.server = String(decoding: line, as: UTF8.self)
@@ -95,7 +96,7 @@ private final class Recording {
     }
 
     func run() throws -> Transcript {
-        let echo = try NativeEcho()
+        let echo = try Service.echo()
         try perform(.start)
         try wait { player.isLoggedIn }
         try perform(.open(host: "127.0.0.1", port: echo.port))

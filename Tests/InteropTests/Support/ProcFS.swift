@@ -59,6 +59,12 @@ enum ProcFS {
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
+    /// Those with `word` in their command line, but for our own.
+    static func processes(naming word: String) -> [pid_t] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { pid_t($0) }
+            .filter { readWhole("/proc/\($0)/cmdline").contains(word) && $0 != getpid() }
+    }
+
     /// The processes that descend from `pid`, itself not among them.
     static func descendants(of pid: pid_t) -> [pid_t] {
         var parents: [pid_t: pid_t] = [:]
