@@ -46,7 +46,8 @@ enum HelpText {
                                 ServerAliveInterval is 15 here, where ssh has 0
           -F FILE               settings from FILE, not from ~/.ssh/config and /etc/ssh/ssh_config; none: from neither
                                 culvert's own stand there as CulvertLinks, CulvertHold, CulvertPersist, CulvertEngine,
-                                CulvertIO, CulvertThreads and CulvertMemory, behind a line IgnoreUnknown Culvert*
+                                CulvertIO, CulvertThreads, CulvertMemory and CulvertNoDelay, behind a line
+                                IgnoreUnknown Culvert*
           -G                    print the settings of the host, as ssh -G does, and end
           --links N             SSH connections to the server, as one tunnel (1)
           --hold TIME           how long a new connection waits while the link is down (30s)

@@ -152,6 +152,8 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             case .order(let order): obey(order)
             case .failed(_, let error):
                 journal.error("a worker failed: \(error)")
+                // Beside other tunnels the process goes on, and nobody would look after what is left of this one.
+                group.post(.stop)
                 ending = .systemError
             }
         }
@@ -264,6 +266,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     // MARK: Links that go and come
 
     private mutating func linkLost(_ index: Int, _ reason: String) {
+        guard !isStopping else { return }
         guard streams == nil else {
             journal.error("lost the link to \(settings.destination): \(reason)")
             return stop(.connectionFailed)

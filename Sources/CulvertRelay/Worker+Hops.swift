@@ -21,10 +21,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             // No connection of anybody's is carried: the originator is this machine (RFC 4254 §7.2).
             let channel = try links[slot].engine.open(
                 .directTCPIP(host: hop.host, port: hop.port, originator: "127.0.0.1", originatorPort: 0))
-            _ = insertFlow(
+            let flow = insertFlow(
                 TunnelFlow(
                     phase: .opening, link: slot, channel: channel, socket: descriptor, forward: TunnelFlow.toNextHop,
                     isReverse: false, peer: SocketAddress(), started: driver.now))
+            timers.add(
+                driver.now + context.limits.dial + context.limits.dial,
+                Self.token(.dialExpiry, flow, tunnelFlows.generation(flow)))
         } catch {
             hop.path.fail("\(hop.name): \(error)")
             driver.close(descriptor)
@@ -32,6 +35,14 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         channelAsked(slot)
         beginReceiving(slot)
+    }
+
+    /// A hop whose server says nothing of the way to the next host is given up.
+    mutating func hopExpired(_ flow: Int) {
+        let slot = tunnelFlows[flow].link
+        guard let hop = links[slot].hop else { return }
+        hop.path.fail("\(hop.name): no answer about the way to \(Target.tcp(host: hop.host, port: hop.port))")
+        endLink(slot, "no answer")
     }
 
     /// At the end of the process, after the links that run over them: the first hop last, and what those have said at

@@ -16,6 +16,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let descriptor = start.descriptor
         retireLink(index)
         if links.isFull { loseRetiredLink() }
+        guard !links.isFull else {
+            driver.close(descriptor)
+            return context.control.post(.linkLost(index: index, reason: "too many links at once"))
+        }
         let slot = links.insert(Link(start, index: index, alive: context.alive, now: driver.now))
         SocketOption.setNotSentLowWater(descriptor, bytes: links[slot].sealAhead.bytes)
         limitWindows(slot)

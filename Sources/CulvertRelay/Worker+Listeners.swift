@@ -105,7 +105,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     // MARK: Routing
 
     /// To the worker of the least loaded link, or the least loaded worker; here, when that is this one.
-    private mutating func route(_ connection: IncomingConnection) {
+    mutating func route(_ connection: IncomingConnection) {
         guard !context.links.isEmpty else {
             return pass(connection, link: nil, to: LinkStatus.leastLoaded(context.loads) ?? number)
         }
@@ -126,7 +126,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].index == link {
             if !links[slot].isSuspect && !links[slot].isRetired {
                 let asksFirst = context.forwards[connection.forward].target == .requested && connection.socks == nil
-                return asksFirst ? beginGreeting(connection, link: link) : beginDirectFlow(connection, link: slot)
+                return asksFirst ? beginGreeting(connection) : beginDirectFlow(connection, link: slot)
             }
         }
         // Lost while the connection was on its way.

@@ -5,7 +5,6 @@ internal import Glibc
 /// A client of a dynamic forward (`-D`) that has not said yet where it wants to go: no channel is asked for before.
 struct SocksGreeting {
     let connection: IncomingConnection
-    let link: Int
     var socks = SocksNegotiation()
 }
 
@@ -15,12 +14,12 @@ struct SocksGreeting {
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     // MARK: Here (-D)
 
-    mutating func beginGreeting(_ connection: IncomingConnection, link: Int) {
+    mutating func beginGreeting(_ connection: IncomingConnection) {
         guard !greetings.isFull else {
             context.journal.error("\(context.forwards[connection.forward].text): too many connections")
             return drop(connection)
         }
-        let slot = greetings.insert(SocksGreeting(connection: connection, link: link))
+        let slot = greetings.insert(SocksGreeting(connection: connection))
         timers.add(driver.now + context.limits.greeting, Self.token(.greetingExpiry, slot, greetings.generation(slot)))
         awaitGreeting(slot)
     }
@@ -63,7 +62,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let greeting = greetings.remove(slot)
         var connection = greeting.connection
         connection.socks = greeting.socks
-        carry(connection, link: greeting.link)
+        // The link that served it when it came may have gone, and another worker may serve it now.
+        driver.letGo(connection.descriptor)
+        route(connection)
     }
 
     mutating func greetingExpired(_ slot: Int) {
@@ -192,16 +193,27 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         if let address = try? SocketAddress.resolve(host: request.host, port: request.port, numeric: true) {
             return dial(slot, address)
         }
+        // A client at the server may ask for names that are never answered, as often as it likes.
+        guard requestsResolving < context.limits.requestsResolving else {
+            return refuseDialled(slot, "too many names are being looked up")
+        }
+        requestsResolving += 1
         let flow = Self.token(.flowRead, slot, tunnelFlows.generation(slot))
         let mailbox = context.mailboxes[number]
-        context.resolver.look(up: request.host, port: request.port) { addresses, failure in
+        context.requestResolver.look(up: request.host, port: request.port) { addresses, failure in
             mailbox.post(.resolvedRequest(flow: flow, addresses: addresses, failure: failure))
         }
     }
 
     mutating func requestResolved(_ flow: Token, _ addresses: [SocketAddress], _ failure: String) {
+        requestsResolving -= 1
         guard tunnelFlows.isCurrent(flow), tunnelFlows[flow.slot].phase == .dialing else { return }
-        if addresses.isEmpty { refuseDialled(flow.slot, failure) } else { dial(flow.slot, addresses) }
+        // The name in it is the client's.
+        if addresses.isEmpty {
+            refuseDialled(flow.slot, PeerText(failure).description)
+        } else {
+            dial(flow.slot, addresses)
+        }
     }
 
     /// The target stands, or cannot be had: the client is told before anything else goes to it.

@@ -221,6 +221,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func dialExpired(_ slot: Int) {
+        if tunnelFlows[slot].phase == .opening { return hopExpired(slot) }
         guard tunnelFlows[slot].phase == .dialing else { return }
         tunnelFlows[slot].candidates = []
         closeSocket(slot, reset: false)
@@ -288,6 +289,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private func longestStalled() -> Int? {
         var found: Int?
         for slot in 0..<tunnelFlows.highWater where tunnelFlows.isUsed(slot) && !tunnelFlows[slot].spill.isEmpty {
+            // Behind a hop are all the flows of a link, and no slow reader.
+            if tunnelFlows[slot].leadsToNextHop { continue }
             if let found, tunnelFlows[found].stalledSince <= tunnelFlows[slot].stalledSince { continue }
             found = slot
         }
@@ -297,6 +300,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func exceedCeiling(_ slot: Int) {
         let isStalled = !tunnelFlows[slot].spill.isEmpty
         let slow = isStalled ? driver.now - tunnelFlows[slot].stalledSince : .zero
+        if let hop = links[tunnelFlows[slot].link].hop {
+            hop.path.fail("\(hop.name): the memory ceiling is reached (--memory)")
+            return cutFlow(slot)
+        }
         context.journal.error(
             "ended a connection through \(forwardText(slot)): its reader has been slow for"
                 + " \(formatSeconds(slow)) and the memory ceiling is reached"

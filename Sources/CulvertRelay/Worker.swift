@@ -12,6 +12,8 @@ struct WorkerContext<Engine: SSHEngine & ~Copyable>: Sendable {
     let control: Mailbox<ControlMessage<Engine>>
     let budget: MemoryBudget
     let resolver: Resolver
+    /// For the names that SOCKS clients at the server ask for: those that nobody answers may not hold up the others.
+    let requestResolver: Resolver
     let journal: Journal
     let limits: RelayLimits
     let alive: KeepAlive
@@ -42,6 +44,9 @@ struct RelayLimits: Sendable {
     var keyExchange = Tick.Span.seconds(30)
     /// Each link has its server run `true`, so that it sends small packets at once.
     var serverSendsAtOnce = false
+
+    /// Names that SOCKS clients at the server asked for, being looked up at once, a worker.
+    var requestsResolving = 64
 
     /// With as many open files as the process may have.
     static func ofProcess() -> RelayLimits {
@@ -104,6 +109,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var tunnelFlows: Slab<TunnelFlow>
     var links: Slab<Link<Engine>>
     var greetings: Slab<SocksGreeting>
+    /// Names that clients at the server asked for, being looked up.
+    var requestsResolving = 0
     var spillPool: SpillPool
     /// Payload of one flow, opened in place, that leaves in one send.
     var gathered = RangeList()

@@ -15,10 +15,13 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
         var mailboxes: [Mailbox<WorkerMessage<Engine>>] = []
         for _ in processors { mailboxes.append(try Mailbox()) }
         let control = try Mailbox<ControlMessage<Engine>>()
+        let resolver = try Resolver()
+        let asksInSocks = reverse.contains { $0.target == .requested }
         let context = WorkerContext(
             forwards: forwards, reverse: reverse, links: links, mailboxes: mailboxes,
             loads: processors.indices.map { LinkStatus(worker: $0, isOpen: true) }, control: control,
-            budget: MemoryBudget(ceiling: memory), resolver: try Resolver(), journal: journal, limits: limits,
+            budget: MemoryBudget(ceiling: memory), resolver: resolver,
+            requestResolver: asksInSocks ? try Resolver() : resolver, journal: journal, limits: limits,
             alive: alive)
         for (number, processor) in processors.enumerated() {
             try Thread.start(name: "culvert-\(number)", processor: processor) {

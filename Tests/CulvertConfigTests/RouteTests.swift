@@ -67,7 +67,8 @@ import Testing
         #expect(command.hops.isEmpty && command.proxyCommand?.text == "x")
         let none = try settings("-o", "ProxyCommand=none", "-o", "ProxyJump=gate", "-o", "ProxyCommand=x")
         #expect(none.hops.isEmpty && none.proxyCommand == nil)
-        #expect(try settings("-J", "none", "-o", "ProxyCommand=x").proxyCommand == nil)
+        // As ssh -G has it: a jump that is none leaves room for a command.
+        #expect(try settings("-J", "none", "-o", "ProxyCommand=x").proxyCommand?.text == "x")
     }
 
     @Test(arguments: [
@@ -148,6 +149,12 @@ import Testing
             #expect(throws: ConfigurationError("ProxyJump \(name): \(name) would lead to itself")) {
                 try path(Self.files, host)
             }
+        }
+    }
+
+    @Test func hopsThatNeverEndAreAnError() {
+        #expect(throws: ConfigurationError("ProxyJump j-j-j-j-j-j-j-j-j-host: more than 8 hops")) {
+            try path("Host *\n  ProxyJump j-%h\n", "host")
         }
     }
 

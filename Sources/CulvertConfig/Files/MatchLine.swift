@@ -86,6 +86,9 @@ struct MatchLine {
     }
 
     private func expanded(_ command: String) throws(Cause) -> String {
+        guard UserName.mayStand(subject.user, in: command) else {
+            throw Cause(text: "exec '\(command)': the user's name '\(subject.user)' has characters that a shell reads")
+        }
         let destination = Destination(
             host: subject.host, typedHost: subject.originalHost, port: subject.port, user: subject.user)
         let expansion = PathExpansion(

@@ -24,6 +24,10 @@ struct RouteResolution {
         -> [ServerConfiguration]
     {
         guard let jump = resolution.store.effectiveProxyJump else { return [] }
+        // Each asks about the one before it: a pattern that makes new names would never end.
+        guard waiting.count <= Self.maximumHops else {
+            throw ConfigurationError("ProxyJump \(jump): more than \(Self.maximumHops) hops")
+        }
         var hops: [ServerConfiguration] = []
         for text in jump.split(separator: ",", omittingEmptySubsequences: false) {
             let hop = try host(String(text), resolution)
@@ -78,21 +82,12 @@ extension HostResolution {
     func proxyCommandText() throws(ConfigurationError) -> ProxyCommandText? {
         guard let command = store.effectiveProxyCommand else { return nil }
         let user = expansion.destination.user
-        guard !Self.uses("r", in: command) || UserName.isPlain(user) else {
+        guard UserName.mayStand(user, in: command) else {
             throw ConfigurationError(
                 "ProxyCommand \(command): the user's name '\(user)' has characters that a shell reads")
         }
         let shell = environment.variables["SHELL"].flatMap { $0.isEmpty ? nil : $0 } ?? "/bin/sh"
         return ProxyCommandText(
             shell: shell, text: try expansion.tokens(command, origin: "ProxyCommand", hasVariables: false))
-    }
-
-    private static func uses(_ letter: Character, in command: String) -> Bool {
-        var rest = command[...]
-        while let sign = rest.firstIndex(of: "%") {
-            rest = rest[rest.index(after: sign)...]
-            if rest.popFirst() == letter { return true }
-        }
-        return false
     }
 }

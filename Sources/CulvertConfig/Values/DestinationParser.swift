@@ -106,6 +106,19 @@ enum UserName {
         if !fits { throw ConfigurationError("\(origin): '\(name)' is not a user's name") }
     }
 
+    /// Whether a shell may be given a command that names the user (`%r`): who may choose the user's name, in a link that
+    /// opens a terminal for example, may not thereby choose commands.
+    static func mayStand(_ name: String, in command: String) -> Bool { isPlain(name) || !uses("r", in: command) }
+
+    private static func uses(_ letter: Character, in command: String) -> Bool {
+        var rest = command[...]
+        while let sign = rest.firstIndex(of: "%") {
+            rest = rest[rest.index(after: sign)...]
+            if rest.popFirst() == letter { return true }
+        }
+        return false
+    }
+
     /// Whether it can stand in a command: no character there that a shell reads (OpenSSH refuses those).
     static func isPlain(_ name: String) -> Bool {
         name.unicodeScalars.allSatisfy { scalar in

@@ -80,7 +80,7 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
             links: (0..<script.links).map { LinkStatus(worker: $0 % script.workers) },
             mailboxes: try (0..<script.workers).map { _ in try Mailbox() },
             loads: (0..<script.workers).map { LinkStatus(worker: $0, isOpen: true) }, control: try Mailbox(),
-            budget: MemoryBudget(ceiling: script.memory), resolver: sharedResolver,
+            budget: MemoryBudget(ceiling: script.memory), resolver: sharedResolver, requestResolver: sharedResolver,
             journal: Journal(level: .error) { _, line in lines.add(line) }, limits: limits, alive: script.alive)
         worker = Worker(number: 0, driver: driver, context: context)
         for number in 0..<script.forwards {
