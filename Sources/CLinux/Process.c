@@ -155,6 +155,12 @@ int64_t culvert_raise_descriptor_limit(void) {
     return (int64_t)limit.rlim_cur;
 }
 
+int culvert_end_with_parent(int parent) {
+    if (prctl(PR_SET_PDEATHSIG, parent == 0 ? 0 : SIGTERM, 0, 0, 0) < 0) return -errno;
+    // It may have gone before that.
+    return parent == 0 || getppid() == parent ? 0 : -ESRCH;
+}
+
 int culvert_fill_standard_descriptors(void) {
     // open(2) gives the lowest free number.
     int descriptor = open("/dev/null", O_RDWR);

@@ -75,6 +75,9 @@ private func parseTunnel(
             store.port = store.port ?? destination.port
         case .command(let command):
             let host = typedHost ?? "the destination"
+            if ["up", "check", "relay"].contains(host) {
+                throw ConfigurationError("\(host) is a subcommand only as the first word: culvert \(host) …")
+            }
             throw ConfigurationError(
                 "'\(command[0])' after \(host): a tunnel runs no command there: leave it out, or use ssh for it")
         }

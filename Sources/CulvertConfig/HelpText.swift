@@ -66,7 +66,7 @@ enum HelpText {
           -V, --version         print the version
           -h, --help            print this
           ssh's other options are accepted where they mean nothing for a tunnel (-N -n -T, and with a note at -v
-          -A -C -M -t -X …) and refused where leaving them out would change what you get (-B -O -w …).
+          -A -C -M -t -X …) and refused where leaving them out would change what you get (-B -O …).
 
         Subcommands:
           up, check             run the tunnels of a file in one process; say what that would do
@@ -121,9 +121,10 @@ enum HelpText {
           remote = "8822:localhost:22"
           IdentityFile = "~/.ssh/home"
 
-        A tunnel's keys: destination, local (-L), remote (-R), the long options of culvert without their dashes (links,
-        hold, engine, io, threads, memory) and the keys of ssh_config(5). What may come several times is an array. Each
-        tunnel fails and comes back on its own, as with --persist. Only those named run, when some are.
+        A tunnel's keys: destination, local (-L), remote (-R), dynamic (-D), the long options of culvert without their
+        dashes (links, hold, nodelay, engine, io, threads, memory) and the keys of ssh_config(5). What may come several
+        times is an array. Each tunnel fails and comes back on its own, as with --persist. Only those named run, when some
+        are.
 
         Options:
           -f                    to the background once every tunnel stands, or waits for its next attempt

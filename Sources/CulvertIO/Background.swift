@@ -14,10 +14,13 @@ public struct Background: ~Copyable {
             unsafe $0.withMemoryRebound(to: Int32.self, capacity: 2) { unsafe culvert_pipe($0) }
         }
         guard made == 0 else { throw IOError(-made, "pipe") }
+        let parent = getpid()
         let child = culvert_fork()
         guard child >= 0 else { throw IOError(-child, "fork") }
         guard child > 0 else {
             _ = culvert_close(ends.0)
+            // Whoever ends the parent while it waits ends the whole; from `ready` on there is nobody to wait.
+            guard culvert_end_with_parent(parent) == 0 else { _exit(128 + SIGTERM) }
             return Background(pipe: ends.1)
         }
         _ = culvert_close(ends.1)
@@ -32,6 +35,7 @@ public struct Background: ~Copyable {
     /// Leaves the terminal and tells the parent. Standard error stays only where it is a file: whoever reads it from a
     /// pipe waits for its end.
     public consuming func ready() {
+        _ = culvert_end_with_parent(0)
         _ = setsid()
         let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
         if null >= 0 {

@@ -38,6 +38,10 @@ enum Login {
     /// Packets of a login are small, and the ring goes on to serve the link: it holds what a busy link receives in
     /// one go.
     static let ringCapacity = 1024 * 1024
+    /// What every server's first words begin with (RFC 4253 §4.2), but for lines that hardly one puts before them.
+    private static let opening = Array("SSH-".utf8)
+    /// As much of the first words as is told where they are others, bytes.
+    private static let openingLength = 60
 
     /// `path` is what `socket` runs over, nil for a TCP connection.
     static func perform<Engine: SSHEngine & ~Copyable>(
@@ -50,6 +54,7 @@ enum Login {
             throw SSHError(.local, error.description)
         }
         var isFirst = true
+        var opening: [UInt8] = []
         var waiting = plan.waiting
         do throws(SSHError) {
             while true {
@@ -60,7 +65,11 @@ enum Login {
                 let deadline = begun + (isFirst ? plan.connect : min(plan.silence, waiting))
                 try send(&engine, socket, deadline)
                 if progress == .loggedIn { break }
-                try receive(&ring, socket, deadline)
+                guard try receive(&ring, socket, deadline) else {
+                    throw noSSH(plan, opening)
+                        ?? SSHError(.transport, "the server closed the connection during the login")
+                }
+                if opening.isEmpty { opening = unsafe Array(ring.readable.prefix(Self.openingLength)) }
                 if !isFirst { waiting.nanoseconds -= (Tick.current() - begun).nanoseconds }
                 isFirst = false
             }
@@ -68,6 +77,7 @@ enum Login {
             // The last word (SSH_MSG_DISCONNECT), as far as it goes.
             try? send(&engine, socket, Tick.current() + .seconds(1))
             let tried = authority.attempted
+            if error.kind == .protocolViolation, let mend = noSSH(plan, opening) { throw mend }
             guard error.kind == .authentication, !tried.isEmpty else { throw error }
             throw SSHError(error.kind, "\(error); tried \(tried.joined(separator: "; "))")
         }
@@ -112,16 +122,31 @@ enum Login {
         }
     }
 
+    /// Most likely a wrong port, which "closed" or "no version" would not say; nil where the first words are SSH's.
+    private static func noSSH(_ plan: LoginPlan, _ opening: [UInt8]) -> SSHError? {
+        let place = "\(plan.host) port \(plan.port)"
+        guard !opening.starts(with: Self.opening) else { return nil }
+        guard !opening.isEmpty else {
+            return SSHError(
+                .transport,
+                "the server closed the connection during the login, without a word (\(place): is the port right?)")
+        }
+        let said = PeerText(opening.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") })
+        return SSHError(.transport, "\(place) speaks no SSH: it said \"\(said)\": is the port right?")
+    }
+
+    /// False when the server has closed the connection.
     private static func receive(
         _ ring: inout MirroredRing, _ socket: borrowing BlockingSocket, _ deadline: Tick
-    ) throws(SSHError) {
+    ) throws(SSHError) -> Bool {
         precondition(ring.writableCount > 0, "no packet is as long as the ring")
         let count: Int
         do throws(IOError) { count = try unsafe socket.receive(into: ring.writable, deadline: deadline) } catch {
             throw transport(error)
         }
-        guard count > 0 else { throw SSHError(.transport, "the server closed the connection during the login") }
+        guard count > 0 else { return false }
         ring.advance(count)
+        return true
     }
 
     private static func transport(_ error: IOError) -> SSHError {

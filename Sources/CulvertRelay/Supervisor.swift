@@ -232,7 +232,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
                 places[index].retryAt = Tick.current() + .seconds(1)
                 return
             }
-            journal.error("\(error)")
+            journal.error(error.kind == .authentication ? "\(settings.destination): \(error)" : "\(error)")
             return stop(.connectionFailed)
         }
         if !isReady { tell(.delayed) }

@@ -221,7 +221,8 @@ struct MemoryFiles: Sendable {
         let files = MemoryFiles([Self.user: "Match exec \"yes %r\"\n  Port 4\n"])
         #expect(
             Self.fault(files, "-L1:a:2 -l $(x) host")
-                == "\(Self.user) line 1: Match: exec 'yes %r': the user's name '$(x)' has characters that a shell reads")
+                == "\(Self.user) line 1: Match: exec 'yes %r': the user's name '$(x)' has characters that a shell reads"
+        )
         #expect(files.ran.list == [])
         let plain = MemoryFiles([Self.user: "Match exec \"yes %%r %h\"\n  Port 4\n"])
         #expect(try Self.tunnel(plain, "-L1:a:2 -l $(x) host").destination.port == 4)

@@ -145,15 +145,21 @@ import Testing
     }
 
     @Test func aHopThatLeadsToItselfIsFound() {
-        for (host, name) in [("self", "self"), ("ping", "ping")] {
+        for (host, name) in [("self", "self"), ("ping", "pong")] {
             #expect(throws: ConfigurationError("ProxyJump \(name): \(name) would lead to itself")) {
                 try path(Self.files, host)
             }
         }
     }
 
+    /// The jump host has no jump of its own, whatever it is called.
+    @Test func theDestinationMayBeAJumpHostToo() throws {
+        let files = "Host via\n  ProxyJump gate\n"
+        #expect(try path(files, "-J", "via", "gate") == ["ann@gate#22", "ann@via#22", "ann@gate#22"])
+    }
+
     @Test func hopsThatNeverEndAreAnError() {
-        #expect(throws: ConfigurationError("ProxyJump j-j-j-j-j-j-j-j-j-host: more than 8 hops")) {
+        #expect(throws: ConfigurationError("ProxyJump j-%h: more than 8 hops")) {
             try path("Host *\n  ProxyJump j-%h\n", "host")
         }
     }

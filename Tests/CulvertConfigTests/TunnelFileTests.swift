@@ -112,7 +112,7 @@ import Testing
                 "line 2, column 1: -o Port"
             ),
             ("[tunnel.db\n", "t.toml line 1, column"),
-            ("tunnel = 5\n", "line 1, column 1: tunnel is no table"),
+            ("tunnel = 5\n", "line 1, column 1: tunnel is no table: a tunnel stands in [tunnel.NAME]"),
             ("", "line 1, column 1: no tunnel"),
             ("[tunnel.db]\nnote = '''\n[tunnel.x]\n'''\n", "line 2, column 1: note: unknown key"),
         ])

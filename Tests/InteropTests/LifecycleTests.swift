@@ -218,6 +218,21 @@ import Testing
         }
     }
 
+    @Test("-f ended while it waits leaves nothing behind", .enabled(if: Subject.isCulvert, "ssh has no --persist"))
+    func backgroundEnded() throws {
+        try onStage { stage in
+            let server = try SSHServer(on: stage)
+            try server.stop()
+            let mark = "\(try Ports.free()):127.0.0.1:1"
+            stage.atEnd { for pid in ProcFS.processes(naming: mark) { kill(pid, SIGKILL) } }
+            let tunnel = try Tunnel(to: server, ["-f", "--persist", "-L", mark])
+            try tunnel.process.waitForLine(["trying again"])
+            tunnel.process.signal(SIGTERM)
+            #expect(try tunnel.process.waitForEnd() == .signalled(SIGTERM))
+            try waitUntil("its child is gone") { ProcFS.processes(naming: mark).isEmpty }
+        }
+    }
+
     @Test("-f with a login that is refused returns the error's exit code")
     func backgroundFailure() throws {
         try onStage { stage in

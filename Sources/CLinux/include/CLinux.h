@@ -168,6 +168,9 @@ int64_t culvert_raise_descriptor_limit(void); // returns the limit
 // The soft limit before it was first raised, 0 when it never was: programs that others wrote are started with it.
 uint64_t culvert_first_descriptor_limit(void);
 int culvert_forbid_core_dumps(void);
+// SIGTERM comes when the parent goes, which must still be `parent`; 0: it does not come any more. For the thread that a
+// fork began with.
+int culvert_end_with_parent(int parent);
 // Descriptors 0 to 2 that are closed become /dev/null, so that none of ours is taken for one of them.
 int culvert_fill_standard_descriptors(void);
 // Sends one datagram to a Unix socket; a path that begins with '@' is abstract (sd_notify(3)).

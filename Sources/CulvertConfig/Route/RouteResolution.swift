@@ -10,7 +10,7 @@ struct RouteResolution {
 
     /// The hops to be passed before the host, the one to be reached first in front; empty without a jump.
     func hops(to resolution: HostResolution) throws(ConfigurationError) -> [ServerConfiguration] {
-        var hops = try hops(to: resolution, from: [resolution.destination])
+        var hops = try hops(to: resolution, from: [])
         // Whoever does not want to wait long for the destination does not want to wait long for a hop.
         let patience = resolution.store.connection.connectTimeout
         for index in hops.indices where hops[index].connection.connectTimeout == nil {

@@ -167,7 +167,9 @@ private struct TunnelFileReader {
     private func table(_ place: [String], _ value: (any TOMLValueConvertible)?) throws(ConfigurationError) -> TOMLTable?
     {
         guard let value else { return nil }
-        guard let table = value.table else { throw fault(place, "\(place.joined(separator: ".")) is no table") }
+        guard let table = value.table else {
+            throw fault(place, "\(place.joined(separator: ".")) is no table: a tunnel stands in [tunnel.NAME]")
+        }
         return table
     }
 

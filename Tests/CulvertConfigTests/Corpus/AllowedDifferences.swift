@@ -53,6 +53,8 @@ struct AllowedDifference: Sendable {
         AllowedDifference(
             .refused, in: "environment name in a jump", "what a shell reads can stand in no host's name"),
         AllowedDifference(
+            .refused, in: "generated 130", "a user's name that a shell reads may not stand in a command of Match exec"),
+        AllowedDifference(
             .accepted, in: "forwards as one word", "the argument of -L is understood in a file and behind -o too"),
         AllowedDifference(
             .accepted, in: "a key of a later ssh", "files are read that were written for later versions"),

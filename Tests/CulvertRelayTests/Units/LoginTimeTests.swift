@@ -51,4 +51,41 @@ import Testing
         #expect(error?.description == "the server did not answer in time during the login")
         #expect(Tick.current() - began < .seconds(15))
     }
+
+    /// One connection, closed after `words`.
+    private func serveOnce(_ words: String) throws -> UInt16 {
+        let listener = try SocketAddress.resolve(host: "127.0.0.1", port: 0, numeric: true)[0].listen()
+        let port = try #require(SocketAddress.local(of: listener)).port
+        try Thread.start(name: "other-server") {
+            defer { SocketOption.close(listener) }
+            var entry = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
+            guard poll(&entry, 1, 20_000) == 1 else { return }
+            let socket = accept(listener, nil, nil)
+            guard socket >= 0 else { return }
+            // What the client says is read, or the close would be a reset that overtakes the words.
+            var room = [UInt8](repeating: 0, count: 4096)
+            _ = recv(socket, &room, room.count, 0)
+            _ = send(socket, words, words.utf8.count, Int32(MSG_NOSIGNAL))
+            SocketOption.close(socket)
+        }
+        return port
+    }
+
+    @Test(arguments: [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "speaks no SSH: it said \"HTTP/1.1 400 Bad Request\": is the port right?"),
+        ("", "the server closed the connection during the login, without a word (127.0.0.1 port"),
+        ("SSH-2.0-other\r\n", "the server closed the connection during the login"),
+    ])
+    func whoIsNoServerIsTold(_ words: String, _ told: String) throws {
+        var server = ServerSettings()
+        server.host = "127.0.0.1"
+        server.port = try serveOnce(words)
+        let plan = LoginPlan(server)
+        let journal = Journal(level: .error) { _, _ in }
+        let error = #expect(throws: SSHError.self) {
+            _ = try Login.perform(
+                plan, over: Login.connect(plan, journal), engine: NativeEngine(), authority: EverybodyIsWelcome())
+        }
+        #expect(error?.description.contains(told) == true, "\(String(describing: error))")
+    }
 }
