@@ -21,7 +21,8 @@ import Testing
 
     @Test(
         "the server stopped for 45 s: a connection made at second 20 is answered at most 2 s after",
-        arguments: Subject.isCulvert ? [Setup.defaults, .impatient] : [.defaults])
+        arguments: Subject.isCulvert
+            ? Scale.choose(full: [Setup.defaults, .impatient], small: [.impatient]) : [.defaults])
     func stoppedServer(_ setup: Setup) throws {
         try onStage { stage in
             let echo = try TargetServer.echo(on: stage)
@@ -36,7 +37,8 @@ import Testing
     @Test(
         "the path cut for 45 s: a connection made at second 20 is answered at most 2 s after it is back",
         .enabled(if: getuid() == 0, "NOT TESTED: cutting a path takes network namespaces, which take root"),
-        .enabled(if: Subject.isCulvert, "ssh does not come back"), arguments: [Setup.defaults, .impatient])
+        .enabled(if: Subject.isCulvert, "ssh does not come back"),
+        arguments: Scale.choose(full: [Setup.defaults, .impatient], small: [.defaults]))
     func cutPath(_ setup: Setup) throws {
         try onStage { stage in
             try NetworkNamespace.run(on: stage) { namespace in

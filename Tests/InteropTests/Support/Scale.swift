@@ -15,7 +15,7 @@ enum Scale {
     /// Bytes in all directions together while keys are exchanged every 16 MiB.
     static let rekeyedBytes = choose(full: 32 << 30, small: 2 << 30)
     /// How often the link is killed under its flows.
-    static let linkDeaths = choose(full: 100, small: 8)
+    static let linkDeaths = choose(full: 100, small: 4)
     /// How often a path is broken: through jump hosts, or a ProxyCommand.
     static let pathDeaths = choose(full: 50, small: 4)
     /// Seconds for which one of eight readers stops.
