@@ -266,7 +266,8 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     // MARK: Links that go and come
 
     private mutating func linkLost(_ index: Int, _ reason: String) {
-        guard !isStopping else { return }
+        // Of a clean end nobody is told that the link went with it; of a flow that was cut it is the reason.
+        if isStopping, case .asAsked = outcome { return }
         guard streams == nil else {
             journal.error("lost the link to \(settings.destination): \(reason)")
             return stop(.connectionFailed)
