@@ -137,6 +137,7 @@ sanitize: tools
 
 demo: demo-packages
 	$(SWIFT) build -c release --product culvert
+	$(SWIFT) build -c release --product culvert-load
 	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/demo
 
 # What perf/ measures, and what it measures with.

@@ -222,6 +222,7 @@ static int set_option(int descriptor, int level, int name, int value) {
 }
 
 int culvert_set_nodelay(int descriptor) { return set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1); }
+int culvert_acknowledge(int descriptor) { return set_option(descriptor, IPPROTO_TCP, TCP_QUICKACK, 1); }
 int culvert_set_keepalive(int descriptor, int on) { return set_option(descriptor, SOL_SOCKET, SO_KEEPALIVE, on); }
 int culvert_set_not_sent_low_water(int descriptor, int bytes) {
     return set_option(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);

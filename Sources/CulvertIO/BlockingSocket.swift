@@ -122,6 +122,8 @@ public enum SocketOption {
     public static func setNotSentLowWater(_ descriptor: Descriptor, bytes: Int) {
         _ = culvert_set_not_sent_low_water(descriptor, Int32(clamping: bytes))
     }
+    /// What was received is acknowledged now, not along with what is sent next.
+    public static func acknowledge(_ descriptor: Descriptor) { _ = culvert_acknowledge(descriptor) }
     /// Smoothed round trip time; nil when it is no TCP socket.
     public static func roundTrip(_ descriptor: Descriptor) -> Tick.Span? { roundTrip(descriptor, least: false) }
     /// The shortest round trip time seen in the last minutes: the path's own, without what waits in queues.

@@ -18,6 +18,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var sealAhead: SealAhead
     var rest = StreamRest()
     var windowNeed = WindowNeed()
+    var acknowledgement = OwedAcknowledgement()
 
     /// The flow of each channel, by the channel's number; -1 for none.
     private var flows: [Int32] = []

@@ -102,11 +102,26 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         {
             limitWindows(slot)
         }
+        if links[slot].acknowledgement.received(received, now: driver.now) {
+            timeAcknowledgement(slot, at: driver.now + OwedAcknowledgement.patience)
+        }
         if links[slot].rest.received(received, now: driver.now) {
             timers.add(driver.now + StreamRest.span, Self.token(.linkRest, slot, links.generation(slot)))
         } else {
             driver.awaitReadable(descriptor, readToken(slot))
         }
+    }
+
+    mutating func acknowledge(_ slot: Int) {
+        switch links[slot].acknowledgement.verdict(now: driver.now) {
+        case .nothing: break
+        case .acknowledge: SocketOption.acknowledge(links[slot].descriptor)
+        case .wait(let moment): timeAcknowledgement(slot, at: moment)
+        }
+    }
+
+    private mutating func timeAcknowledgement(_ slot: Int, at moment: Tick) {
+        timers.add(moment, Self.token(.linkAcknowledgement, slot, links.generation(slot)))
     }
 
     /// Shows the engine everything received, and handles what it says.
@@ -359,6 +374,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             let count = max(0, sent)
             links[slot].engine.outputSent(count)
             links[slot].bytesSent &+= UInt64(count)
+            if count > 0 { links[slot].acknowledgement.sent() }
             // What was sent may have brought a key to its limit.
             watchExchange(slot)
             // An engine may have waited for room in its output to say that all may send again.
@@ -429,10 +445,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let now = driver.now
         let interval = links[slot].alive.interval
         if links[slot].probesUnanswered == 0 {
-            let isSlowToOpen =
-                links[slot].openAsked.map { $0 + Self.openPatience <= now && links[slot].lastReceived <= $0 } ?? false
-            if isSlowToOpen || now - links[slot].lastReceived >= interval { return probe(slot) }
-            return scheduleCheck(slot, at: links[slot].lastReceived + interval)
+            var due = links[slot].lastReceived + interval
+            // A channel may have been asked for after this look was scheduled for another.
+            if let asked = links[slot].openAsked, links[slot].lastReceived <= asked {
+                due = min(due, asked + Self.openPatience)
+            }
+            return due <= now ? probe(slot) : scheduleCheck(slot, at: due)
         }
         let silence = now - links[slot].probeSent
         if links[slot].probesUnanswered >= links[slot].alive.countMaximum, silence >= interval {

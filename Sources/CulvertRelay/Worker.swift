@@ -97,6 +97,7 @@ enum Operation: UInt8 {
     case waitingExpiry
     case linkLiveness
     case linkRest
+    case linkAcknowledgement
     case sweep
 }
 
@@ -201,8 +202,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             guard greetings.isCurrent(completion.token) else { return }
             greetingReadable(slot)
         case .greetingExpiry, .channelGreetingExpiry, .closeExpiry, .dialExpiry, .plainDialExpiry, .acceptAgain,
-            .waitingExpiry,
-            .linkLiveness, .linkRest, .sweep:
+            .waitingExpiry, .linkLiveness, .linkRest, .linkAcknowledgement, .sweep:
             preconditionFailure("timers do not complete as operations")
         }
     }
@@ -222,6 +222,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         case .waitingExpiry: expireWaiting()
         case .linkLiveness: if links.isCurrent(token) { checkLink(token.slot) }
         case .linkRest: if links.isCurrent(token) { linkReadable(token.slot) }
+        case .linkAcknowledgement: if links.isCurrent(token) { acknowledge(token.slot) }
         case .sweep: sweep()
         default: preconditionFailure("only timers expire")
         }

@@ -98,6 +98,8 @@ int culvert_accept(int listener, culvert_address *peer);
 int culvert_socketpair(int descriptors[2]);
 int culvert_pipe(int descriptors[2]);
 int culvert_set_nodelay(int descriptor);
+// Sends an acknowledgement that is held back.
+int culvert_acknowledge(int descriptor);
 int culvert_set_keepalive(int descriptor, int on);
 int culvert_set_not_sent_low_water(int descriptor, int bytes);
 int culvert_set_linger_reset(int descriptor);
