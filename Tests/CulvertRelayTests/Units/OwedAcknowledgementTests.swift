@@ -8,15 +8,15 @@ import Testing
 
     @Test func aSmallPacketIsAcknowledgedOnceWhenNothingGoesOut() {
         var owed = OwedAcknowledgement()
-        #expect(owed.received(100, now: Self.at(0)))
-        #expect(!owed.received(100, now: Self.at(500)), "one timer at a time")
+        #expect(owed.received(100, now: Self.at(0)) == true)
+        #expect(owed.received(100, now: Self.at(500)) == false, "one timer at a time")
         #expect(owed.verdict(now: Self.at(1000)) == .acknowledge)
-        #expect(owed.received(100, now: Self.at(2000)), "a new timer after it")
+        #expect(owed.received(100, now: Self.at(2000)) == true, "a new timer after it")
     }
 
     @Test func whatGoesOutCarriesIt() {
         var owed = OwedAcknowledgement()
-        #expect(owed.received(100, now: Self.at(0)))
+        #expect(owed.received(100, now: Self.at(0)) == true)
         owed.sent()
         #expect(owed.verdict(now: Self.at(1000)) == .nothing)
     }
@@ -24,20 +24,20 @@ import Testing
     /// A busy conversation has its acknowledgements carried, whenever the timer looks.
     @Test func whatCameLaterHasItsOwnPatience() {
         var owed = OwedAcknowledgement()
-        #expect(owed.received(100, now: Self.at(0)))
+        #expect(owed.received(100, now: Self.at(0)) == true)
         owed.sent()
-        #expect(!owed.received(100, now: Self.at(900)))
+        #expect(owed.received(100, now: Self.at(900)) == false)
         #expect(owed.verdict(now: Self.at(1000)) == .wait(until: Self.at(1900)))
-        #expect(!owed.received(100, now: Self.at(1500)), "the timer runs already")
+        #expect(owed.received(100, now: Self.at(1500)) == false, "the timer runs already")
         #expect(owed.verdict(now: Self.at(1900)) == .acknowledge)
     }
 
     @Test func streamsAndNothingAreNotTimed() {
         var owed = OwedAcknowledgement()
-        #expect(!owed.received(0, now: Self.at(0)))
-        #expect(!owed.received(OwedAcknowledgement.streamBytes, now: Self.at(0)))
-        #expect(owed.received(100, now: Self.at(100)))
-        #expect(!owed.received(OwedAcknowledgement.streamBytes, now: Self.at(200)))
+        #expect(owed.received(0, now: Self.at(0)) == false)
+        #expect(owed.received(OwedAcknowledgement.streamBytes, now: Self.at(0)) == false)
+        #expect(owed.received(100, now: Self.at(100)) == true)
+        #expect(owed.received(OwedAcknowledgement.streamBytes, now: Self.at(200)) == false)
         #expect(owed.verdict(now: Self.at(1100)) == .nothing)
     }
 }
