@@ -21,8 +21,8 @@ private struct TunnelRound<Driver: IODriver & ~Copyable>: ~Copyable, Round {
         let (near, other) = try SocketOption.pair()
         var far = FarEnd(wire: sockets.keep(other))
         let link = LoggedInLink(
-            descriptor: near, engine: NullCipherEngine(role: .client), ring: try MirroredRing(capacity: 1 << 20),
-            summary: "")
+            socket: BlockingSocket(adopting: near), engine: NullCipherEngine(role: .client),
+            ring: try MirroredRing(capacity: 1 << 20), summary: "")
         context.mailboxes[0].post(.listen(try sockets.listen("here"), forward: 0))
         context.mailboxes[0].post(.link(Parcel(link), index: 0, reverse: []))
         worker.turn()
@@ -89,7 +89,8 @@ private struct FarEnd: ~Copyable {
                     received += payload.count
                     engine.credit(number, count: payload.count)
                 case .sendable, .allSendable: break
-                case .opened, .openRefused, .ended, .closed, .forwardAnswered: giveUp("a link says \(event)")
+                case .opened, .openRefused, .ended, .closed, .forwardAnswered, .commandRefused:
+                    giveUp("a link says \(event)")
                 }
             }
         } catch { giveUp("a link fails: \(error)") }
