@@ -3,20 +3,21 @@ internal import CLinux
 /// A table of values that stay at their place: insert gives a slot number, remove gives the value back.
 ///
 /// Invariant: a slot's generation grows at each insertion, is never 0 and fits a token. The memory is reserved once and
-/// touched only as far as slots are used, so a value's address holds from insertion to removal.
+/// touched only as far as slots are used, so a value's address holds from insertion to removal. What a completion asks
+/// for is inlinable: without that other modules call it unspecialised, with the element's metadata, many times a turn.
 @safe public struct Slab<Element: ~Copyable>: ~Copyable {
-    private struct Header: BitwiseCopyable {
-        var generation: UInt32 = 0
-        var isUsed = false
-        var nextFree: Int32 = -1
+    @usableFromInline struct Header: BitwiseCopyable {
+        @usableFromInline var generation: UInt32 = 0
+        @usableFromInline var isUsed = false
+        @usableFromInline var nextFree: Int32 = -1
     }
 
     public let capacity: Int
     public private(set) var count = 0
     /// Slots from here on have never been used.
     public private(set) var highWater = 0
-    private let values: UnsafeMutablePointer<Element>
-    private let headers: UnsafeMutablePointer<Header>
+    @usableFromInline let values: UnsafeMutablePointer<Element>
+    @usableFromInline let headers: UnsafeMutablePointer<Header>
     private var firstFree: Int32 = -1
 
     public init(capacity: Int) {
@@ -65,29 +66,29 @@ internal import CLinux
         return unsafe (values + slot).move()
     }
 
-    public func isUsed(_ slot: Int) -> Bool {
+    @inlinable public func isUsed(_ slot: Int) -> Bool {
         guard slot >= 0 && slot < highWater else { return false }
         return unsafe headers[slot].isUsed
     }
 
     /// The generation that tokens of this slot carry.
-    public func generation(_ slot: Int) -> UInt32 {
+    @inlinable public func generation(_ slot: Int) -> UInt32 {
         precondition(slot >= 0 && slot < highWater, "only a slot that was used has a generation")
         return unsafe headers[slot].generation
     }
 
     /// Whether the token's slot still holds the value that it was made for.
-    public func isCurrent(_ token: Token) -> Bool {
+    @inlinable public func isCurrent(_ token: Token) -> Bool {
         guard isUsed(token.slot) else { return false }
         return unsafe headers[token.slot].generation == token.generation
     }
 
     public subscript(slot: Int) -> Element {
-        unsafeAddress {
+        @inlinable unsafeAddress {
             precondition(isUsed(slot), "only a used slot is looked at")
             return unsafe UnsafePointer(values + slot)
         }
-        unsafeMutableAddress {
+        @inlinable unsafeMutableAddress {
             precondition(isUsed(slot), "only a used slot is looked at")
             return unsafe values + slot
         }

@@ -112,6 +112,11 @@ import Testing
                 "line 2, column 1: -o Port"
             ),
             ("[tunnel.db\n", "t.toml line 1, column"),
+            ("[ä]\n", "line 1, column 2: a table's name begins with a letter"),
+            ("x = \"\"\"\n[.b]\n\"\"\"\n[[ .a]]\n", "line 4, column 4: a table's name begins with a letter"),
+            ("\u{FEFF}[\n", "line 1, column 2: a table's name begins with a letter"),
+            ("[]\n", "line 1, column"),
+            ("x = \(String(repeating: "[", count: 100_000))\n", "line 1, column"),
             ("tunnel = 5\n", "line 1, column 1: tunnel is no table: a tunnel stands in [tunnel.NAME]"),
             ("", "line 1, column 1: no tunnel"),
             ("[tunnel.db]\nnote = '''\n[tunnel.x]\n'''\n", "line 2, column 1: note: unknown key"),

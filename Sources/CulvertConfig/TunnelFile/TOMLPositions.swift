@@ -11,12 +11,18 @@ struct TextPosition: Hashable, Sendable, Comparable {
 /// Where the keys and the elements of arrays of a TOML document stand, which the library that reads the document does
 /// not tell.
 ///
-/// Made for documents that the library has found to be valid: of others, and of keys within inline tables, it may know
-/// no place, and then answers with that of the table around it.
+/// Reads a document as far as it is valid. Behind a mistake, and of keys within inline tables, it may know no place, and
+/// then answers with that of the table around it.
 struct TOMLPositions {
     /// The names from the root down; an element of an array by its number.
     typealias Path = [String]
 
+    /// The library reads arrays this deep at most.
+    private static let deepest = 256
+
+    /// Where the name of a table should begin and no name does. The library takes that for impossible and ends the
+    /// program, so it must not be shown such a document.
+    private(set) var missingName: TextPosition?
     private var places: [Path: TextPosition] = [:]
     private var scanner: Scanner
 
@@ -26,7 +32,13 @@ struct TOMLPositions {
         while scanner.toNextLineWithContent() {
             let begin = scanner.position
             if scanner.character == "[" {
-                scanner.skip { $0 == "[" }
+                scanner.advance()
+                if scanner.character == "[" { scanner.advance() }
+                scanner.skip { $0 == " " || $0 == "\t" }
+                guard scanner.isAtName else {
+                    missingName = scanner.position
+                    return
+                }
                 table = scanner.keyPath()
                 scanner.skipLine()
                 // A header that comes again (an array of tables) does not move the first one.
@@ -59,13 +71,13 @@ struct TOMLPositions {
     }
 
     /// Passes over a value; the elements of an array are noted on the way.
-    private mutating func value(_ path: Path) {
-        guard scanner.character == "[" else { return scanner.skipScalarOrInlineTable() }
+    private mutating func value(_ path: Path, depth: Int = 0) {
+        guard scanner.character == "[", depth < Self.deepest else { return scanner.skipScalarOrInlineTable() }
         scanner.advance()
         var number = 0
         while scanner.toNextElement() {
             note(path + [String(number)], scanner.position)
-            value(path + [String(number)])
+            value(path + [String(number)], depth: depth + 1)
             number += 1
         }
     }
@@ -77,9 +89,20 @@ private struct Scanner {
     private var index = 0
     private(set) var position = TextPosition(line: 1, column: 1)
 
-    init(_ text: String) { characters = Array(text.unicodeScalars) }
+    init(_ text: String) {
+        characters = Array(text.unicodeScalars)
+        // The byte order mark is no part of the document.
+        if characters.first == "\u{FEFF}" { index = 1 }
+    }
 
     var character: Unicode.Scalar? { index < characters.count ? characters[index] : nil }
+
+    /// Whether a key begins here, or the document or the header ends.
+    var isAtName: Bool {
+        guard let character else { return true }
+        return character.properties.isAlphabetic && character.isASCII
+            || "0123456789_-\"']".unicodeScalars.contains(character)
+    }
 
     mutating func advance(_ count: Int = 1) {
         for _ in 0..<count {

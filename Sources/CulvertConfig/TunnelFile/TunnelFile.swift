@@ -119,6 +119,12 @@ private struct TunnelFileReader {
         self.options = options
         self.environment = environment
         self.access = access
+        positions = TOMLPositions(text)
+        if let place = positions.missingName {
+            throw Self.fault(
+                path, place,
+                "a table's name begins with a letter, a digit, _ or -; put another in quotes: [tunnel.\"…\"]")
+        }
         do {
             root = try TOMLTable(string: text)
         } catch let error as TOMLParseError {
@@ -127,7 +133,6 @@ private struct TunnelFileReader {
         } catch {
             throw Self.fault(path, TextPosition(line: 1, column: 1), "\(error)")
         }
-        positions = TOMLPositions(text)
     }
 
     private static func fault(_ path: String, _ place: TextPosition, _ text: String) -> ConfigurationError {

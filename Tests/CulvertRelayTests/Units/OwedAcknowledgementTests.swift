@@ -4,40 +4,65 @@ import Testing
 @testable import CulvertRelay
 
 @Suite struct OwedAcknowledgementTests {
+    private enum Step {
+        case received(Int)
+        case sent
+        case due
+    }
+
+    private enum Answer: Equatable {
+        /// Whether a timer is wanted.
+        case timer(Bool)
+        case verdict(OwedAcknowledgement.Verdict)
+    }
+
     private static func at(_ microseconds: UInt64) -> Tick { Tick(nanoseconds: microseconds * 1000) }
 
-    @Test func aSmallPacketIsAcknowledgedOnceWhenNothingGoesOut() {
+    /// What each step but `sent` answers; each comes at so many microseconds.
+    private static func answers(_ steps: [(UInt64, Step)]) -> [Answer] {
         var owed = OwedAcknowledgement()
-        #expect(owed.received(100, now: Self.at(0)) == true)
-        #expect(owed.received(100, now: Self.at(500)) == false, "one timer at a time")
-        #expect(owed.verdict(now: Self.at(1000)) == .acknowledge)
-        #expect(owed.received(100, now: Self.at(2000)) == true, "a new timer after it")
+        return steps.compactMap { microseconds, step in
+            switch step {
+            case .received(let count): return .timer(owed.received(count, now: at(microseconds)))
+            case .due: return .verdict(owed.verdict(now: at(microseconds)))
+            case .sent:
+                owed.sent()
+                return nil
+            }
+        }
+    }
+
+    @Test func aSmallPacketIsAcknowledgedOnceWhenNothingGoesOut() {
+        let found = Self.answers([
+            (0, .received(100)), (500, .received(100)), (1000, .due), (1000, .due), (2000, .received(100)),
+        ])
+        #expect(
+            found == [.timer(true), .timer(false), .verdict(.acknowledge), .verdict(.nothing), .timer(true)],
+            "one timer at a time, a new one after it")
     }
 
     @Test func whatGoesOutCarriesIt() {
-        var owed = OwedAcknowledgement()
-        #expect(owed.received(100, now: Self.at(0)) == true)
-        owed.sent()
-        #expect(owed.verdict(now: Self.at(1000)) == .nothing)
+        let found = Self.answers([(0, .received(100)), (10, .sent), (1000, .due)])
+        #expect(found == [.timer(true), .verdict(.nothing)])
     }
 
     /// A busy conversation has its acknowledgements carried, whenever the timer looks.
     @Test func whatCameLaterHasItsOwnPatience() {
-        var owed = OwedAcknowledgement()
-        #expect(owed.received(100, now: Self.at(0)) == true)
-        owed.sent()
-        #expect(owed.received(100, now: Self.at(900)) == false)
-        #expect(owed.verdict(now: Self.at(1000)) == .wait(until: Self.at(1900)))
-        #expect(owed.received(100, now: Self.at(1500)) == false, "the timer runs already")
-        #expect(owed.verdict(now: Self.at(1900)) == .acknowledge)
+        let found = Self.answers([
+            (0, .received(100)), (10, .sent), (900, .received(100)), (1000, .due), (1500, .received(100)), (1900, .due),
+        ])
+        #expect(
+            found == [
+                .timer(true), .timer(false), .verdict(.wait(until: Self.at(1900))), .timer(false),
+                .verdict(.acknowledge),
+            ])
     }
 
     @Test func streamsAndNothingAreNotTimed() {
-        var owed = OwedAcknowledgement()
-        #expect(owed.received(0, now: Self.at(0)) == false)
-        #expect(owed.received(OwedAcknowledgement.streamBytes, now: Self.at(0)) == false)
-        #expect(owed.received(100, now: Self.at(100)) == true)
-        #expect(owed.received(OwedAcknowledgement.streamBytes, now: Self.at(200)) == false)
-        #expect(owed.verdict(now: Self.at(1100)) == .nothing)
+        let stream = OwedAcknowledgement.streamBytes
+        let found = Self.answers([
+            (0, .received(0)), (0, .received(stream)), (100, .received(100)), (200, .received(stream)), (1100, .due),
+        ])
+        #expect(found == [.timer(false), .timer(false), .timer(true), .timer(false), .verdict(.nothing)])
     }
 }
