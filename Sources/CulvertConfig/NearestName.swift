@@ -1,15 +1,23 @@
 /// The known name that was probably meant.
 enum NearestName {
     /// The candidate with the fewest edits (insert, delete, replace, swap of neighbours), case-insensitive; the first
-    /// in order of those that tie. nil only for an empty list.
+    /// in order of those that tie. nil where each would take more edits than a third of its length, or of the name's:
+    /// that is no mistake of typing.
     static func of(_ name: String, among candidates: some Sequence<String>) -> String? {
         var best: (name: String, distance: Int)?
         let wanted = Array(name.lowercased())
         for candidate in candidates {
-            let distance = edits(wanted, Array(candidate.lowercased()))
+            let letters = Array(candidate.lowercased())
+            let distance = edits(wanted, letters)
+            guard distance * 3 <= max(wanted.count, letters.count) else { continue }
             if best.map({ distance < $0.distance }) ?? true { best = (candidate, distance) }
         }
         return best?.name
+    }
+
+    /// What stands behind the name of an unknown thing: the question, or `otherwise` where nothing is near.
+    static func hint(for name: String, among candidates: some Sequence<String>, otherwise: String = "") -> String {
+        of(name, among: candidates).map { ": did you mean \($0)?" } ?? otherwise
     }
 
     /// Optimal string alignment distance.

@@ -1,4 +1,5 @@
 internal import CulvertSSH
+internal import Glibc
 
 /// The check of one host key against the files, the memory and the user. The files are read anew for each check.
 struct HostKeyCheck {
@@ -112,6 +113,7 @@ struct HostKeyCheck {
         case .new: break
         }
         guard let path = settings.userKnownHostsFiles.first.flatMap(settings.resolved) else { return }
+        makeDirectory(for: path)
         do {
             try LocalFile(path: path).append(line: try line(for: key))
             notice("Warning: Permanently added '\(shownHost)' (\(key.family)) to the list of known hosts.")
@@ -121,6 +123,13 @@ struct HostKeyCheck {
             notice(
                 "The key of \(shownHost) could not be added to \(PeerText(path)): its name would be a pattern there.")
         }
+    }
+
+    /// As ssh does, `~/.ssh` is made when it is missing, and no other directory: a mistyped path is no wish for one.
+    private func makeDirectory(for path: String) {
+        let directory = settings.home + "/.ssh"
+        // Mostly it is there already; when it can neither be made nor used, opening the file tells.
+        if path.hasPrefix(directory + "/") { _ = unsafe mkdir(directory, 0o700) }
     }
 
     private struct NotAName: Error {}

@@ -5,6 +5,8 @@ internal import Glibc
 struct LocalFile {
     enum Failure: Error, Equatable {
         case missing
+        /// Of a file to be made.
+        case noDirectory
         /// The key rule of ssh: ours, and open to others.
         case openToOthers(mode: UInt32)
         case notRegular
@@ -14,6 +16,7 @@ struct LocalFile {
         var why: String {
             switch self {
             case .missing: words(for: ENOENT)
+            case .noDirectory: "its directory does not exist"
             case .openToOthers(let mode): "its permissions 0\(String(mode, radix: 8)) are too open"
             case .notRegular: "not a regular file"
             case .tooLarge: "larger than any such file can be"
@@ -69,13 +72,10 @@ struct LocalFile {
     }
 
     /// Appends one line in one write, so that lines of other processes are never cut or lost. Makes the file (0600)
-    /// and its directory (0700) when they are missing.
+    /// when it is missing.
     func append(line: String) throws(Failure) {
-        let directory = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
-        // Mostly it is there already; when it can neither be made nor used, the open that follows tells.
-        if !directory.isEmpty { _ = unsafe mkdir(directory, 0o700) }
         let descriptor = unsafe open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o600)
-        guard descriptor >= 0 else { throw .system(errno) }
+        guard descriptor >= 0 else { throw errno == ENOENT ? .noDirectory : .system(errno) }
         defer { close(descriptor) }
         // An unfinished last line would swallow ours. Two writers that both see one write an empty line, no more.
         let text = Array((Self.endsWithinLine(descriptor) ? "\n" : "").utf8) + Array((line + "\n").utf8)

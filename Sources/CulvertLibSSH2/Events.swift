@@ -28,7 +28,7 @@ struct EventQueue {
             case .payload(let number, _), .opened(let number), .openRefused(let number, _), .openRequested(let number),
                 .sendable(let number), .ended(let number), .closed(let number, _):
                 number != channel
-            case .allSendable, .forwardAnswered: true
+            case .allSendable, .forwardAnswered, .commandRefused: true
             }
         }
     }
@@ -37,7 +37,9 @@ struct EventQueue {
         keep { event in
             switch event {
             case .forwardAnswered(let number, _, _): number != forward
-            case .payload, .opened, .openRefused, .openRequested, .sendable, .ended, .closed, .allSendable: true
+            case .payload, .opened, .openRefused, .openRequested, .sendable, .ended, .closed, .allSendable,
+                .commandRefused:
+                true
             }
         }
     }

@@ -72,7 +72,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     }
 
     private init(_ start: consuming LoggedInLink<Engine>, index: Int, hop: Hop?, alive: KeepAlive, now: Tick) {
-        descriptor = start.descriptor
+        descriptor = start.socket.release()
         path = start.path
         self.index = index
         self.hop = hop

@@ -83,7 +83,7 @@ enum Login {
         }
         let summary = engine.summary
         return LoggedInLink(
-            descriptor: socket.release(), engine: engine, ring: ring, summary: summary, path: path)
+            socket: socket, engine: engine, ring: ring, summary: summary, path: path)
     }
 
     static func connect(_ plan: LoginPlan, _ journal: Journal) throws(SSHError) -> BlockingSocket {

@@ -17,8 +17,10 @@ final class Parcel<Content: ~Copyable>: @unchecked Sendable {
 
 /// A link that has logged in, on its way from its login thread to its worker: the stream, the engine, and the ring
 /// with whatever came behind the last packet of the login.
+///
+/// One that nobody takes, because its tunnel has ended meanwhile, ends as it is dropped: the stream is its own.
 struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
-    let descriptor: Descriptor
+    let socket: BlockingSocket
     var engine: Engine
     var ring: MirroredRing
     /// Engine and algorithms, for a person.
@@ -27,10 +29,10 @@ struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let path: LinkPath?
 
     init(
-        descriptor: Descriptor, engine: consuming Engine, ring: consuming MirroredRing, summary: String,
+        socket: consuming BlockingSocket, engine: consuming Engine, ring: consuming MirroredRing, summary: String,
         path: LinkPath? = nil
     ) {
-        self.descriptor = descriptor
+        self.socket = socket
         self.engine = engine
         self.ring = ring
         self.summary = summary
@@ -46,8 +48,8 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case carry(IncomingConnection, link: Int?)
     /// A new link at the place `index` of the pool, to ask for these reverse forwards.
     case link(Parcel<LoggedInLink<Engine>>, index: Int, reverse: [Int])
-    /// A link to a jump host, and the descriptor that its one channel is carried over: what it leads to logs in there.
-    case hop(Parcel<LoggedInLink<Engine>>, Hop, channel: Descriptor)
+    /// A link to a jump host, and the stream that its one channel is carried over: what it leads to logs in there.
+    case hop(Parcel<LoggedInLink<Engine>>, Hop, channel: Parcel<BlockingSocket>)
     /// A link has opened or closed: connections that wait may have their chance.
     case linksChanged
     /// The addresses of a forward's target, or why there are none.
@@ -71,6 +73,8 @@ enum ControlMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case linkSuspect(index: Int)
     case linkRecovered(index: Int)
     case reverseAnswered(forward: Int, accepted: Bool, port: UInt16, detail: String)
+    /// A server does not run what `--nodelay` asks it to.
+    case commandRefused
     /// A local connection waits for a link.
     case connectionWaits
     /// The flow of standard input and output is over, cleanly or not.

@@ -75,7 +75,7 @@ struct PlainSupervisor {
             case .failed(_, let error):
                 journal.error("a worker failed: \(error)")
                 ending = .systemError
-            case .loggedIn, .loginFailed, .linkLost, .linkSuspect, .linkRecovered, .reverseAnswered,
+            case .commandRefused, .loggedIn, .loginFailed, .linkLost, .linkSuspect, .linkRecovered, .reverseAnswered,
                 .connectionWaits, .streamsEnded, .order:
                 preconditionFailure("a relay without SSH has no links, and reads its signals itself")
             }

@@ -52,13 +52,12 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             journal.verbose("\(step.name): logged in (\(link.summary))")
             let ends: (Descriptor, Descriptor)
             do throws(IOError) { ends = try SocketOption.pair() } catch {
-                SocketOption.close(link.descriptor)
                 throw SSHError(.local, error.description)
             }
             let hop = Hop(
                 name: step.name, number: number, host: next.plan.host, port: next.plan.port, alive: step.alive,
                 path: path)
-            worker.post(.hop(Parcel(link), hop, channel: ends.1))
+            worker.post(.hop(Parcel(link), hop, channel: Parcel(BlockingSocket(adopting: ends.1))))
             stream = ends.0
         }
         guard let last = steps.last else { preconditionFailure("there is a destination") }

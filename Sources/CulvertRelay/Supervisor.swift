@@ -74,6 +74,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var unopened: [Int] = []
     var openAgainAt: Tick?
     var hasLoggedIn = false
+    var wasToldOfCommand = false
     var firstAttempts = 0
     var isReady = false
     var isStopping = false
@@ -143,6 +144,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             case .linkRecovered(let index): linkRecovered(index)
             case .reverseAnswered(let forward, let accepted, let port, let detail):
                 reverseAnswered(forward, accepted, port, detail)
+            case .commandRefused: commandRefused()
             case .connectionWaits: connectionWaits()
             case .streamsEnded(let cleanly): streamsEnded(cleanly)
             case .snapshot(let worker, let text): addSnapshot(worker, text)
@@ -190,13 +192,13 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         let isSpare = places[index].phase == .up && !places[index].isSuspect
         if isStopping || isSpare {
             // The old link spoke again while this one was made.
-            let link = parcel.take()
-            return SocketOption.close(link.descriptor)
+            _ = parcel.take()
+            return
         }
         if !hasLoggedIn {
             hasLoggedIn = true
             guard openListeners() else {
-                SocketOption.close(parcel.take().descriptor)
+                _ = parcel.take()
                 return stop(.connectionFailed)
             }
         }
@@ -315,6 +317,14 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         tellStanding()
     }
 
+    /// Told once: every link of the pool has the same server, and so has every later one.
+    private mutating func commandRefused() {
+        guard !wasToldOfCommand else { return }
+        wasToldOfCommand = true
+        journal.info(
+            "\(settings.destination) runs no command, which --nodelay needs: it may hold small replies back")
+    }
+
     private mutating func connectionWaits() {
         let now = Tick.current()
         waitersUntil = now + Tick.Span(settings.hold)
@@ -406,12 +416,14 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         let spec = settings.reverse[forward]
         let wasRefused = reverseStates[forward] == .refused
         if accepted {
-            if case .tcp(_, 0) = spec.listen {
-                journal.info("Allocated port \(port) for remote forward to \(spec.target)")
-            }
             // The server says yes and binds loopback all the same, unless its GatewayPorts allows more.
             let reach = spec.isLoopback ? "" : " (other hosts reach it only if GatewayPorts in its sshd_config allows)"
-            journal.info("the server listens on \(spec.listenDescription) for \(spec.target)\(reach)")
+            if case .tcp(_, 0) = spec.listen {
+                // ssh's words, which programs look for.
+                journal.info("Allocated port \(port) for remote forward to \(spec.target)\(reach)")
+            } else {
+                journal.info("the server listens on \(spec.listenDescription) for \(spec.target)\(reach)")
+            }
             reverseStates[forward] = .standing(port: port)
         } else {
             reverseStates[forward] = .refused

@@ -56,7 +56,9 @@ struct TunnelStanding: Sendable {
 /// and ends when every tunnel has. The tunnels know nothing of each other, and none ends another.
 struct TunnelProcess {
     private struct Place {
-        let order: @Sendable (TunnelOrder) -> Void
+        /// nil once it has ended: what its threads share goes with the last of them, and with it a link whose login
+        /// came too late.
+        var order: (@Sendable (TunnelOrder) -> Void)?
         var standing: TunnelStanding
         /// It stands, has ended, or (beside others) was delayed: nobody waits for it any longer.
         var isSettled = false
@@ -92,7 +94,6 @@ struct TunnelProcess {
         var limits = RelayLimits.ofProcess()
         limits.serverSendsAtOnce = settings.serverSendsAtOnce
         limits.hold = Tick.Span(settings.hold)
-        limits.rekeyInterval = settings.server.algorithms.rekeyInterval.map { Tick.Span($0) }
         let group = try WorkerGroup<Engine>.start(
             processors: Array(processors.prefix(workers)), kind: kind, forwards: settings.forwards,
             reverse: settings.reverse, links: statuses, memory: settings.runtime.memory, limits: limits,
@@ -130,6 +131,7 @@ struct TunnelProcess {
         case .standing(let standing): places[tunnel].standing = standing
         case .ended(let ending):
             places[tunnel].ending = ending
+            places[tunnel].order = nil
             places[tunnel].isSettled = places[tunnel].isSettled || places.count > 1
             places[tunnel].standing.linksUp = 0
             places[tunnel].standing.forwardsUp = 0
@@ -159,14 +161,14 @@ struct TunnelProcess {
     private mutating func readSignals() -> Int32? {
         while let signal = signals.next() {
             if signal == SIGUSR1 {
-                for place in places { place.order(.snapshot) }
+                for place in places { place.order?(.snapshot) }
                 continue
             }
             if isStopping { return signal }
             isStopping = true
             journal.info("stopping")
             service.tell("STOPPING=1")
-            for place in places { place.order(.stop) }
+            for place in places { place.order?(.stop) }
         }
         return nil
     }

@@ -10,10 +10,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func addHop(_ start: consuming LoggedInLink<Engine>, _ hop: Hop, channel descriptor: Descriptor) {
         guard !links.isFull, !tunnelFlows.isFull, !isStopping else {
             hop.path.fail("\(hop.name): too many links and connections at once")
-            driver.close(start.descriptor)
+            driver.close(start.socket.release())
             return driver.close(descriptor)
         }
-        let stream = start.descriptor
+        let stream = start.socket.descriptor
         let slot = links.insert(Link(start, hop: hop, now: driver.now))
         SocketOption.setNotSentLowWater(stream, bytes: links[slot].sealAhead.bytes)
         limitWindows(slot)

@@ -5,7 +5,7 @@ internal import CulvertSSH
 /// clock.
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func exchangeOldKeys(_ slot: Int) {
-        guard let interval = context.limits.rekeyInterval else { return }
+        guard let interval = links[slot].alive.rekeyInterval else { return }
         if driver.now - links[slot].keysSince >= interval {
             links[slot].keysSince = driver.now
             links[slot].engine.beginKeyExchange()

@@ -13,11 +13,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     // MARK: Beginning
 
     mutating func addLink(_ start: consuming LoggedInLink<Engine>, index: Int, reverse: [Int]) {
-        let descriptor = start.descriptor
+        let descriptor = start.socket.descriptor
         retireLink(index)
         if links.isFull { loseRetiredLink() }
         guard !links.isFull else {
-            driver.close(descriptor)
+            driver.close(start.socket.release())
             return context.control.post(.linkLost(index: index, reason: "too many links at once"))
         }
         let slot = links.insert(Link(start, index: index, alive: context.alive, now: driver.now))
@@ -32,7 +32,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func beginReceiving(_ slot: Int) {
         let interval = links[slot].alive.interval
-        scheduleCheck(slot, at: driver.now + min(interval, context.limits.rekeyInterval ?? .seconds(60)))
+        scheduleCheck(slot, at: driver.now + min(interval, links[slot].alive.rekeyInterval ?? .seconds(60)))
         driver.awaitReadable(links[slot].descriptor, readToken(slot))
         // Whatever came behind the last packet of the login.
         processReceived(slot)
@@ -172,6 +172,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 links[link].engine.close(channel)
             }
         case .forwardAnswered(let number, let accepted, let port): reverseAnswered(link, number, accepted, port)
+        case .commandRefused: context.control.post(.commandRefused)
         }
     }
 

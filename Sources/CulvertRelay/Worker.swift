@@ -37,8 +37,6 @@ struct RelayLimits: Sendable {
     var greeting = Tick.Span.seconds(10)
     /// A target that does not answer is given up after this long.
     var dial = Tick.Span.seconds(60)
-    /// Keys of a link are exchanged again after so long; nil: time does not matter.
-    var rekeyInterval: Tick.Span?
     /// A later key exchange that takes longer ends the link: nothing else is carried meanwhile, so a server that does
     /// not finish one would stop the link, however much it says.
     var keyExchange = Tick.Span.seconds(30)
@@ -56,19 +54,23 @@ struct RelayLimits: Sendable {
     }
 }
 
-/// When a silent link is asked whether it lives, and when it is given up (ServerAliveInterval, ServerAliveCountMax).
+/// The times of the links to one server: when a silent one is asked whether it lives, and when it is given up
+/// (ServerAliveInterval, ServerAliveCountMax); and how old its keys may become.
 struct KeepAlive: Sendable {
     /// Zero: never asked.
     var interval = Tick.Span.seconds(15)
     var countMaximum = 3
     /// A question unanswered for this long makes a link suspect: a second one is tried beside it.
     var suspicion = Tick.Span.seconds(2)
+    /// RekeyLimit's time; nil: keys do not age.
+    var rekeyInterval: Tick.Span?
 }
 
 extension KeepAlive {
     init(_ server: ServerSettings) {
         interval = server.aliveInterval.map { Tick.Span($0) } ?? .zero
         countMaximum = server.aliveCountMaximum
+        rekeyInterval = server.algorithms.rekeyInterval.map { Tick.Span($0) }
     }
 }
 
@@ -234,7 +236,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
                 context.announced(link, worker: number).flowEnded()
                 carry(connection, link: link)
             case .link(let parcel, let index, let reverse): addLink(parcel.take(), index: index, reverse: reverse)
-            case .hop(let parcel, let hop, let channel): addHop(parcel.take(), hop, channel: channel)
+            case .hop(let parcel, let hop, let channel): addHop(parcel.take(), hop, channel: channel.take().release())
             case .linksChanged: serveWaiting()
             case .resolved(let forward, let addresses, let failure):
                 targetResolved(forward, addresses, failure)

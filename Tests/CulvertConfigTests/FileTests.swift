@@ -124,7 +124,26 @@ struct MemoryFiles: Sendable {
     }
 
     static let faults: [(String, String)] = [
-        ("# fine\nPrto 1\n", "line 2: Prto: unknown key: did you mean Port?"),
+        ("# fine\nProt 1\n", "line 2: Prot: unknown key: did you mean Port?"),
+        ("Nonsense 1\n", "line 1: Nonsense: unknown key: leave it out, or name it in IgnoreUnknown"),
+        (
+            "\nCiphers aes256-gcm@openssh.com,aes128-gmc@openssh.com\n",
+            "line 2: Ciphers aes256-gcm@openssh.com,aes128-gmc@openssh.com: no cipher is called"
+                + " 'aes128-gmc@openssh.com': did you mean aes128-gcm@openssh.com?"
+        ),
+        (
+            "KexAlgorithms +curve22519-sha256\n",
+            "line 1: KexAlgorithms +curve22519-sha256: no key exchange is called 'curve22519-sha256':"
+                + " did you mean curve25519-sha256?"
+        ),
+        (
+            "HostKeyAlgorithms ssh-ed25518\n",
+            "line 1: HostKeyAlgorithms ssh-ed25518: no algorithm is called 'ssh-ed25518': did you mean ssh-ed25519?"
+        ),
+        (
+            "PubkeyAcceptedKeyTypes ^fancy\n",
+            "line 1: PubkeyAcceptedKeyTypes ^fancy: no algorithm is called 'fancy': culvert -G prints what there is"
+        ),
         ("Host x\n  Port 0x1\n", "line 2: Port 0x1: not a port: give a number from 1 to 65535"),
         ("User\n", "line 1: User: no value: give User value"), ("User 'a\n", "line 1: User 'a: a quote is not closed"),
         ("LocalForward 1\n", "line 1: -L 1: no target: give [bind_address:]port:host:hostport"),
@@ -246,8 +265,8 @@ struct MemoryFiles: Sendable {
             var access = MemoryFiles([Self.user: text]).access
             access.algorithms = { _ in
                 var engine = EngineAlgorithms()
-                engine.ciphers = ["a", "b"]
-                engine.hostKeys = ["k"]
+                engine.ciphers = ["aes128-gcm@openssh.com", "aes256-ctr"]
+                engine.hostKeys = ["ssh-ed25519"]
                 return engine
             }
             let invocation = try parseCommandLine(
@@ -255,15 +274,18 @@ struct MemoryFiles: Sendable {
             guard case .tunnel(let tunnel) = invocation else { throw NotATunnel() }
             return (tunnel.algorithms, tunnel.notes)
         }
-        let (some, notes) = try options("Ciphers x,b,y\nHostKeyAlgorithms +z\n")
-        #expect(some.ciphers?.names == ["b"] && some.hostKeys == nil)
+        let (some, notes) = try options("Ciphers aes128-cbc,aes256-ctr,3des-cbc\nHostKeyAlgorithms +ssh-dss\n")
+        #expect(some.ciphers?.names == ["aes256-ctr"] && some.hostKeys == nil)
         #expect(
             notes == [
-                "Ciphers: the engine has no x,y: left out", "HostKeyAlgorithms: the engine has no z: left out",
+                "Ciphers: the engine has no aes128-cbc,3des-cbc: left out",
+                "HostKeyAlgorithms: the engine has no ssh-dss: left out",
             ])
-        #expect(try options("Ciphers x,y\n").0.ciphers?.names == ["x", "y"])
+        #expect(try options("Ciphers aes128-cbc,3des-cbc\n").0.ciphers?.names == ["aes128-cbc", "3des-cbc"])
+        // What is taken away need not exist.
         #expect(try options("Ciphers -x\n").0.ciphers?.names == ["x"])
-        #expect(try options("", ["-c", "x,b"]).0.ciphers?.names == ["x", "b"])
+        let typed = try options("", ["-c", "3des-cbc,aes256-ctr"]).0
+        #expect(typed.ciphers?.names == ["3des-cbc", "aes256-ctr"])
     }
 
     @Test func aHopHasItsOwnSettings() throws {

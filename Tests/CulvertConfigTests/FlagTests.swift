@@ -30,8 +30,10 @@ import Testing
         #expect(try settings("-6", "-4", "-oAddressFamily=inet6").connection.addressFamily == .inet)
         #expect(try settings("-oAddressFamily=inet6", "-4").connection.addressFamily == .inet)
         #expect(try settings("-b", "1.1.1.1", "-b2.2.2.2", "-oBindAddress=3.3.3.3").connection.bindAddress == "2.2.2.2")
-        #expect(try settings("-oCiphers=a", "-c", "b").algorithms.ciphers?.names == ["b"])
-        #expect(try settings("-m", "a", "-mb", "-oMACs=c").algorithms.macs?.names == ["b"])
+        let ciphers = try settings("-oCiphers=aes128-ctr", "-c", "aes256-ctr").algorithms.ciphers
+        #expect(ciphers?.names == ["aes256-ctr"])
+        let macs = try settings("-m", "hmac-md5", "-mhmac-sha1", "-oMACs=hmac-sha2-256").algorithms.macs
+        #expect(macs?.names == ["hmac-sha1"])
         #expect(try settings("-oGatewayPorts=no", "-g").forwarding.gatewayPorts)
     }
 
@@ -53,12 +55,10 @@ import Testing
             ]
         ),
         (
-            ["-S", "none", "-e~", "-I", "/lib", "-w0", "-Qkey"],
+            ["-S", "none", "-e~", "-Qkey"],
             [
                 "-S (connection sharing) has no effect here: ignored",
                 "-e (the escape character) has no effect here: ignored",
-                "-I (a PKCS#11 library) has no effect here: ignored",
-                "-w (a tunnel device) has no effect here: ignored",
                 "-Q (a query for algorithms) has no effect here: ignored",
             ]
         ),
@@ -76,6 +76,20 @@ import Testing
             "-O exit h",
             "-O exit: not supported yet: there is no shared connection to control: start a culvert of its own"
         ),
+        (
+            "-w 0:0 -L1:a:2 h",
+            "-w 0:0: not supported: culvert carries connections and has no tunnel device: use ssh for it"
+        ),
+        (
+            "-L1:a:2 -I /lib h",
+            "-I /lib: not supported: load the library into an agent, whose keys culvert uses: ssh-add -s"
+        ),
+        (
+            "-c aes256-gcm@opnssh.com h",
+            "-c aes256-gcm@opnssh.com: no cipher is called 'aes256-gcm@opnssh.com':"
+                + " did you mean aes256-gcm@openssh.com?"
+        ),
+        ("-m hmac-sha3 h", "-m hmac-sha3: no MAC is called 'hmac-sha3': did you mean hmac-sha1?"),
         ("-1 h", "-1: not supported yet: SSH protocol 1 is broken: leave it out"),
         ("-p http! h", "-p http!: not a port: give a number from 1 to 65535"),
         ("-b a;b h", "-b a;b: not a name or an address"),
@@ -88,6 +102,7 @@ import Testing
         ("-N h", "nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432"),
         ("-L1:a:2 --lnks 4 h", "--lnks: unknown option: did you mean --links?"),
         ("-L1:a:2 --hlod=4 h", "--hlod: unknown option: did you mean --hold?"),
+        ("-L1:a:2 --compress h", "--compress: unknown option"),
         ("-L1:a:2 --persist=yes h", "--persist takes no value"),
         ("-L1:a:2 --io aio h", "--io aio: give auto, uring or epoll"),
         ("-L1:a:2 --engine x h", "--engine x: give native or libssh2"),

@@ -43,7 +43,7 @@ import Testing
         ("-Z h", "-Z: unknown option: did you mean -C?"), ("-vr h", "-r (in -vr): unknown option: did you mean -R?"),
         ("-d h", "-d: unknown option: did you mean -D?"), ("-u ann h", "-u: unknown option: did you mean -l?"),
         ("-H", "-H: unknown option: did you mean -h?"), ("-3 h", "-3: unknown option: did you mean -4?"),
-        ("-é h", "-é: unknown option: did you mean -h?"), ("-vL", "-L needs a value"), ("h -p", "-p needs a value"),
+        ("-é h", "-é: unknown option"), ("-vL", "-L needs a value"), ("h -p", "-p needs a value"),
         ("--io", "--io needs a value"), ("-persist h", "-persist: unknown option: did you mean --persist?"),
         ("-version", "-version: unknown option: did you mean --version?"),
     ]

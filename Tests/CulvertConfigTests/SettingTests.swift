@@ -225,11 +225,20 @@ import Testing
         ("PermitRemoteOpen=db:0", "-o PermitRemoteOpen=db:0: give host:port, any or none"),
         ("RevokedHostKeys=/f", "-o RevokedHostKeys=/f: not supported yet: leave it out"),
         ("Host=a", "-o Host: it belongs in a configuration file"),
-        ("Foo=1", "-o Foo: unknown key: did you mean Port?"),
+        ("Foo=1", "-o Foo: unknown key: leave it out, or name it in IgnoreUnknown"),
         ("ServerAliveIntervall=1", "-o ServerAliveIntervall: unknown key: did you mean ServerAliveInterval?"),
         ("stricthostchecking=no", "-o stricthostchecking: unknown key: did you mean StrictHostKeyChecking?"),
         ("ProxyJmp=a", "-o ProxyJmp: unknown key: did you mean ProxyJump?"),
-        ("a\u{1}b=1", "-o a\\u{1}b: unknown key: did you mean MACs?"),
+        ("a\u{1}b=1", "-o a\\u{1}b: unknown key: leave it out, or name it in IgnoreUnknown"),
+        (
+            "Tunnel=yes",
+            "-o Tunnel=yes: not supported: culvert carries connections and has no tunnel device: use ssh for it"
+        ),
+        (
+            "PKCS11Provider=/lib/x.so",
+            "-o PKCS11Provider=/lib/x.so: not supported: load the library into an agent, whose keys culvert uses:"
+                + " ssh-add -s"
+        ),
     ]
 
     @Test(arguments: bad) func refusesWithOneLine(_ text: String, _ message: String) {

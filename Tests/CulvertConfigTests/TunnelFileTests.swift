@@ -131,6 +131,65 @@ import Testing
     func unknownName() {
         let text = "[tunnel.db]\ndestination = \"x\"\nlocal = \"1:a:1\"\n"
         #expect(Self.fault(text, only: ["dbb"]) == "t.toml: no tunnel is called dbb: did you mean db?")
+        #expect(Self.fault(text, only: ["web"]) == "t.toml: no tunnel is called web: there is db")
+    }
+
+    private static func two(_ one: String, _ other: String) -> String {
+        """
+        [tunnel.a]
+        destination = "x"
+        \(one)
+        [tunnel.b]
+        destination = "y"
+        \(other)
+        """
+    }
+
+    @Test(
+        "two forwards that would listen at one place are told, with both places",
+        arguments: [
+            (
+                two("local = \"5432:db:1\"", "links = 2\nlocal = [\"1:a:1\",\n  \"5432:c:2\"]"),
+                "t.toml line 8, column 3: -L 5432:c:2 listens where -L 5432:db:1 of a at line 3, column 1 does:"
+                    + " only one of them can"
+            ),
+            (
+                two("local = [\"1:a:1\", \"localhost:1:a:2\"]", "local = \"2:a:1\""),
+                "t.toml line 3, column 19: -L localhost:1:a:2 listens where -L 1:a:1 at line 3, column 10 does:"
+                    + " only one of them can"
+            ),
+            (
+                two("local = \"*:7:a:1\"", "dynamic = \"127.0.0.1:7\""),
+                "line 6, column 1: -D 127.0.0.1:7 listens where -L *:7:a:1 of a at line 3"
+            ),
+            (two("local = \"7:a:1\"", "GatewayPorts = true\ndynamic = 7"), "line 7, column 1: -D 7 listens where"),
+            (two("local = \"[::1]:7:a:1\"", "LocalForward = \"7 b:1\""), "line 6, column 1: -L 7:b:1 listens where"),
+            (two("local = \"/s/a:b:1\"", "local = \"/s/a:c:1\""), "line 6, column 1: -L /s/a:c:1 listens where"),
+            (
+                two("remote = \"7:a:1\"\nHostName = \"z\"", "HostName = \"z\"\nremote = \"7:b:1\""),
+                "line 8, column 1: -R 7:b:1 listens where -R 7:a:1 of a at line 3, column 1 does"
+            ),
+            (
+                "[defaults]\nlocal = \"7:a:1\"\n" + two("links = 1", "links = 1"),
+                "line 2, column 1: -L 7:a:1 listens where -L 7:a:1 of a at line 2, column 1 does"
+            ),
+        ])
+    func clashes(_ text: String, _ words: String) throws {
+        let said = try #require(Self.fault(text))
+        #expect(said.contains(words), "\(said)")
+    }
+
+    @Test(
+        "forwards that get along are left alone",
+        arguments: [
+            ("local = \"7:a:1\"", "remote = \"7:a:1\""), ("remote = \"7:a:1\"", "remote = \"7:a:1\""),
+            ("local = \"127.0.0.2:7:a:1\"", "local = \"7:a:1\""),
+            ("local = \"10.0.0.1:7:a:1\"", "local = \"10.0.0.2:7:a:1\""),
+            ("remote = \"0:a:1\"\nHostName = \"z\"", "remote = \"0:b:1\"\nHostName = \"z\""),
+            ("local = \"/s/a:b:1\"", "local = \"/s/b:c:1\""),
+        ])
+    func noClash(_ one: String, _ other: String) throws {
+        #expect(try Self.read(Self.two(one, other)).count == 2)
     }
 
     @Test("keys and elements are found through comments, strings of every kind, nested arrays and inline tables")

@@ -4,13 +4,29 @@ import Testing
 
 /// Reverse forwards and the requests of the connection, whose answers carry no number.
 @Suite struct ForwardTests {
-    @Test("a command that nobody waits for leaves nothing behind when it is refused")
+    @Test("a command that nobody waits for leaves nothing behind when it is refused, and that is told")
     func refusedCommand() throws {
         let link = Link(.whole)
         link.client.engine.runTrue()
-        #expect(try link.settle().client == [])
+        #expect(try link.settle().client == ["command refused"])
         let (own, _) = try link.openChannel()
         #expect(own.value == 0)
+    }
+
+    @Test("a command that is refused once its channel stands is told of, once; no other answer is")
+    func refusedRequest() throws {
+        let node = try Node.clientWithChannel()
+        node.engine.runTrue()
+        _ = node.said()
+        #expect(try node.hear(Script.confirm(1, sender: 9)) == [])
+        // What is asked for wants an answer, and CLOSE waits for none.
+        let exec = [98] + Script.u32(9) + Script.string("exec") + [1] + Script.string("true")
+        #expect(node.said() == [exec, Script.close(9)])
+        #expect(try node.hear([100] + Script.u32(0)) == [])
+        #expect(try node.hear([100] + Script.u32(1)) == ["command refused"])
+        #expect(try node.hear([100] + Script.u32(1)) == [])
+        #expect(try node.hear(Script.close(1)) == [])
+        #expect(node.engine.channelCount == 1)
     }
 
     @Test(arguments: Link.Cut.allCases)

@@ -97,6 +97,7 @@ extension EngineEvent {
         case .openRequested(let channel): "requested \(channel.value)"
         case .sendable(let channel): "sendable \(channel.value)"
         case .allSendable: "all sendable"
+        case .commandRefused: "command refused"
         case .ended(let channel): "ended \(channel.value)"
         case .closed(let channel, let afterEnd): "closed \(channel.value) \(afterEnd ? "after end" : "cut")"
         case .forwardAnswered(let forward, let accepted, let port): "forward \(forward.value) \(accepted) \(port)"

@@ -42,6 +42,10 @@ import Testing
             "an unknown setting, with the nearest known one", ["ServerAliveIntervall", "ServerAliveInterval"],
             ["-o", "ServerAliveIntervall=3"], culvertOnly: true),
         usage("a bad value", ["ServerAliveInterval", "soon"], ["-o", "ServerAliveInterval=soon"], culvertOnly: true),
+        usage(
+            "a cipher with a mistake of typing", ["-c aes256-gmc@openssh.com", "did you mean aes256-gcm@openssh.com?"],
+            ["-c", "aes256-gmc@openssh.com"], culvertOnly: true),
+        usage("a tunnel device", ["-w 0:0", "no tunnel device"], ["-w", "0:0", "-L", "1:a:1"], culvertOnly: true),
         usage("an unknown long option", ["--link"], ["--link", "2"], culvertOnly: true),
         usage("a wrong driver", ["--io", "kqueue"], ["--io", "kqueue"], culvertOnly: true),
         Row(name: "a port in use", says: Wording.portInUse, code: ExpectedCode.connection) {

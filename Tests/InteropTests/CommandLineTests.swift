@@ -72,6 +72,20 @@ import Testing
         }
     }
 
+    @Test("every algorithm that is printed can be asked for", .enabled(if: Subject.isCulvert, "ssh knows its own"))
+    func algorithms() throws {
+        try onStage { stage in
+            let printed = try stage.run([Subject.path, "-F", "none", "-G", "host"])
+            let keys = ["ciphers", "macs", "kexalgorithms", "hostkeyalgorithms", "pubkeyacceptedalgorithms"]
+            let lines = printed.split(separator: "\n").map { $0.split(separator: " ") }.filter {
+                keys.contains(String($0[0]))
+            }
+            #expect(lines.count == keys.count)
+            let asked = lines.flatMap { ["-o", "\($0[0])=\($0[1])"] }
+            #expect(try stage.run([Subject.path, "-F", "none", "-G"] + asked + ["host"]) == printed)
+        }
+    }
+
     @Test("help and version", .enabled(if: Subject.isCulvert, "ssh has neither"))
     func help() throws {
         try onStage { stage in

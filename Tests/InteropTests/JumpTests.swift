@@ -54,6 +54,21 @@ struct JumpTests {
         }
     }
 
+    @Test("the keys of a hop age as its own configuration says", .enabled(if: Subject.engine == nil))
+    func ageOfKeys() throws {
+        try onStage { stage in
+            let echo = try TargetServer.echo(on: stage)
+            let route = try Route(stage, hops: 1)
+            let file = try stage.write("config", "RekeyLimit default 1s\n")
+            // The command line is meant for the destination.
+            let (_, address) = try route.start(to: echo.address, ["-F", file, "-o", "RekeyLimit=default 1h"])
+            try OutageTests.expectEcho(address, within: 15)
+            try waitUntil("the hop's keys were exchanged twice more") { route.servers[0].keyExchanges >= 3 }
+            #expect(route.destination.keyExchanges == 1)
+            try OutageTests.expectEcho(address, within: 15)
+        }
+    }
+
     @Test("pgbench over three hops", arguments: Driver.choices)
     func database(_ driver: Driver) throws {
         try onStage { stage in

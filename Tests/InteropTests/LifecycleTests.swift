@@ -170,6 +170,27 @@ import Testing
         }
     }
 
+    @Test(
+        "a server that runs no command is told of once, and carries all the same",
+        .enabled(if: Subject.isCulvert && Subject.engine == nil, "only the native engine has --nodelay"))
+    func nodelayRefused() throws {
+        try onStage { stage in
+            let echo = try TargetServer.echo(on: stage)
+            guard case .tcp(let target) = echo.address else { throw Failure("no port") }
+            let server = try SSHServer(on: stage, options: ["MaxSessions 0"])
+            let door = try Ports.free()
+            let tunnel = try Tunnel(
+                to: server, ["--nodelay", "--links", "2", "-L", "\(door):127.0.0.1:\(target)"])
+            try tunnel.waitForLink(2)
+            let words = "runs no command, which --nodelay needs"
+            try tunnel.process.waitForLine([words])
+            for _ in 0..<4 { try OutageTests.expectEcho(.tcp(door), within: 10) }
+            tunnel.process.signal(SIGTERM)
+            #expect(try tunnel.process.waitForEnd(within: 10) == .exited(0))
+            #expect(tunnel.process.errorText.components(separatedBy: words).count == 2)
+        }
+    }
+
     @Test("started without standard input, output and error it keeps their numbers free of its own")
     func closedDescriptors() throws {
         try onStage { stage in

@@ -80,6 +80,10 @@ import Testing
                 return nil
             }
             try OutageTests.expectEcho(.tcp(port), within: 5)
+            // In ssh's words, which scripts look for, and once.
+            let words = "Allocated port \(port) for remote forward to 127.0.0.1:\(target)"
+            #expect(tunnel.process.errorLines.filter { $0.hasSuffix(words) }.count == 1)
+            #expect(!tunnel.process.errorText.contains("localhost:0"))
         }
     }
 

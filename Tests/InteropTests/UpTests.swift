@@ -72,6 +72,44 @@ import Testing
         }
     }
 
+    @Test("a tunnel that ends while it logs in leaves no connection behind, and the other one alone")
+    func endsDuringLogin() throws {
+        try onStage { stage in
+            let echo = try TargetServer.echo(on: stage)
+            guard case .tcp(let target) = echo.address else { throw Failure("no port") }
+            let (stays, ends) = (try SSHServer(on: stage, name: "stays"), try SSHServer(on: stage, name: "ends"))
+            let (door, other, refused) = (try Ports.free(), try Ports.free(), try Ports.free())
+            // The second link reaches its server only when it is let.
+            let (begun, gate) = ("\(stage.directory)/begun", "\(stage.directory)/gate")
+            let command =
+                "sh -c 'if test -e \(begun); then until test -e \(gate); do sleep 0.05; done; fi; touch \(begun);"
+                + " exec socat STDIO TCP:127.0.0.1:\(ends.port)'"
+            // A port that is taken: the forward fails.
+            let holder = try SSHServer(on: stage, name: "holder", port: refused)
+            let culvert = try Self.up(
+                stage,
+                [
+                    Self.table("stays", to: stays, ["local = \"\(door):127.0.0.1:\(target)\""]),
+                    Self.table(
+                        "ends", to: ends,
+                        [
+                            "links = 2", "ExitOnForwardFailure = true", "ProxyCommand = \"\(command)\"",
+                            "local = \"\(other):127.0.0.1:\(target)\"",
+                            "remote = \"127.0.0.1:\(holder.port):127.0.0.1:\(target)\"",
+                        ]),
+                ])
+            try culvert.waitForLine(["ends: ending: a forward failed"])
+            try waitUntil("the first link has ended") { ends.sessions.isEmpty }
+            _ = try stage.write("gate", "")
+            try waitUntil("the second link has logged in") {
+                ends.log.components(separatedBy: "Accepted publickey").count == 3
+            }
+            try waitUntil("the second link has ended") { ends.sessions.isEmpty }
+            try waitUntil("its programs have ended") { ProcFS.descendants(of: culvert.pid).isEmpty }
+            try OutageTests.expectEcho(.tcp(door), within: 15)
+        }
+    }
+
     @Test("a local port that another program has is taken when it is free")
     func portInUse() throws {
         try onStage { stage in

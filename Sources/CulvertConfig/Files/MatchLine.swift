@@ -80,8 +80,8 @@ struct MatchLine {
             return runs ? try succeeds(command) : !isNegated
         default:
             let known = ["host", "originalhost", "user", "localuser", "exec", "final", "all", "canonical", "tagged"]
-            throw Cause(
-                text: "unknown criterion '\(name)': did you mean \(NearestName.of(name, among: known) ?? "host")?")
+            let hint = NearestName.hint(for: name, among: known, otherwise: ": give \(known.listed)")
+            throw Cause(text: "unknown criterion '\(name)'\(hint)")
         }
     }
 

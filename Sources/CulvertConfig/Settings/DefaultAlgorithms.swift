@@ -12,7 +12,7 @@ enum DefaultAlgorithms {
         rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,
         """ + plainSignatures
 
-    /// Those that exist, in OpenSSH's order, which is that of the names that a pattern stands for.
+    /// Those that OpenSSH has, in its order, which is that of the names that a pattern stands for.
     static let knownSignatures = """
         ssh-ed25519,ssh-ed25519-cert-v01@openssh.com,sk-ssh-ed25519@openssh.com,sk-ssh-ed25519-cert-v01@openssh.com,\
         ecdsa-sha2-nistp256,ecdsa-sha2-nistp256-cert-v01@openssh.com,ecdsa-sha2-nistp384,\

@@ -9,6 +9,9 @@ struct PlainKey: Sendable {
         /// An error unless the value is one of these: leaving it out would change where or how one connects, or whom
         /// one trusts.
         case refused(unless: [String])
+        /// A note in a file, which may have been written for ssh; an error where it was typed for culvert, unless the
+        /// value is this one.
+        case refusedWhenTyped(unless: String, mend: String)
         /// culvert acts on it, as it was written.
         case used
     }
@@ -54,7 +57,11 @@ struct PlainKey: Sendable {
         PlainKey("RemoteCommand", .command), PlainKey("RequestTTY", .choice(.terminal), "auto"),
         PlainKey("SendEnv", .names), PlainKey("SessionType", .choice(.session), "default"),
         PlainKey("SetEnv", .assignments), PlainKey("StdinNull", .flag, "no"),
-        PlainKey("Tunnel", .choice(.device), "false"), PlainKey("TunnelDevice", .deviceNumbers, "any:any"),
+        PlainKey(
+            "Tunnel", .choice(.device), "false",
+            .refusedWhenTyped(
+                unless: "false", mend: "culvert carries connections and has no tunnel device: use ssh for it")),
+        PlainKey("TunnelDevice", .deviceNumbers, "any:any"),
         PlainKey("XAuthLocation", .text, "/usr/bin/xauth"),
     ]
 
@@ -85,7 +92,11 @@ struct PlainKey: Sendable {
         PlainKey("HostbasedAcceptedAlgorithms", .algorithms(.signatures), DefaultAlgorithms.signatures),
         PlainKey("HostbasedAuthentication", .flag, "no"), PlainKey("KbdInteractiveDevices", .text),
         PlainKey("KnownHostsCommand", .command, nil, .refused(unless: ["none"])),
-        PlainKey("NoHostAuthenticationForLocalhost", .flag, "no"), PlainKey("PKCS11Provider", .text),
+        PlainKey("NoHostAuthenticationForLocalhost", .flag, "no"),
+        PlainKey(
+            "PKCS11Provider", .text, nil,
+            .refusedWhenTyped(
+                unless: "none", mend: "load the library into an agent, whose keys culvert uses: ssh-add -s")),
         // culvert takes no RSA key of a host's below 2048 bits.
         PlainKey("RequiredRSASize", .count, "1024", .refused(unless: (0...2048).map(String.init))),
         PlainKey("RevokedHostKeys", .text, nil, .refused(unless: ["none"])),

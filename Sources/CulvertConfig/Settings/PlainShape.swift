@@ -87,21 +87,14 @@ enum PlainShape: Sendable {
     private static func algorithms(_ setting: Setting, _ defaults: AlgorithmDefault) throws(ConfigurationError)
         -> String
     {
-        let list = try setting.algorithms()
-        let (standard, known) =
+        let (standard, known): (String, KnownAlgorithms) =
             switch defaults {
-            case .signatures: (DefaultAlgorithms.signatures, DefaultAlgorithms.knownSignatures)
-            case .plainSignatures: (DefaultAlgorithms.plainSignatures, DefaultAlgorithms.knownPlainSignatures)
+            case .signatures: (DefaultAlgorithms.signatures, .signature)
+            case .plainSignatures: (DefaultAlgorithms.plainSignatures, .plainSignature)
             }
-        let names = known.split(separator: ",").map(String.init)
-        if list.change != .remove,
-            let unknown = list.names.first(where: { pattern in
-                !names.contains { Wildcard.matches($0, pattern: pattern) }
-            })
-        {
-            throw setting.fault("no algorithm is called '\(unknown)'")
-        }
-        return list.applied(to: standard.split(separator: ",").map(String.init), known: names).joined(separator: ",")
+        let list = try setting.algorithms(known)
+        return list.applied(to: standard.split(separator: ",").map(String.init), known: known.names)
+            .joined(separator: ",")
     }
 
     private static func addKeys(_ setting: Setting) throws(ConfigurationError) -> [String] {

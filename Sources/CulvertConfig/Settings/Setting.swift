@@ -96,9 +96,19 @@ struct Setting: Hashable, Sendable {
         return text
     }
 
-    func algorithms() throws(ConfigurationError) -> AlgorithmList {
+    /// Throws for a name that no engine and no ssh has: it is a mistake of typing. What is taken away need not exist,
+    /// as in ssh.
+    func algorithms(_ kind: KnownAlgorithms) throws(ConfigurationError) -> AlgorithmList {
         guard var list = AlgorithmList(try word()) else {
             throw fault("give names with commas between them, after '+', '-' or '^' to change the default list")
+        }
+        if list.change != .remove,
+            let unknown = list.names.first(where: { pattern in
+                !kind.names.contains { Wildcard.matches($0, pattern: pattern) }
+            })
+        {
+            let hint = NearestName.hint(for: unknown, among: kind.names, otherwise: ": culvert -G prints what there is")
+            throw fault("no \(kind.words) is called '\(unknown)'\(hint)")
         }
         if case .line = origin { list.isFromFile = true }
         return list

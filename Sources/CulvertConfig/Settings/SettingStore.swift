@@ -98,12 +98,12 @@ struct SettingStore {
             if streams != nil { throw ConfigurationError("-W \(text): there is only one standard input: give one -W") }
             streams = try ForwardParser.parse(text, kind: .streams)
         case "b": bindAddress = try setting.host()
-        case "c": ciphers = try setting.algorithms()
+        case "c": ciphers = try setting.algorithms(.cipher)
         case "f": background = true
         case "g": gatewayPorts = true
         case "i": try apply(.identityFile, setting)
         case "l": try apply(.user, setting)
-        case "m": macs = try setting.algorithms()
+        case "m": macs = try setting.algorithms(.mac)
         case "o": try apply(option: value ?? "")
         case "p": try apply(.port, setting)
         case "q": verbosity.quiet()
@@ -172,8 +172,9 @@ struct SettingStore {
             throw ConfigurationError("\(origin.text): it belongs in a configuration file")
         default: break
         }
-        let nearest = NearestName.of(name, among: Self.knownNames) ?? SettingKey.port.rawValue
-        throw ConfigurationError("\(origin.text): unknown key: did you mean \(nearest)?")
+        let hint = NearestName.hint(
+            for: name, among: Self.knownNames, otherwise: ": leave it out, or name it in IgnoreUnknown")
+        throw ConfigurationError("\(origin.text): unknown key\(hint)")
     }
 
     /// Every key as ssh_config(5) writes it. Those that do something come first, so that they win a tie.
@@ -198,6 +199,10 @@ struct SettingStore {
         plain[name, default: []] += value
         switch key.fate {
         case .ignored: if value != key.standard { note("\(origin) has no effect here: ignored") }
+        case .refusedWhenTyped(let harmless, let mend):
+            if value == [harmless] { return }
+            if case .line = setting.origin { return note("\(origin) has no effect here: ignored") }
+            refusals.append(setting.fault("not supported: \(mend)"))
         case .used: break
         case .obsolete: note("\(origin) is out of use: ignored")
         case .refused(let harmless):
@@ -249,13 +254,13 @@ struct SettingStore {
         case .checkHostIP, .globalKnownHostsFile, .hashKnownHosts, .hostKeyAlias, .strictHostKeyChecking,
             .userKnownHostsFile:
             try applyHostKeys(key, setting)
-        case .ciphers: first(\.ciphers, try setting.algorithms())
-        case .macs: first(\.macs, try setting.algorithms())
-        case .kexAlgorithms: first(\.kexAlgorithms, try setting.algorithms())
-        case .hostKeyAlgorithms: first(\.hostKeyAlgorithms, try setting.algorithms())
+        case .ciphers: first(\.ciphers, try setting.algorithms(.cipher))
+        case .macs: first(\.macs, try setting.algorithms(.mac))
+        case .kexAlgorithms: first(\.kexAlgorithms, try setting.algorithms(.keyExchange))
+        case .hostKeyAlgorithms: first(\.hostKeyAlgorithms, try setting.algorithms(.signature))
         case .rekeyLimit: apply(try setting.rekeyLimit())
         case .tag: first(\.tag, try setting.text())
-        case .pubkeyAcceptedAlgorithms: first(\.pubkeyAcceptedAlgorithms, try setting.algorithms())
+        case .pubkeyAcceptedAlgorithms: first(\.pubkeyAcceptedAlgorithms, try setting.algorithms(.signature))
         }
     }
 

@@ -145,26 +145,34 @@ private struct TunnelFileReader {
 
     func tunnels(_ only: [String]) throws(ConfigurationError) -> [TunnelFile.Entry] {
         for name in root.keys where name != "defaults" && name != "tunnel" {
-            let nearest = NearestName.of(name, among: ["tunnel", "defaults"]) ?? "tunnel"
-            throw fault([name], "\(name): unknown: did you mean \(nearest)? (tunnels stand in tables [tunnel.NAME])")
+            let hint = NearestName.hint(for: name, among: ["tunnel", "defaults"])
+            throw fault([name], "\(name): unknown\(hint) (tunnels stand in tables [tunnel.NAME])")
         }
         let defaults = try table(["defaults"], root["defaults"]) ?? TOMLTable()
         let entries = try table(["tunnel"], root["tunnel"]) ?? TOMLTable()
         if entries.isEmpty {
             throw fault([], "no tunnel: give a table [tunnel.NAME] with destination and local, remote or dynamic")
         }
-        for name in only where !entries.contains(key: name) {
-            let nearest = NearestName.of(name, among: entries.keys) ?? name
-            throw ConfigurationError(
-                "\(path): no tunnel is called \(name): did you mean \(nearest)?", command: "culvert up")
-        }
         // The library sorts its tables by name.
         let names = entries.keys.sorted { positions.place(of: ["tunnel", $0]) < positions.place(of: ["tunnel", $1]) }
+        for name in only where !entries.contains(key: name) {
+            let hint = NearestName.hint(
+                for: name, among: names, otherwise: ": there is \(names.joined(separator: ", "))")
+            throw ConfigurationError("\(path): no tunnel is called \(name)\(hint)", command: "culvert up")
+        }
         var read: [TunnelFile.Entry] = []
+        var listeners = TunnelFileListeners()
         // Those that are not wanted are read too: a mistake there is said before it is needed.
         for name in names {
-            let entry = try tunnel(name, entries, defaults)
-            if only.isEmpty || only.contains(name) { read.append(entry) }
+            let (entry, places) = try tunnel(name, entries, defaults)
+            guard only.isEmpty || only.contains(name) else { continue }
+            read.append(entry)
+            for forward in entry.configuration.forwards {
+                let place = places[forward.typed] ?? ["tunnel", name]
+                if let clash = listeners.add(forward, of: entry, at: positions.place(of: place)) {
+                    throw fault(place, clash)
+                }
+            }
         }
         return read
     }
@@ -178,8 +186,9 @@ private struct TunnelFileReader {
         return table
     }
 
+    /// With it, where each of its forwards stands, by what was typed; one of ssh_config(5) stands nowhere here.
     private func tunnel(_ name: String, _ entries: TOMLTable, _ defaults: TOMLTable) throws(ConfigurationError)
-        -> TunnelFile.Entry
+        -> (TunnelFile.Entry, places: [String: [String]])
     {
         let place = ["tunnel", name]
         guard !name.isEmpty, name.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
@@ -189,22 +198,27 @@ private struct TunnelFileReader {
         // One that fails tries again, and does not end the others.
         var words = ["--persist"]
         var destination: String?
+        var places: [String: [String]] = [:]
         for (table, path) in [(own, place), (defaults, ["defaults"])] {
             // In the order of the document, as ssh has it where the first value of a key wins.
             let keys = table.keys.sorted { positions.place(of: path + [$0]) < positions.place(of: path + [$1]) }
             for key in keys where path == place || !own.keys.contains(where: { $0.lowercased() == key.lowercased() }) {
                 guard let meaning = TunnelKey(key) else {
-                    let nearest = NearestName.of(key, among: TunnelKey.names) ?? "destination"
-                    throw fault(path + [key], "\(key): unknown key: did you mean \(nearest)?")
+                    let hint = NearestName.hint(
+                        for: key, among: TunnelKey.names,
+                        otherwise: ": destination, local, remote, dynamic, culvert's long options and the keys of"
+                            + " ssh_config(5) are known")
+                    throw fault(path + [key], "\(key): unknown key\(hint)")
                 }
                 for (value, place) in try texts(table[key], path + [key]) {
                     if case .destination = meaning {
                         if destination != nil { throw fault(place, "a second destination: a tunnel has one") }
                         destination = value
-                        try check([], to: value, place)
+                        _ = try check([], to: value, place)
                     } else {
                         let options = meaning.options(value)
-                        try check(options, to: "localhost", place)
+                        let forwards = try check(options, to: "localhost", place)
+                        for forward in forwards where places[forward.typed] == nil { places[forward.typed] = place }
                         words += options
                     }
                 }
@@ -213,7 +227,8 @@ private struct TunnelFileReader {
         guard let destination else {
             throw fault(place, "\(name) has no destination: give destination = \"user@host\"")
         }
-        return TunnelFile.Entry(name: name, configuration: try parse(words + ["--", destination], place))
+        let configuration = try parse(words + ["--", destination], place)
+        return (TunnelFile.Entry(name: name, configuration: configuration), places)
     }
 
     /// What a value is on a command line, each of an array's elements by itself.
@@ -237,8 +252,11 @@ private struct TunnelFileReader {
     }
 
     /// That one key's value is one, so that what is wrong is told at its place. The rest of this command line is harmless.
-    private func check(_ words: [String], to destination: String, _ place: [String]) throws(ConfigurationError) {
-        _ = try parse(["-F", "none", "-L", "1:localhost:1"] + words + ["--", destination], place)
+    /// Returns the forward that it gives, if any.
+    private func check(_ words: [String], to destination: String, _ place: [String]) throws(ConfigurationError)
+        -> ArraySlice<ForwardSpecification>
+    {
+        try parse(words + ["-F", "none", "-L", "/:/"] + ["--", destination], place).forwards.dropLast()
     }
 
     private func parse(_ words: [String], _ place: [String]) throws(ConfigurationError) -> TunnelConfiguration {

@@ -64,9 +64,10 @@ struct LongOptions {
         var spelled: [String] = []
         for case .long(let name, let value) in words {
             guard let known = LongOptionName(rawValue: String(name.dropFirst(2))) else {
-                let nearest =
-                    NearestName.of(name, among: LongOptionName.allCases.map { "--" + $0.rawValue }) ?? "--help"
-                throw ConfigurationError("\(name): unknown option: did you mean \(nearest)?", command: command)
+                let nearest = NearestName.of(
+                    String(name.dropFirst(2)), among: LongOptionName.allCases.map(\.rawValue))
+                let hint = nearest.map { ": did you mean --\($0)?" } ?? ""
+                throw ConfigurationError("\(name): unknown option\(hint)", command: command)
             }
             if value != nil, !known.takesValue {
                 throw ConfigurationError("\(name) takes no value", command: command)

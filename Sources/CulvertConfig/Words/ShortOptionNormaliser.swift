@@ -67,8 +67,8 @@ struct ShortOptionNormaliser {
         while let letter = letters.popFirst() {
             guard let option = ShortOptionTable.options[letter] else {
                 let place = word.count > 2 ? " (in \(word))" : ""
-                throw ConfigurationError(
-                    "-\(letter)\(place): unknown option: did you mean -\(ShortOptionTable.nearest(to: letter))?")
+                let hint = ShortOptionTable.nearest(to: letter).map { ": did you mean -\($0)?" } ?? ""
+                throw ConfigurationError("-\(letter)\(place): unknown option\(hint)")
             }
             guard option.takesValue else {
                 words.append(.short(letter, nil))

@@ -10,6 +10,8 @@ struct ShortOption: Sendable {
         case meaningless(String)
         /// Would change what the user gets: an error, with the mend.
         case notYet(String)
+        /// Something that culvert has not, asked for by name: the same, but for `-G`, which only prints.
+        case lacking(String)
         /// `-F`: the configuration file.
         case file
         /// `-G`: prints the settings.
@@ -45,6 +47,9 @@ enum ShortOptionTable {
         for (letter, what) in withValueMeaningless {
             table[letter] = ShortOption(takesValue: true, meaning: .meaningless(what))
         }
+        for (letter, mend) in withValueLacking {
+            table[letter] = ShortOption(takesValue: true, meaning: .lacking(mend))
+        }
         for (letter, takesValue, mend) in notYet {
             table[letter] = ShortOption(takesValue: takesValue, meaning: .notYet(mend))
         }
@@ -58,8 +63,13 @@ enum ShortOptionTable {
     ]
 
     private static let withValueMeaningless: [(Character, String)] = [
-        ("I", "a PKCS#11 library"), ("Q", "a query for algorithms"), ("S", "connection sharing"),
-        ("e", "the escape character"), ("w", "a tunnel device"),
+        ("Q", "a query for algorithms"), ("S", "connection sharing"),
+        ("e", "the escape character"),
+    ]
+
+    private static let withValueLacking: [(Character, String)] = [
+        ("I", "load the library into an agent, whose keys culvert uses: ssh-add -s"),
+        ("w", "culvert carries connections and has no tunnel device: use ssh for it"),
     ]
 
     private static let notYet: [(Character, Bool, String)] = [
@@ -82,8 +92,9 @@ enum ShortOptionTable {
         "x": [("forwardx11", "no")],
     ]
 
-    /// The option that a mistyped letter was probably meant to be: the other case, or what other programs call it.
-    static func nearest(to letter: Character) -> Character {
+    /// The option that a mistyped letter was probably meant to be: the other case, or what other programs call it;
+    /// nil: neither.
+    static func nearest(to letter: Character) -> Character? {
         let other = letter.isLowercase ? letter.uppercased() : letter.lowercased()
         if let other = other.first, other != letter, options[other] != nil { return other }
         switch letter {
@@ -91,7 +102,7 @@ enum ShortOptionTable {
         case "z", "Z": return "C"
         case "5", "7", "8", "9": return "6"
         case "0", "3": return "4"
-        default: return "h"
+        default: return nil
         }
     }
 }

@@ -53,7 +53,7 @@ struct ConnectionLayer: ~Copyable {
         return number
     }
 
-    /// Runs `true` in a "session" of its own, whatever comes of it. A refusal has no effect.
+    /// Runs `true` in a "session" of its own, whatever comes of it. A refusal has no effect but `.commandRefused`.
     mutating func runTrue(_ output: inout PacketOutput) {
         guard role == .client, channels.count < settings.maximumChannels else { return }
         let number = channels.insert(.opening)

@@ -26,9 +26,8 @@ extension ConnectionLayer {
         case MessageNumber.channelClose: return try close(packet)
         case MessageNumber.channelRequest: return try channelRequest(packet, &output)
         case MessageNumber.channelSuccess, MessageNumber.channelFailure:
-            // We ask nothing on a channel, so nobody waits for this answer.
-            _ = try ChannelSignal(packet.reader("SSH_MSG_CHANNEL_SUCCESS"))
-            return nil
+            let answer = try ChannelSignal(packet.reader("SSH_MSG_CHANNEL_SUCCESS"))
+            return packet.number == MessageNumber.channelFailure ? requestFailed(answer.recipient) : nil
         case MessageNumber.globalRequest: return try globalRequest(packet, &output)
         case MessageNumber.requestSuccess: return try requestSuccess(packet, &output)
         case MessageNumber.requestFailure: return requestRefused()
@@ -200,7 +199,9 @@ extension ConnectionLayer {
         let message = try ChannelOpenFailure(packet.reader("SSH_MSG_CHANNEL_OPEN_FAILURE"))
         let number = try opening(message.recipient, "SSH_MSG_CHANNEL_OPEN_FAILURE")
         let isAwaited = !channels[number].closesWhenOpened
+        let isCommand = channels[number].runsCommand
         channels.remove(number)
+        if isCommand { return .commandRefused }
         guard isAwaited else { return nil }
         refusals[number] = message.words
         return .openRefused(number, message.reason)
@@ -229,6 +230,15 @@ extension ConnectionLayer {
     }
 
     // MARK: Requests
+
+    /// The only thing that is asked for on a channel is a command: for another answer nobody waits.
+    private mutating func requestFailed(_ recipient: UInt32) -> EngineEvent? {
+        guard let number = channels.number(recipient), channels[number].phase == .open, channels[number].runsCommand
+        else { return nil }
+        // Once.
+        channels[number].runsCommand = false
+        return .commandRefused
+    }
 
     private mutating func channelRequest(
         _ packet: OpenedPacket, _ output: inout PacketOutput

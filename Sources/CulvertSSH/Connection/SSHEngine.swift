@@ -91,7 +91,7 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// Sends something that the peer must answer (keepalive@openssh.com). Any byte received counts as the answer.
     mutating func probe()
 
-    /// Has the peer run `true` once, and takes no notice of what comes of it. sshd turns Nagle's algorithm off on a
+    /// Has the peer run `true` once, and takes no notice of what comes of it but `.commandRefused`. sshd turns Nagle's algorithm off on a
     /// connection that has run a command, and on no other. An engine that cannot takes no notice.
     mutating func runTrue()
 
@@ -151,6 +151,8 @@ public enum EngineEvent: BitwiseCopyable, Sendable {
     case closed(ChannelNumber, afterEnd: Bool)
     /// The answer to a `requestForward`; `port` is the one the peer listens on.
     case forwardAnswered(ForwardNumber, accepted: Bool, port: UInt16)
+    /// The peer does not run what `runTrue` asked for.
+    case commandRefused
 }
 
 /// A range of opened payload. The memory belongs to whoever gave it and is valid as long as they say.

@@ -133,7 +133,7 @@ struct ChannelRequest {
         writer.byte(MessageNumber.channelRequest)
         writer.uint32(recipient)
         writer.string(ProtocolName.exec)
-        writer.boolean(false)
+        writer.boolean(true)
         writer.string(command)
     }
 }

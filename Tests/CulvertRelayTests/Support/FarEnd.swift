@@ -96,7 +96,7 @@ final class FarEnd {
         case .closed(let channel, let afterEnd):
             if !afterEnd { current[channel]?.sawReset = true }
             current[channel]?.peerClosed = true
-        case .sendable, .allSendable, .forwardAnswered: break
+        case .sendable, .allSendable, .forwardAnswered, .commandRefused: break
         }
     }
 

@@ -101,7 +101,8 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
         let far = FarEnd(wire, pair.far, seed: script.seed, pieces: script.pieces)
         place.drive { far.step() }
         let link = LoggedInLink(
-            descriptor: descriptor, engine: pair.near, ring: try MirroredRing(capacity: 1024 * 1024), summary: "")
+            socket: BlockingSocket(adopting: descriptor), engine: pair.near,
+            ring: try MirroredRing(capacity: 1024 * 1024), summary: "")
         context.mailboxes[worker].post(.link(Parcel(link), index: index, reverse: reverse))
         return far
     }

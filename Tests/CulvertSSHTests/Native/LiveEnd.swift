@@ -101,7 +101,7 @@ final class LiveEnd<Engine: SSHEngine & ~Copyable> {
             channel.isOver = true
         case .allSendable: exchanges += 1
         case .sendable: break
-        case .openRefused, .forwardAnswered: Issue.record("nothing here is refused or forwarded")
+        case .openRefused, .forwardAnswered, .commandRefused: Issue.record("nothing here is refused or forwarded")
         }
     }
 

@@ -86,6 +86,7 @@ struct ConnectionModel {
         case .forwardAnswered(let forward, let isAccepted, _):
             promise(forwards.contains(forward.value), "an answer belongs to a request")
             if !isAccepted { forwards.remove(forward.value) }
+        case .commandRefused: promise(false, "nothing is refused that was not asked for")
         }
     }
 

@@ -1,0 +1,60 @@
+/// The names that may stand in a list of algorithms: those of OpenSSH up to 10.0, which a file may name for ssh's sake,
+/// and those of the two engines. Any other is a mistake of typing.
+enum KnownAlgorithms: CaseIterable {
+    case cipher, mac, keyExchange
+    /// Of host keys and of keys to log in with, certificates included.
+    case signature
+    case plainSignature
+
+    /// What one of them is called.
+    var words: String {
+        switch self {
+        case .cipher: "cipher"
+        case .mac: "MAC"
+        case .keyExchange: "key exchange"
+        case .signature, .plainSignature: "algorithm"
+        }
+    }
+
+    var names: [String] {
+        switch self {
+        case .cipher: Self.ciphers
+        case .mac: Self.macs
+        case .keyExchange: Self.keyExchanges
+        case .signature: Self.signatures
+        case .plainSignature: Self.plainSignatures
+        }
+    }
+
+    private static func list(_ text: String) -> [String] { text.split(whereSeparator: \.isWhitespace).map(String.init) }
+
+    // The last lines: of libssh2 only.
+
+    private static let ciphers = list(
+        """
+        aes256-gcm@openssh.com aes128-gcm@openssh.com chacha20-poly1305@openssh.com aes256-ctr aes192-ctr aes128-ctr
+        aes256-cbc aes192-cbc aes128-cbc 3des-cbc
+        rijndael-cbc@lysator.liu.se blowfish-cbc cast128-cbc arcfour128 arcfour
+        """)
+
+    private static let macs = list(
+        """
+        hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com hmac-sha2-256 hmac-sha2-512
+        umac-64-etm@openssh.com umac-128-etm@openssh.com umac-64@openssh.com umac-128@openssh.com
+        hmac-sha1-etm@openssh.com hmac-sha1-96-etm@openssh.com hmac-sha1 hmac-sha1-96
+        hmac-md5-etm@openssh.com hmac-md5-96-etm@openssh.com hmac-md5 hmac-md5-96
+        hmac-ripemd160 hmac-ripemd160@openssh.com
+        """)
+
+    private static let keyExchanges = list(
+        """
+        mlkem768x25519-sha256 sntrup761x25519-sha512 sntrup761x25519-sha512@openssh.com
+        curve25519-sha256 curve25519-sha256@libssh.org ecdh-sha2-nistp256 ecdh-sha2-nistp384 ecdh-sha2-nistp521
+        diffie-hellman-group-exchange-sha256 diffie-hellman-group16-sha512 diffie-hellman-group18-sha512
+        diffie-hellman-group14-sha256 diffie-hellman-group14-sha1 diffie-hellman-group-exchange-sha1
+        diffie-hellman-group1-sha1
+        """)
+
+    private static let signatures = DefaultAlgorithms.knownSignatures.split(separator: ",").map(String.init)
+    private static let plainSignatures = DefaultAlgorithms.knownPlainSignatures.split(separator: ",").map(String.init)
+}
