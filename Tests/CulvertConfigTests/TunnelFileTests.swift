@@ -116,6 +116,7 @@ import Testing
             ("x = \"\"\"\n[.b]\n\"\"\"\n[[ .a]]\n", "line 4, column 4: a table's name begins with a letter"),
             ("\u{FEFF}[\n", "line 1, column 2: a table's name begins with a letter"),
             ("[]\n", "line 1, column"),
+            ("x = [1}\n", "line 1, column"),
             ("x = \(String(repeating: "[", count: 100_000))\n", "line 1, column"),
             ("tunnel = 5\n", "line 1, column 1: tunnel is no table: a tunnel stands in [tunnel.NAME]"),
             ("", "line 1, column 1: no tunnel"),

@@ -76,8 +76,11 @@ struct TOMLPositions {
         scanner.advance()
         var number = 0
         while scanner.toNextElement() {
-            note(path + [String(number)], scanner.position)
+            let begin = scanner.position
+            note(path + [String(number)], begin)
             value(path + [String(number)], depth: depth + 1)
+            // A bracket of another kind is no element: the document is not valid here.
+            guard scanner.position > begin else { return }
             number += 1
         }
     }
