@@ -20,23 +20,30 @@ struct TOMLPositions {
     /// The library reads arrays this deep at most.
     private static let deepest = 256
 
-    /// Where the name of a table should begin and no name does. The library takes that for impossible and ends the
-    /// program, so it must not be shown such a document.
-    private(set) var missingName: TextPosition?
+    /// What the library takes for impossible: it ends the program, so it must not be shown a document that has one.
+    struct Mistake {
+        let place: TextPosition
+        let text: String
+    }
+
+    /// The first of its kind; nothing behind it was read.
+    private(set) var mistake: Mistake?
     private var places: [Path: TextPosition] = [:]
     private var scanner: Scanner
 
     init(_ text: String) {
         scanner = Scanner(text)
         var table: Path = []
-        while scanner.toNextLineWithContent() {
+        while mistake == nil, scanner.toNextLineWithContent() {
             let begin = scanner.position
             if scanner.character == "[" {
                 scanner.advance()
                 if scanner.character == "[" { scanner.advance() }
                 scanner.skip { $0 == " " || $0 == "\t" }
                 guard scanner.isAtName else {
-                    missingName = scanner.position
+                    mistake = Mistake(
+                        place: scanner.position,
+                        text: "a table's name begins with a letter, a digit, _ or -; put it in quotes: [tunnel.\"…\"]")
                     return
                 }
                 table = scanner.keyPath()
@@ -72,17 +79,22 @@ struct TOMLPositions {
 
     /// Passes over a value; the elements of an array are noted on the way.
     private mutating func value(_ path: Path, depth: Int = 0) {
-        guard scanner.character == "[", depth < Self.deepest else { return scanner.skipScalarOrInlineTable() }
+        guard scanner.character == "[", depth < Self.deepest else {
+            if !scanner.skipScalarOrInlineTable() { noteUnclosedArray() }
+            return
+        }
         scanner.advance()
         var number = 0
-        while scanner.toNextElement() {
-            let begin = scanner.position
-            note(path + [String(number)], begin)
+        while mistake == nil, scanner.toNextElement() {
+            guard scanner.character != "}" else { return noteUnclosedArray() }
+            note(path + [String(number)], scanner.position)
             value(path + [String(number)], depth: depth + 1)
-            // A bracket of another kind is no element: the document is not valid here.
-            guard scanner.position > begin else { return }
             number += 1
         }
+    }
+
+    private mutating func noteUnclosedArray() {
+        mistake = Mistake(place: scanner.position, text: "} in an array: close it with ] first")
     }
 }
 
@@ -198,23 +210,25 @@ private struct Scanner {
         index + count <= characters.count && characters[index..<index + count].allSatisfy { $0 == quote }
     }
 
-    mutating func skipScalarOrInlineTable() {
-        var depth = 0
+    /// False: at a brace that would close an array.
+    mutating func skipScalarOrInlineTable() -> Bool {
+        var open: [Unicode.Scalar] = []
         while let character {
             switch character {
             case "\"", "'": skipString()
             case "{", "[":
-                depth += 1
+                open.append(character)
                 advance()
             case "}", "]":
-                if depth == 0 { return }
-                depth -= 1
+                guard let innermost = open.popLast() else { return true }
+                guard character == "]" || innermost == "{" else { return false }
                 advance()
             case ",", "#", "\n":
-                if depth == 0 { return }
+                if open.isEmpty { return true }
                 if character == "#" { skipLine() } else { advance() }
             default: advance()
             }
         }
+        return true
     }
 }

@@ -120,11 +120,7 @@ private struct TunnelFileReader {
         self.environment = environment
         self.access = access
         positions = TOMLPositions(text)
-        if let place = positions.missingName {
-            throw Self.fault(
-                path, place,
-                "a table's name begins with a letter, a digit, _ or -; put another in quotes: [tunnel.\"…\"]")
-        }
+        if let mistake = positions.mistake { throw Self.fault(path, mistake.place, mistake.text) }
         do {
             root = try TOMLTable(string: text)
         } catch let error as TOMLParseError {
