@@ -1,10 +1,10 @@
-"""The part of README.md that shows the newest results: made from their file, between two marks, and never by hand."""
+"""The part of README.md that shows the newest results: made from their files, between two marks, and never by hand."""
 
 import os
 
 from common import ROOT, Failed
 
-from . import figures, markdown, promises
+from . import figures, markdown, plots, promises
 
 BEGIN, END = "<!-- made by perf/report --readme -->", "<!-- end of what perf/report made -->"
 RESULTS = os.path.join(ROOT, "perf", "results")
@@ -22,6 +22,7 @@ TABLES = [
         ("CPU µs a request", "requests", "c = 50", "client CPU"),
     ]),
     ("Many connections, outages and programs of others, through SSH", [
+        ("connections/s, c = 8", "churn", "c = 8", "rate"),
         ("1000 opened in, s", "idle", "1000 idle", "opened in"),
         ("request beside 1000 idle, µs", "idle", "1000 idle", "active p50"),
         ("KB a connection", "idle", "1000 idle", "client memory"),
@@ -52,13 +53,13 @@ TABLES = [
 ]
 
 
-def newest(directory=RESULTS):
-    """The path of the newest comparison; None where there is none."""
+def newest(directory=RESULTS, kind=figures.KIND_OF_COMPARISON):
+    """The path of the newest results of a kind; None where there are none."""
     found = []
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
         if name.endswith(".json"):
             results = figures.Results.read(os.path.join(directory, name))
-            if results.kind == figures.KIND_OF_COMPARISON:
+            if results.kind == kind:
                 found.append((results.about["date"], name))
     return os.path.join(directory, max(found)[1]) if found else None
 
@@ -88,10 +89,23 @@ def text(scenario, case, name, figure):
     return markdown.cell_text(scenario, case, name, of, spread=False)
 
 
-def block(path):
-    """What stands between the marks for the results in that file, or for none."""
+def scaling(path, root):
+    """How cost grows with connections: ({path of a plot: its SVG}, text with links to them from `root`)."""
+    results = figures.Results.read(path)
+    folder = path.removesuffix(".json")
+    drawn = {os.path.join(folder, name): picture for name, (scenario, picture) in plots.drawn(results).items()
+             if scenario == "scaling-flows"}
+    links = "\n".join(f"![{results.scenario('scaling-flows').title}]({os.path.relpath(plot, root)})" for plot in drawn)
+    stem = os.path.basename(folder)
+    text = f"**As connections grow**, {results.about['rounds']} round{'s' if results.about['rounds'] != 1 else ''}: " \
+           f"`{results.about['command']}`; the figures, and those of more links and threads: `perf/report perf/results/{stem}.json`."
+    return drawn, f"{text}\n\n{links}"
+
+
+def block(path, growth=None):
+    """What stands between the marks for the results in that file, or for none; `growth` is the text about scaling."""
     if path is None:
-        return f"{BEGIN}\n\nNo results are recorded yet: `make perf` makes them.\n\n{END}"
+        return "\n\n".join([BEGIN, "No comparison is recorded yet: `make perf` makes one."] + ([growth] if growth else []) + [END])
     results = figures.Results.read(path)
     stem = os.path.basename(path).removesuffix(".json")
     parts = [
@@ -114,7 +128,18 @@ def block(path):
                          f"{row['promised']}" for row in broken) if broken else "."))
     if failures:
         parts.append(f"{failures} measurements failed.")
+    if growth:
+        parts.append(growth)
     return "\n\n".join(parts + [END])
+
+
+def content_of(path):
+    """None where there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
 
 
 def replaced(document, new):
@@ -126,14 +151,19 @@ def replaced(document, new):
 
 
 def update(readme, results=RESULTS, check=False):
-    """Puts the newest results into the document at `readme`; with `check` only looks whether they are there."""
+    """Puts the newest results into the document at `readme`, and their plots beside them; with `check` only looks whether
+    they are there."""
     path = newest(results)
+    grown = newest(results, figures.KIND_OF_SCALING)
+    drawn, growth = scaling(grown, os.path.dirname(os.path.abspath(readme))) if grown else ({}, None)
     with open(readme, encoding="utf-8") as file:
         document = file.read()
-    wanted = replaced(document, block(path))
-    if check:
-        if wanted != document:
-            raise Failed(f"README.md does not show {os.path.basename(path) if path else 'that there are no results'}: `perf/report --readme` mends that")
-        return
-    with open(readme, "w", encoding="utf-8") as file:
-        file.write(wanted)
+    wanted = {readme: replaced(document, block(path, growth)), **drawn}
+    for name, content in wanted.items():
+        if not check:
+            os.makedirs(os.path.dirname(os.path.abspath(name)), exist_ok=True)
+            with open(name, "w", encoding="utf-8") as file:
+                file.write(content)
+        elif content_of(name) != content:
+            shown = os.path.basename(path) if path else "that there are no results"
+            raise Failed(f"{os.path.basename(name)} does not show {shown}: `perf/report --readme` mends that")

@@ -29,12 +29,20 @@ def streams(values):
     return scenario
 
 
-def results(scenario, date="2026-01-02"):
+def growth():
+    """Results of scaling: ssh over three numbers of flows."""
+    scenario = figures.Scenario("scaling-flows", "Scaling", "ssh", [RATE])
+    for count, value in ((1, 0.5), (10, 1), (100, 20)):
+        scenario.cell(f"{count} flows", "ssh").add({"rate": value})
+    return scenario
+
+
+def results(scenario, date="2026-01-02", kind=figures.KIND_OF_COMPARISON):
     about = {
         "date": date, "command": "perf/compare --quick", "rounds": 3, "versions": {"OpenSSH": "9.2p1"},
         "machine": {"cores": 2, "processor": "A & B", "memory GiB": 4, "kernel": "6.1", "congestion control": "cubic",
                     "load before": 0.1}}
-    return figures.Results(figures.KIND_OF_COMPARISON, about, [scenario], promises.judged([scenario]))
+    return figures.Results(kind, about, [scenario], promises.judged([scenario]))
 
 
 GOOD = {"culvert": {"rate": [2, 3, 4], "client CPU": [0.1, 0.2, 0.3]}, "ssh": {"rate": [1, 2, 1], "client CPU": [1, 1, 1]}}
@@ -136,16 +144,27 @@ class Files(unittest.TestCase):
         with self.assertRaisesRegex(Failed, "marks"):
             readme.update(document, self.directory.name)
 
+    def test_readme_shows_growth(self):
+        document = self.path("README.md")
+        with open(document, "w", encoding="utf-8") as file:
+            file.write(f"{readme.BEGIN}\n{readme.END}\n")
+        results(growth(), kind=figures.KIND_OF_SCALING).write(self.path("a-scaling.json"))
+        readme.update(document, self.directory.name)
+        with open(document, encoding="utf-8") as file:
+            self.assertIn("![Scaling](a-scaling/scaling-flows-1.svg)", file.read())
+        readme.update(document, self.directory.name, check=True)
+        with open(self.path("a-scaling/scaling-flows-1.svg"), "a", encoding="utf-8") as file:
+            file.write("<!-- by hand -->")
+        with self.assertRaisesRegex(Failed, "scaling-flows-1.svg does not show"):
+            readme.update(document, self.directory.name, check=True)
+
     def test_plots_are_xml(self):
         import xml.dom.minidom
 
         for name, (_, picture) in plots.drawn(results(streams(GOOD))).items():
             document = xml.dom.minidom.parseString(picture)
             self.assertGreater(len(document.getElementsByTagName("rect")), 2, name)
-        scenario = figures.Scenario("scaling-flows", "Scaling", "ssh", [RATE])
-        for count, value in ((1, 0.5), (10, 1), (100, 20)):
-            scenario.cell(f"{count} flows", "ssh").add({"rate": value})
-        picture = xml.dom.minidom.parseString(plots.curve(scenario, RATE))
+        picture = xml.dom.minidom.parseString(plots.curve(growth(), RATE))
         self.assertEqual(len(picture.getElementsByTagName("circle")), 3)
 
     def test_axis(self):
