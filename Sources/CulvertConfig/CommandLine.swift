@@ -106,6 +106,7 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     case .used: try store.apply(letter: letter, value: value)
     case .implied, .file, .print, .help, .version: break
     case .meaningless(let what): store.note("-\(letter) (\(what)) has no effect here: ignored")
+    case .lacking where value?.lowercased() == "none": break
     case .lacking(let mend):
         store.refusals.append(ConfigurationError("-\(letter) \(value ?? ""): not supported: \(mend)"))
     case .notYet(let mend):

@@ -27,11 +27,8 @@ struct OwedAcknowledgement: BitwiseCopyable {
         guard count > 0 else { return false }
         if owedBytes == 0 { owedSince = now }
         owedBytes += count
-        guard !isTimed else { return false }
-        guard owedBytes < Self.streamBytes else {
-            owedBytes = 0
-            return false
-        }
+        if owedBytes >= Self.streamBytes { owedBytes = 0 }
+        guard owedBytes > 0, !isTimed else { return false }
         isTimed = true
         return true
     }
@@ -41,10 +38,7 @@ struct OwedAcknowledgement: BitwiseCopyable {
 
     mutating func verdict(now: Tick) -> Verdict {
         isTimed = false
-        guard owedBytes > 0, owedBytes < Self.streamBytes else {
-            owedBytes = 0
-            return .nothing
-        }
+        guard owedBytes > 0 else { return .nothing }
         let due = owedSince + Self.patience
         guard due <= now else {
             isTimed = true

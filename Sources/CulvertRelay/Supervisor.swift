@@ -417,12 +417,14 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         let wasRefused = reverseStates[forward] == .refused
         if accepted {
             // The server says yes and binds loopback all the same, unless its GatewayPorts allows more.
-            let reach = spec.isLoopback ? "" : " (other hosts reach it only if GatewayPorts in its sshd_config allows)"
+            let reach = "other hosts reach it only if GatewayPorts in its sshd_config allows"
             if case .tcp(_, 0) = spec.listen {
                 // ssh's words, which programs look for.
-                journal.info("Allocated port \(port) for remote forward to \(spec.target)\(reach)")
+                journal.info("Allocated port \(port) for remote forward to \(spec.target)")
+                if !spec.isLoopback { journal.info("port \(port) of the server: \(reach)") }
             } else {
-                journal.info("the server listens on \(spec.listenDescription) for \(spec.target)\(reach)")
+                let note = spec.isLoopback ? "" : " (\(reach))"
+                journal.info("the server listens on \(spec.listenDescription) for \(spec.target)\(note)")
             }
             reverseStates[forward] = .standing(port: port)
         } else {

@@ -88,6 +88,18 @@ struct MemoryFiles: Sendable {
         #expect(typed.forwards.map(\.text) == ["1:a:2", "5432:localhost:5432", "8022:localhost:22"])
     }
 
+    /// Files are shared with other programs, some of them newer.
+    @Test func aFileMayNameAlgorithmsOfAnotherSSH() throws {
+        let files = MemoryFiles([
+            Self.user: "KexAlgorithms mlkem768nistp256-sha256,gss-group14-sha256-,curve25519-sha256\n"
+        ])
+        let algorithms = try Self.tunnel(files, "-L1:a:2 host").algorithms
+        #expect(algorithms.keyExchanges?.names.last == "curve25519-sha256")
+        #expect(throws: ConfigurationError.self) {
+            try Self.tunnel(files, "-L1:a:2 -oKexAlgorithms=gss-group14-sha256- host")
+        }
+    }
+
     @Test func theUsersFileOutranksTheSystems() throws {
         let files = MemoryFiles([
             Self.user: "Port 1\nInclude sub/x\n", "/home/ann/.ssh/sub/x": "User ann-of-x\n",
@@ -141,8 +153,8 @@ struct MemoryFiles: Sendable {
             "line 1: HostKeyAlgorithms ssh-ed25518: no algorithm is called 'ssh-ed25518': did you mean ssh-ed25519?"
         ),
         (
-            "PubkeyAcceptedKeyTypes ^fancy\n",
-            "line 1: PubkeyAcceptedKeyTypes ^fancy: no algorithm is called 'fancy': culvert -G prints what there is"
+            "PubkeyAcceptedKeyTypes ^ssh-ed25591\n",
+            "line 1: PubkeyAcceptedKeyTypes ^ssh-ed25591: no algorithm is called 'ssh-ed25591': did you mean ssh-ed25519?"
         ),
         ("Host x\n  Port 0x1\n", "line 2: Port 0x1: not a port: give a number from 1 to 65535"),
         ("User\n", "line 1: User: no value: give User value"), ("User 'a\n", "line 1: User 'a: a quote is not closed"),

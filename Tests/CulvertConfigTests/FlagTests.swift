@@ -89,6 +89,10 @@ import Testing
             "-c aes256-gcm@opnssh.com: no cipher is called 'aes256-gcm@opnssh.com':"
                 + " did you mean aes256-gcm@openssh.com?"
         ),
+        (
+            "-c aes* h",
+            "-c aes*: no cipher is called 'aes*': 'ssh -Q Ciphers' prints most of them"
+        ),
         ("-m hmac-sha3 h", "-m hmac-sha3: no MAC is called 'hmac-sha3': did you mean hmac-sha1?"),
         ("-1 h", "-1: not supported yet: SSH protocol 1 is broken: leave it out"),
         ("-p http! h", "-p http!: not a port: give a number from 1 to 65535"),

@@ -118,6 +118,12 @@ import Testing
             ("[]\n", "line 1, column"),
             ("x = [1}\n", "line 1, column 7: } in an array: close it with ] first"),
             ("x = [[}]\n", "line 1, column 7: } in an array: close it with ] first"),
+            ("x = [1, \u{2028}2]\n", "line 1, column 9: a line break that TOML does not know"),
+            ("x = [{ y = [\u{85}] }]\n", "line 1, column 13: a line break that TOML does not know"),
+            ("x = 2024-01-01 1\n", "line 1, column 15: a second value"),
+            ("x = [{ y = 2024-01-01 1}]\n", "line 1, column 22: a second value"),
+            ("x = \(Array(repeating: "a", count: 70).joined(separator: ".")) = 1\n", "line 1, column"),
+            ("\(Array(repeating: "a", count: 70).joined(separator: ".")) = 1\n", "line 1, column 1: a key of 70 parts"),
             ("x = { y = [ # }\n } ]\n", "line 2, column 2: } in an array: close it with ] first"),
             ("x = \(String(repeating: "[", count: 100_000))\n", "line 1, column"),
             ("tunnel = 5\n", "line 1, column 1: tunnel is no table: a tunnel stands in [tunnel.NAME]"),
@@ -167,6 +173,7 @@ import Testing
             ),
             (two("local = \"7:a:1\"", "GatewayPorts = true\ndynamic = 7"), "line 7, column 1: -D 7 listens where"),
             (two("local = \"[::1]:7:a:1\"", "LocalForward = \"7 b:1\""), "line 6, column 1: -L 7:b:1 listens where"),
+            (two("local = \"0.0.0.0:7:a:1\"", "local = \"10.0.0.1:7:b:1\""), "line 6, column 1: -L 10.0.0.1:7:b:1"),
             (two("local = \"/s/a:b:1\"", "local = \"/s/a:c:1\""), "line 6, column 1: -L /s/a:c:1 listens where"),
             (
                 two("remote = \"7:a:1\"\nHostName = \"z\"", "HostName = \"z\"\nremote = \"7:b:1\""),
@@ -190,6 +197,16 @@ import Testing
             ("local = \"10.0.0.1:7:a:1\"", "local = \"10.0.0.2:7:a:1\""),
             ("remote = \"0:a:1\"\nHostName = \"z\"", "remote = \"0:b:1\"\nHostName = \"z\""),
             ("local = \"/s/a:b:1\"", "local = \"/s/b:c:1\""),
+            (
+                "remote = \"7:a:1\"\nHostName = \"z\"\nProxyJump = \"u@one\"",
+                "remote = \"7:a:1\"\nHostName = \"z\"\nProxyJump = \"u@two\""
+            ),
+            (
+                "remote = \"7:a:1\"\nHostName = \"z\"\nProxyCommand = \"one\"",
+                "remote = \"7:a:1\"\nHostName = \"z\"\nProxyCommand = \"two\""
+            ),
+            ("local = \"7:a:1\"\nAddressFamily = \"inet\"", "local = \"7:a:1\"\nAddressFamily = \"inet6\""),
+            ("local = \"*:7:a:1\"\nAddressFamily = \"inet\"", "local = \"[::1]:7:a:1\""),
         ])
     func noClash(_ one: String, _ other: String) throws {
         #expect(try Self.read(Self.two(one, other)).count == 2)

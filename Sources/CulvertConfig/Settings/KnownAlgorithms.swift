@@ -16,6 +16,16 @@ enum KnownAlgorithms: CaseIterable {
         }
     }
 
+    /// The key of ssh_config(5) for them.
+    var keyword: String {
+        switch self {
+        case .cipher: "Ciphers"
+        case .mac: "MACs"
+        case .keyExchange: "KexAlgorithms"
+        case .signature, .plainSignature: "HostKeyAlgorithms"
+        }
+    }
+
     var names: [String] {
         switch self {
         case .cipher: Self.ciphers
@@ -23,6 +33,14 @@ enum KnownAlgorithms: CaseIterable {
         case .keyExchange: Self.keyExchanges
         case .signature: Self.signatures
         case .plainSignature: Self.plainSignatures
+        }
+    }
+
+    /// Only those of keys may be patterns, as in ssh.
+    func has(_ name: String) -> Bool {
+        switch self {
+        case .cipher, .mac, .keyExchange: names.contains(name)
+        case .signature, .plainSignature: names.contains { Wildcard.matches($0, pattern: name) }
         }
     }
 

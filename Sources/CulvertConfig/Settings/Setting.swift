@@ -102,15 +102,15 @@ struct Setting: Hashable, Sendable {
         guard var list = AlgorithmList(try word()) else {
             throw fault("give names with commas between them, after '+', '-' or '^' to change the default list")
         }
-        if list.change != .remove,
-            let unknown = list.names.first(where: { pattern in
-                !kind.names.contains { Wildcard.matches($0, pattern: pattern) }
-            })
-        {
-            let hint = NearestName.hint(for: unknown, among: kind.names, otherwise: ": culvert -G prints what there is")
-            throw fault("no \(kind.words) is called '\(unknown)'\(hint)")
-        }
         if case .line = origin { list.isFromFile = true }
+        let unknown = list.change == .remove ? [] : list.names.filter { !kind.has($0) }
+        for name in unknown {
+            // A file may name what only a newer ssh, or that of another system, has.
+            if list.isFromFile, NearestName.of(name, among: kind.names, edits: 2) == nil { continue }
+            let hint = NearestName.hint(
+                for: name, among: kind.names, otherwise: ": 'ssh -Q \(kind.keyword)' prints most of them")
+            throw fault("no \(kind.words) is called '\(name)'\(hint)")
+        }
         return list
     }
 

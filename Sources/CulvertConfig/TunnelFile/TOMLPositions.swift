@@ -17,8 +17,9 @@ struct TOMLPositions {
     /// The names from the root down; an element of an array by its number.
     typealias Path = [String]
 
-    /// The library reads arrays this deep at most.
-    private static let deepest = 256
+    /// Elements are noted as deep as this; what lies deeper has the place of the array around it.
+    private static let deepest = 8
+    private static let mostParts = 64
 
     /// What the library takes for impossible: it ends the program, so it must not be shown a document that has one.
     struct Mistake {
@@ -46,12 +47,12 @@ struct TOMLPositions {
                         text: "a table's name begins with a letter, a digit, _ or -; put it in quotes: [tunnel.\"…\"]")
                     return
                 }
-                table = scanner.keyPath()
+                table = keyPath()
                 scanner.skipLine()
                 // A header that comes again (an array of tables) does not move the first one.
                 note(table, begin)
             } else {
-                let path = table + scanner.keyPath()
+                let path = table + keyPath()
                 note(path, begin)
                 scanner.skip { $0 == "=" || $0 == " " || $0 == "\t" }
                 value(path)
@@ -72,29 +73,41 @@ struct TOMLPositions {
 
     /// Also what a dotted key or header implies stands where that begins.
     private mutating func note(_ path: Path, _ position: TextPosition) {
-        for length in stride(from: path.count, to: 0, by: -1) where places[Array(path.prefix(length))] == nil {
-            places[Array(path.prefix(length))] = position
+        var path = path
+        // What is around something noted is noted too.
+        while !path.isEmpty, places[path] == nil {
+            places[path] = position
+            path.removeLast()
         }
+    }
+
+    private mutating func keyPath() -> Path {
+        let place = scanner.position
+        let parts = scanner.keyPath()
+        guard parts.count > Self.mostParts else { return parts }
+        mistake = Mistake(place: place, text: "a key of \(parts.count) parts: \(Self.mostParts) is the most")
+        return []
     }
 
     /// Passes over a value; the elements of an array are noted on the way.
     private mutating func value(_ path: Path, depth: Int = 0) {
         guard scanner.character == "[", depth < Self.deepest else {
-            if !scanner.skipScalarOrInlineTable() { noteUnclosedArray() }
+            note(scanner.skipScalarOrInlineTable())
             return
         }
         scanner.advance()
         var number = 0
         while mistake == nil, scanner.toNextElement() {
-            guard scanner.character != "}" else { return noteUnclosedArray() }
+            if let text = scanner.impossibleInArray { return note(text) }
             note(path + [String(number)], scanner.position)
             value(path + [String(number)], depth: depth + 1)
             number += 1
         }
     }
 
-    private mutating func noteUnclosedArray() {
-        mistake = Mistake(place: scanner.position, text: "} in an array: close it with ] first")
+    /// A mistake here; nil is none.
+    private mutating func note(_ text: String?) {
+        if let text { mistake = Mistake(place: scanner.position, text: text) }
     }
 }
 
@@ -210,25 +223,45 @@ private struct Scanner {
         index + count <= characters.count && characters[index..<index + count].allSatisfy { $0 == quote }
     }
 
-    /// False: at a brace that would close an array.
-    mutating func skipScalarOrInlineTable() -> Bool {
+    /// What an array can neither have nor end with, in words.
+    var impossibleInArray: String? {
+        switch character {
+        case "}": "} in an array: close it with ] first"
+        case "\u{85}", "\u{2028}", "\u{2029}": "a line break that TOML does not know: put a plain one in its place"
+        default: nil
+        }
+    }
+
+    /// A digit by itself behind a value and a blank: a time of day has two digits before its colon.
+    private var isLoneDigitBehindValue: Bool {
+        func isEnd(_ index: Int) -> Bool {
+            guard characters.indices.contains(index) else { return true }
+            return characters[index].properties.isWhitespace || "=,#[]{}".unicodeScalars.contains(characters[index])
+        }
+        return character == " " && !isEnd(index - 1) && !isEnd(index + 1) && isEnd(index + 2)
+            && ("0"..."9").contains(characters[index + 1])
+    }
+
+    /// Why it cannot be passed over; nil: it was.
+    mutating func skipScalarOrInlineTable() -> String? {
         var open: [Unicode.Scalar] = []
         while let character {
+            if open.last == "[", let text = impossibleInArray { return text }
+            if isLoneDigitBehindValue { return "a second value: put a comma or a line break between two" }
             switch character {
             case "\"", "'": skipString()
             case "{", "[":
                 open.append(character)
                 advance()
             case "}", "]":
-                guard let innermost = open.popLast() else { return true }
-                guard character == "]" || innermost == "{" else { return false }
+                if open.popLast() == nil { return nil }
                 advance()
             case ",", "#", "\n":
-                if open.isEmpty { return true }
+                if open.isEmpty { return nil }
                 if character == "#" { skipLine() } else { advance() }
             default: advance()
             }
         }
-        return true
+        return nil
     }
 }

@@ -164,7 +164,8 @@ private struct TunnelFileReader {
             guard only.isEmpty || only.contains(name) else { continue }
             read.append(entry)
             for forward in entry.configuration.forwards {
-                let place = places[forward.typed] ?? ["tunnel", name]
+                // Those of ssh_config(5) come with every tunnel to a host: the first has them, as with ssh.
+                guard let place = places[forward.typed] else { continue }
                 if let clash = listeners.add(forward, of: entry, at: positions.place(of: place)) {
                     throw fault(place, clash)
                 }

@@ -21,14 +21,18 @@ struct TunnelFileListeners {
             + " \(old.place.column) does: only one of them can"
     }
 
+    /// The way to the machine, in words: the same name behind another hop is another machine.
+    private static func server(_ configuration: TunnelConfiguration) -> [String] {
+        (configuration.hops.map(\.destination) + [configuration.destination]).map { "\($0.host) \($0.port)" }
+            + [configuration.proxyCommand?.text ?? ""]
+    }
+
     private static func clash(_ old: Listener, _ new: Listener) -> Bool {
         let isRemote = new.forward.kind == .remote
         guard (old.forward.kind == .remote) == isRemote else { return false }
         let (one, other) = (old.tunnel.configuration, new.tunnel.configuration)
         if isRemote {
-            let isSameServer =
-                one.destination.host == other.destination.host && one.destination.port == other.destination.port
-            guard isSameServer else { return false }
+            guard Self.server(one) == Self.server(other) else { return false }
         }
         switch (old.forward.listen, new.forward.listen) {
         case (.unix(let left), .unix(let right)): return left == right
@@ -37,24 +41,44 @@ struct TunnelFileListeners {
             guard port == otherPort, port != 0 else { return false }
             // What the server makes of an address is its affair.
             if isRemote { return left.remoteBindAddress == right.remoteBindAddress }
-            return left.localBinding(gatewayPorts: one.forwarding.gatewayPorts)
-                .overlaps(right.localBinding(gatewayPorts: other.forwarding.gatewayPorts))
+            let mine = left.localBinding(gatewayPorts: one.forwarding.gatewayPorts)
+                .addresses(one.connection.addressFamily)
+            let theirs = right.localBinding(gatewayPorts: other.forwarding.gatewayPorts)
+                .addresses(other.connection.addressFamily)
+            return mine.contains { address in theirs.contains { address.overlaps($0) } }
         case (.unix, _), (.tcp, _), (.standardStreams, _): return false
         }
     }
 }
 
 extension LocalBinding {
-    /// Whether the two cannot be listened on at one port, as far as that can be told from what was written.
-    fileprivate func overlaps(_ other: LocalBinding) -> Bool {
-        switch (self, other) {
-        case (.everywhere, _), (_, .everywhere), (.loopback, .loopback): true
-        case (.address(let address), .loopback), (.loopback, .address(let address)):
-            ["127.0.0.1", "::1", "0.0.0.0", "::"].contains(HostName.canonicalAddress(address) ?? address)
-        case (.address(let left), .address(let right)):
-            (HostName.canonicalAddress(left) ?? left.lowercased())
-                == (HostName.canonicalAddress(right) ?? right.lowercased())
+    /// What is listened on, as far as that can be told from what was written.
+    fileprivate func addresses(_ family: ConnectionOptions.AddressFamily) -> [WrittenAddress] {
+        func both(_ ipv4: String, _ ipv6: String) -> [WrittenAddress] {
+            let texts = (family != .inet6 ? [ipv4] : []) + (family != .inet ? [ipv6] : [])
+            return texts.map(WrittenAddress.init)
         }
+        return switch self {
+        case .loopback: both("127.0.0.1", "::1")
+        case .everywhere: both("0.0.0.0", "::")
+        case .address(let address): [WrittenAddress(text: HostName.canonicalAddress(address) ?? address.lowercased())]
+        }
+    }
+}
+
+/// An address, or a name whose addresses are not known.
+private struct WrittenAddress {
+    let text: String
+
+    private var isIPv6: Bool { text.contains(":") }
+    private var isIPv4: Bool { !isIPv6 && HostName.canonicalAddress(text) != nil }
+
+    /// Whether the two cannot be listened on at one port.
+    func overlaps(_ other: WrittenAddress) -> Bool {
+        if text == other.text { return true }
+        let pair = [self, other]
+        return pair.allSatisfy(\.isIPv4) && pair.contains { $0.text == "0.0.0.0" }
+            || pair.allSatisfy(\.isIPv6) && pair.contains { $0.text == "::" }
     }
 }
 
