@@ -21,14 +21,20 @@ import Testing
         return need.bytes
     }
 
-    @Test func aStreamOnAShortPathNeedsTheLeast() {
-        #expect(Self.need(rate: 400_000_000, trip: 0) == WindowNeed.leastBytes)
-        #expect(Self.need(rate: 400_000_000, trip: 1) == WindowNeed.leastBytes)
-        #expect(Self.need(rate: 6_000_000, trip: 40) == WindowNeed.leastBytes)
+    /// On loopback, little: what a reader's rest takes.
+    @Test func aStreamOnAShortPathNeedsLittle() {
+        #expect(Self.need(rate: 100_000_000, trip: 0) == WindowNeed.leastBytes)
+        #expect((700_000...800_000).contains(Self.need(rate: 1_500_000_000, trip: 0)))
+        #expect((1_200_000...1_300_000).contains(Self.need(rate: 400_000_000, trip: 1)))
+    }
+
+    @Test func aSlowStreamOnALongPathNeedsWhatOpenSSHGrants() {
+        #expect(Self.need(rate: 6_000_000, trip: 40) == WindowNeed.firstBytes)
+        #expect(Self.need(rate: 6_000_000, trip: 2) == WindowNeed.firstBytes)
     }
 
     @Test func onALongPathItNeedsTwoRoundTrips() {
-        #expect((3_900_000...4_300_000).contains(Self.need(rate: 400_000_000, trip: 5)))
+        #expect((4_100_000...4_400_000).contains(Self.need(rate: 400_000_000, trip: 5)))
         #expect((3_900_000...4_300_000).contains(Self.need(rate: 20_000_000, trip: 100)))
     }
 
@@ -38,11 +44,11 @@ import Testing
     }
 
     /// Before anything is known of a link its windows are as large as OpenSSH's.
-    @Test func itBeginsWithTheLeast() {
+    @Test func itBeginsWithWhatOpenSSHGrants() {
         var need = WindowNeed()
-        #expect(need.bytes == WindowNeed.leastBytes)
+        #expect(need.bytes == WindowNeed.firstBytes)
         Self.stream(&need, rate: 1_000_000_000, trip: 100, milliseconds: 0..<40)
-        #expect(need.bytes == WindowNeed.leastBytes)
+        #expect(need.bytes == WindowNeed.firstBytes)
     }
 
     /// What its window holds back may use twice as much, again and again.
