@@ -91,8 +91,8 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// Sends something that the peer must answer (keepalive@openssh.com). Any byte received counts as the answer.
     mutating func probe()
 
-    /// Has the peer run `true` once, and takes no notice of what comes of it but `.commandRefused`. sshd turns Nagle's algorithm off on a
-    /// connection that has run a command, and on no other. An engine that cannot takes no notice.
+    /// Has the peer run `true` once, and takes no notice of what comes of it but `.commandRefused`. sshd turns Nagle's
+    /// algorithm off on a connection that has run a command, and on no other. An engine that cannot takes no notice.
     mutating func runTrue()
 
     /// The last word: SSH_MSG_DISCONNECT with reason 11, by application (RFC 4253 §11.1).
