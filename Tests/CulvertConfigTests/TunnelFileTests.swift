@@ -120,8 +120,10 @@ import Testing
             ("x = [[}]\n", "line 1, column 7: } in an array: close it with ] first"),
             ("x = [1, \u{2028}2]\n", "line 1, column 9: a line break that TOML does not know"),
             ("x = [{ y = [\u{85}] }]\n", "line 1, column 13: a line break that TOML does not know"),
-            ("x = 2024-01-01 1\n", "line 1, column 15: a second value"),
-            ("x = [{ y = 2024-01-01 1}]\n", "line 1, column 22: a second value"),
+            ("x = 2024-01-01 1\n", "line 1, column 5: a date, a time or a fraction means nothing here"),
+            ("x = [{ 1-y = 2024-01-01t}]\n", "line 1, column 14: a date, a time or a fraction means nothing here"),
+            ("x = [1, # c\n 1:]\n", "line 2, column 2: a date, a time or a fraction means nothing here"),
+            ("x = { 1-y = 5, 2-y = [\"3-4\"], 5:6 }\n", "line 1, column"),
             ("x = \(Array(repeating: "a", count: 70).joined(separator: ".")) = 1\n", "line 1, column"),
             ("\(Array(repeating: "a", count: 70).joined(separator: ".")) = 1\n", "line 1, column 1: a key of 70 parts"),
             ("x = { y = [ # }\n } ]\n", "line 2, column 2: } in an array: close it with ] first"),
@@ -226,13 +228,15 @@ import Testing
             [h."i.j"] # k
             l = \"\"\"
             m = 1 \\\"\"\" \"\"\"
-            n = { o = 1 }
+            n = { o = 1, p."q, [" = 2 }
+            r = 5
             """)
         let places: [([String], Int, Int)] = [
             (["a"], 2, 1), (["b c"], 3, 1), (["b c", "d"], 3, 1), (["b c", "d", "0"], 3, 13),
             (["b c", "d", "0", "1"], 3, 17), (["b c", "d", "1"], 3, 21), (["b c", "d", "2"], 4, 3),
             (["b c", "d", "3"], 6, 9), (["g"], 7, 2), (["h"], 8, 1), (["h", "i.j"], 8, 1), (["h", "i.j", "l"], 9, 1),
-            (["h", "i.j", "n"], 11, 1), (["h", "i.j", "n", "o"], 11, 1), (["f"], 1, 1), (["m"], 1, 1),
+            (["h", "i.j", "n"], 11, 1), (["h", "i.j", "n", "o"], 11, 1), (["h", "i.j", "r"], 12, 1), (["f"], 1, 1),
+            (["m"], 1, 1),
         ]
         for (path, line, column) in places {
             #expect(positions.place(of: path) == TextPosition(line: line, column: column), "\(path)")

@@ -232,34 +232,51 @@ private struct Scanner {
         }
     }
 
-    /// A digit by itself behind a value and a blank: a time of day has two digits before its colon.
-    private var isLoneDigitBehindValue: Bool {
-        func isEnd(_ index: Int) -> Bool {
-            guard characters.indices.contains(index) else { return true }
-            return characters[index].properties.isWhitespace || "=,#[]{}".unicodeScalars.contains(characters[index])
-        }
-        return character == " " && !isEnd(index - 1) && !isEnd(index + 1) && isEnd(index + 2)
-            && ("0"..."9").contains(characters[index + 1])
+    private func isEnd(_ index: Int) -> Bool {
+        guard characters.indices.contains(index) else { return true }
+        return characters[index].properties.isWhitespace || "=,#[]{}\"'".unicodeScalars.contains(characters[index])
     }
 
-    /// Why it cannot be passed over; nil: it was.
+    /// What is neither in quotes nor in brackets, from here on.
+    private var bareWord: ArraySlice<Unicode.Scalar> {
+        var end = index
+        while !isEnd(end) { end += 1 }
+        return characters[index..<end]
+    }
+
+    /// Why it cannot be passed over; nil: it was. No key of a tunnel takes a date, a time or a fraction, and of broken
+    /// ones the library takes some for impossible.
     mutating func skipScalarOrInlineTable() -> String? {
         var open: [Unicode.Scalar] = []
+        var isValueNext = true
         while let character {
             if open.last == "[", let text = impossibleInArray { return text }
-            if isLoneDigitBehindValue { return "a second value: put a comma or a line break between two" }
             switch character {
-            case "\"", "'": skipString()
+            case "\"", "'":
+                skipString()
+                isValueNext = false
             case "{", "[":
                 open.append(character)
                 advance()
+                isValueNext = character == "["
             case "}", "]":
                 if open.popLast() == nil { return nil }
                 advance()
+                isValueNext = false
+            case "=":
+                advance()
+                isValueNext = true
             case ",", "#", "\n":
                 if open.isEmpty { return nil }
+                if character == "," { isValueNext = open.last == "[" }
                 if character == "#" { skipLine() } else { advance() }
-            default: advance()
+            default:
+                let word = bareWord
+                if isValueNext, ("0"..."9").contains(character), word.contains("-") || word.contains(":") {
+                    return "a date, a time or a fraction means nothing here: put a string in quotes"
+                }
+                if !word.isEmpty { isValueNext = false }
+                advance(max(word.count, 1))
             }
         }
         return nil
