@@ -60,7 +60,7 @@ struct PlainKey: Sendable {
         PlainKey(
             "Tunnel", .choice(.device), "false",
             .refusedWhenTyped(
-                unless: "false", mend: "culvert carries connections and has no tunnel device: use ssh for it")),
+                unless: "false", mend: LackingMend.device)),
         PlainKey("TunnelDevice", .deviceNumbers, "any:any"),
         PlainKey("XAuthLocation", .text, "/usr/bin/xauth"),
     ]
@@ -96,7 +96,7 @@ struct PlainKey: Sendable {
         PlainKey(
             "PKCS11Provider", .text, nil,
             .refusedWhenTyped(
-                unless: "none", mend: "load the library into an agent, whose keys culvert uses: ssh-add -s")),
+                unless: "none", mend: LackingMend.library)),
         // culvert takes no RSA key of a host's below 2048 bits.
         PlainKey("RequiredRSASize", .count, "1024", .refused(unless: (0...2048).map(String.init))),
         PlainKey("RevokedHostKeys", .text, nil, .refused(unless: ["none"])),
@@ -117,4 +117,10 @@ struct PlainKey: Sendable {
         KerberosTGTPassing Protocol RhostsAuthentication RhostsRSAAuthentication RSAAuthentication
         UseBlacklistedKeys UsePrivilegedPort UseRoaming UseRsh UserKnownHostsFile2
         """.split(whereSeparator: \.isWhitespace).map { PlainKey(String($0), .anything, nil, .obsolete) }
+}
+
+/// What to do about what culvert has not, by flag and by key.
+enum LackingMend {
+    static let device = "culvert carries connections and has no tunnel device: use ssh for it"
+    static let library = "load the library into an agent, whose keys culvert uses: ssh-add -s"
 }

@@ -68,8 +68,7 @@ enum ShortOptionTable {
     ]
 
     private static let withValueLacking: [(Character, String)] = [
-        ("I", "load the library into an agent, whose keys culvert uses: ssh-add -s"),
-        ("w", "culvert carries connections and has no tunnel device: use ssh for it"),
+        ("I", LackingMend.library), ("w", LackingMend.device),
     ]
 
     private static let notYet: [(Character, Bool, String)] = [

@@ -8,18 +8,26 @@ import Testing
 
 /// How long a server may keep a login waiting.
 @Suite struct LoginTimeTests {
-    /// One connection, to which `greeting` is said at once and then `drip` for ever, a byte every few milliseconds, until
-    /// the client goes.
-    private func serve(greeting: [UInt8], drip: [UInt8]) throws -> UInt16 {
+    /// The port of a server that takes one connection, closed after `talk`.
+    private func serveOne(_ talk: @escaping @Sendable (Descriptor) -> Void) throws -> UInt16 {
         let listener = try SocketAddress.resolve(host: "127.0.0.1", port: 0, numeric: true)[0].listen()
         let port = try #require(SocketAddress.local(of: listener)).port
-        try Thread.start(name: "slow-server") {
+        try Thread.start(name: "server") {
             defer { SocketOption.close(listener) }
             var entry = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
             guard poll(&entry, 1, 20_000) == 1 else { return }
             let socket = accept(listener, nil, nil)
             guard socket >= 0 else { return }
             defer { SocketOption.close(socket) }
+            talk(socket)
+        }
+        return port
+    }
+
+    /// One connection, to which `greeting` is said at once and then `drip` for ever, a byte every few milliseconds, until
+    /// the client goes.
+    private func serve(greeting: [UInt8], drip: [UInt8]) throws -> UInt16 {
+        try serveOne { socket in
             guard send(socket, greeting, greeting.count, Int32(MSG_NOSIGNAL)) == greeting.count else { return }
             var next = 0
             while send(socket, [drip[next % drip.count]], 1, Int32(MSG_NOSIGNAL)) == 1 {
@@ -28,7 +36,6 @@ import Testing
                 _ = poll(nil, 0, 3)
             }
         }
-        return port
     }
 
     /// A byte now and then is no answer: the whole login has its time, whatever each step has.
@@ -54,21 +61,12 @@ import Testing
 
     /// One connection, closed after `words`.
     private func serveOnce(_ words: String) throws -> UInt16 {
-        let listener = try SocketAddress.resolve(host: "127.0.0.1", port: 0, numeric: true)[0].listen()
-        let port = try #require(SocketAddress.local(of: listener)).port
-        try Thread.start(name: "other-server") {
-            defer { SocketOption.close(listener) }
-            var entry = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
-            guard poll(&entry, 1, 20_000) == 1 else { return }
-            let socket = accept(listener, nil, nil)
-            guard socket >= 0 else { return }
+        try serveOne { socket in
             // What the client says is read, or the close would be a reset that overtakes the words.
             var room = [UInt8](repeating: 0, count: 4096)
             _ = recv(socket, &room, room.count, 0)
             _ = send(socket, words, words.utf8.count, Int32(MSG_NOSIGNAL))
-            SocketOption.close(socket)
         }
-        return port
     }
 
     @Test(arguments: [
