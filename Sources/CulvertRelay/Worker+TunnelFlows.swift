@@ -233,8 +233,15 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// Payload has come for this flow: to the socket at once, together with what comes next for it where the engine
     /// opens in place; what the socket refuses goes into the spill.
     mutating func deliver(_ slot: Int, _ payload: Payload) {
+        if gatheredFlow != slot || gathered.isFull {
+            let generation = tunnelFlows.generation(slot)
+            deliverGathered()
+            // Its socket may have failed with what came before, or it was the one to go at the memory ceiling.
+            guard tunnelFlows.isUsed(slot), tunnelFlows.generation(slot) == generation,
+                tunnelFlows[slot].phase != .defunct
+            else { return }
+        }
         tunnelFlows[slot].received &+= UInt64(payload.count)
-        if gatheredFlow != slot || gathered.isFull { deliverGathered() }
         gatheredFlow = slot
         unsafe gathered.append(payload.start, payload.count)
         if !Engine.opensInPlace { deliverGathered() }

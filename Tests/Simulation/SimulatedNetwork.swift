@@ -69,9 +69,11 @@ public final class SimulatedNetwork {
         return target
     }
 
-    /// A connected socket for a worker, and its far end for the test.
-    public func pair(_ behaviour: SimulatedPeer.Behaviour = .collect) -> (Descriptor, SimulatedPeer) {
-        let (near, far) = Endpoint.pair(self)
+    /// A connected socket for a worker, and its far end for the test. `bufferLength`: other than the network's.
+    public func pair(_ behaviour: SimulatedPeer.Behaviour = .collect, bufferLength: Int? = nil) -> (
+        Descriptor, SimulatedPeer
+    ) {
+        let (near, far) = Endpoint.pair(self, bufferLength: bufferLength)
         return (add(.stream(near)), SimulatedPeer(far, self, behaviour))
     }
 

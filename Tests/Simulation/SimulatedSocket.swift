@@ -57,9 +57,9 @@ final class Endpoint {
         self.outgoing = outgoing
     }
 
-    static func pair(_ network: SimulatedNetwork) -> (Endpoint, Endpoint) {
-        let there = SimulatedStream(capacity: network.bufferLength)
-        let back = SimulatedStream(capacity: network.bufferLength)
+    static func pair(_ network: SimulatedNetwork, bufferLength: Int? = nil) -> (Endpoint, Endpoint) {
+        let there = SimulatedStream(capacity: bufferLength ?? network.bufferLength)
+        let back = SimulatedStream(capacity: bufferLength ?? network.bufferLength)
         let first = Endpoint(network, incoming: back, outgoing: there)
         let second = Endpoint(network, incoming: there, outgoing: back)
         first.other = second

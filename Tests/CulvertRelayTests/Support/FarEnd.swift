@@ -28,6 +28,9 @@ final class FarEnd {
         if case .tcp(_, let port) = request, port > 0 { port } else { 4000 }
     }
     private(set) var forwardRequests: [PeerForwardRequest] = []
+    /// Payload goes in packets of 1 to so many bytes, and as many of them at a time as a fast server has ready. nil: in
+    /// packets as large as may be.
+    var packetLimit: Int?
     /// Neither reads nor writes: the path is dead, the sockets are not.
     var isFrozen = false { didSet { wire.isReading = !isFrozen } }
     private var isDead = false
@@ -182,6 +185,7 @@ final class FarEnd {
 
     private func pull(_ stream: FarStream) -> Bool {
         guard stream.unsent > 0, wire.unsent < 256 * 1024 else { return false }
+        if let packetLimit { return pullSmall(stream, packetLimit) }
         let wanted = pieces ? random.some(upTo: stream.unsent) : stream.unsent
         let slots = engine.reserve(stream.channel, maximum: wanted)
         guard slots.count > 0 else { return false }
@@ -190,6 +194,20 @@ final class FarEnd {
             stream.fill(UnsafeMutableRawBufferPointer(start: slots.first! + index * slots.stride, count: length))
         }
         engine.commit(stream.channel, count: slots.totalLength)
+        return true
+    }
+
+    private func pullSmall(_ stream: FarStream, _ limit: Int) -> Bool {
+        var packets = random.some(upTo: 400)
+        while packets > 0 && stream.unsent > 0 && wire.unsent < 1024 * 1024 {
+            let wanted = min(stream.unsent, Int.random(in: 1...limit, using: &random))
+            let slots = engine.reserve(stream.channel, maximum: wanted)
+            guard slots.count > 0 else { break }
+            stream.fill(UnsafeMutableRawBufferPointer(start: slots.first!, count: slots.lastLength))
+            engine.commit(stream.channel, count: slots.lastLength)
+            packets -= 1
+        }
+        _ = send()
         return true
     }
 

@@ -65,6 +65,8 @@ final class SimulatedPlace: Place {
     private var nextPort: UInt16 = 1000
     /// How the far end of the next link reads: a slow one makes the link slow.
     var linkReader = SimulatedPeer.Behaviour.collect
+    /// What the next link's socket holds, bytes; nil: as much as every other.
+    var linkBufferLength: Int?
 
     init(seed: UInt64, faults: Faults = .none, bufferLength: Int = 64 * 1024) {
         network = SimulatedNetwork(seed: seed, faults: faults, bufferLength: bufferLength)
@@ -107,7 +109,7 @@ final class SimulatedPlace: Place {
         return Host(address, network.addTarget(at: address, simulated))
     }
 
-    func link() throws -> (Descriptor, any Peer) { network.pair(linkReader) }
+    func link() throws -> (Descriptor, any Peer) { network.pair(linkReader, bufferLength: linkBufferLength) }
 
     /// Often while there is something to do, seldom while there is not: simulated time is what passes meanwhile.
     func drive(_ step: @escaping () -> Bool) {
