@@ -233,6 +233,11 @@ int culvert_set_linger_reset(int descriptor) {
     return setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+int culvert_set_linger_default(int descriptor) {
+    struct linger value = {.l_onoff = 0, .l_linger = 0};
+    return setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, sizeof value) < 0 ? -errno : 0;
+}
+
 int culvert_set_nonblocking(int descriptor, int on) {
     int flags = fcntl(descriptor, F_GETFL);
     if (flags < 0) return -errno;
@@ -243,6 +248,21 @@ int culvert_set_nonblocking(int descriptor, int on) {
 int culvert_unsent(int descriptor) {
     int bytes = 0;
     return ioctl(descriptor, SIOCOUTQNSD, &bytes) < 0 ? -errno : bytes;
+}
+
+int culvert_unacknowledged(int descriptor) {
+    int bytes = 0;
+    return ioctl(descriptor, SIOCOUTQ, &bytes) < 0 ? -errno : bytes;
+}
+
+int culvert_peer_has_gone(int descriptor) {
+    struct pollfd interest = {.fd = descriptor, .events = POLLRDHUP};
+    if (poll(&interest, 1, 0) <= 0) return 0;
+    if (interest.revents & (POLLHUP | POLLERR)) return 1;
+    int domain = AF_UNIX;
+    socklen_t length = sizeof domain;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 || domain == AF_UNIX) return 0;
+    return (interest.revents & POLLRDHUP) != 0;
 }
 
 int culvert_is_reset(int descriptor) {

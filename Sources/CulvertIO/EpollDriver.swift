@@ -65,6 +65,12 @@ internal import Glibc
 
     public mutating func stopReading(_ descriptor: Descriptor) { table[descriptor].reader = 0 }
 
+    public mutating func redirectWriting(_ descriptor: Descriptor, _ token: Token) -> Bool {
+        guard table[descriptor].writer != 0 else { return false }
+        table[descriptor].writer = token.raw
+        return true
+    }
+
     public mutating func letGo(_ descriptor: Descriptor) {
         precondition(table[descriptor].reader == 0 && table[descriptor].writer == 0, "nothing is under way on it")
         if table[descriptor].mask != 0 { setMask(descriptor, 0) }

@@ -32,6 +32,10 @@ public protocol IODriver: ~Copyable {
     /// receive took meanwhile comes with the next read.
     mutating func stopReading(_ descriptor: Descriptor)
 
+    /// A writing operation that is under way completes with this token from now on: another owner has the descriptor.
+    /// False when none is under way.
+    mutating func redirectWriting(_ descriptor: Descriptor, _ token: Token) -> Bool
+
     /// Forgets the descriptor, on which nothing is under way, without closing it: another driver may have it.
     mutating func letGo(_ descriptor: Descriptor)
 
@@ -80,8 +84,23 @@ public protocol IODriver: ~Copyable {
     /// Ends the sending direction: the peer reads to the end.
     mutating func shutdownWriting(_ descriptor: Descriptor)
 
-    /// Makes the coming `close` a reset: the peer learns that the stream was cut, not ended.
+    /// Makes the coming `close` a reset, and so does the end of this process: the peer learns that the stream was cut, not
+    /// ended. What a listener carries, its connections have from the beginning.
     mutating func resetOnClose(_ descriptor: Descriptor)
+
+    /// Takes `resetOnClose` back: everything was handed to the kernel, which delivers it after `close`.
+    mutating func finishOnClose(_ descriptor: Descriptor)
+
+    /// Bytes, and the end behind them, that were sent and that the peer's kernel has not acknowledged (at a Unix socket:
+    /// that the peer has not read); 0 for what is no socket.
+    mutating func unacknowledged(_ descriptor: Descriptor) -> Int
+
+    /// The connection was reset or has failed, whether or not anybody reads it. One that has merely ended is not.
+    mutating func isReset(_ descriptor: Descriptor) -> Bool
+
+    /// The peer has ended its direction or has reset, whatever it had sent before. At a Unix socket, where a program that
+    /// has said all may still wait for the answer, only one that has closed has gone.
+    mutating func peerHasGone(_ descriptor: Descriptor) -> Bool
 }
 
 /// A descriptor number. Ownership is by agreement: whoever holds it in a slab closes it through the driver.

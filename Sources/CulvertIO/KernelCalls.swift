@@ -32,4 +32,14 @@ extension IODriver where Self: ~Copyable {
     public mutating func shutdownWriting(_ descriptor: Descriptor) { _ = culvert_shutdown(descriptor, 1) }
 
     public mutating func resetOnClose(_ descriptor: Descriptor) { _ = culvert_set_linger_reset(descriptor) }
+
+    public mutating func finishOnClose(_ descriptor: Descriptor) { _ = culvert_set_linger_default(descriptor) }
+
+    public mutating func unacknowledged(_ descriptor: Descriptor) -> Int {
+        max(0, Int(culvert_unacknowledged(descriptor)))
+    }
+
+    public mutating func isReset(_ descriptor: Descriptor) -> Bool { culvert_is_reset(descriptor) == 1 }
+
+    public mutating func peerHasGone(_ descriptor: Descriptor) -> Bool { culvert_peer_has_gone(descriptor) == 1 }
 }

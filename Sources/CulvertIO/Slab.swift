@@ -2,7 +2,7 @@ internal import CLinux
 
 /// A table of values that stay at their place: insert gives a slot number, remove gives the value back.
 ///
-/// Invariant: a slot's generation grows at each insertion, is never 0 and fits a token. The memory is reserved once and
+/// Invariant: a slot's generation grows at each insertion and removal, is never 0 and fits a token. The memory is reserved once and
 /// touched only as far as slots are used, so a value's address holds from insertion to removal. What a completion asks
 /// for is inlinable: without that other modules call it unspecialised, with the element's metadata, many times a turn.
 @safe public struct Slab<Element: ~Copyable>: ~Copyable {
@@ -51,8 +51,7 @@ internal import CLinux
         }
         unsafe (values + slot).initialize(to: element)
         unsafe headers[slot].isUsed = true
-        let next = unsafe (headers[slot].generation &+ 1) & 0xff_ffff
-        unsafe headers[slot].generation = next == 0 ? 1 : next
+        advanceGeneration(slot)
         count += 1
         return slot
     }
@@ -60,10 +59,17 @@ internal import CLinux
     public mutating func remove(_ slot: Int) -> Element {
         precondition(isUsed(slot), "only a used slot is removed")
         unsafe headers[slot].isUsed = false
+        // So that whoever compares generations needs not ask whether the slot is used.
+        advanceGeneration(slot)
         unsafe headers[slot].nextFree = firstFree
         firstFree = Int32(slot)
         count -= 1
         return unsafe (values + slot).move()
+    }
+
+    private mutating func advanceGeneration(_ slot: Int) {
+        let next = unsafe (headers[slot].generation &+ 1) & 0xff_ffff
+        unsafe headers[slot].generation = next == 0 ? 1 : next
     }
 
     @inlinable public func isUsed(_ slot: Int) -> Bool {
@@ -78,9 +84,11 @@ internal import CLinux
     }
 
     /// Whether the token's slot still holds the value that it was made for.
-    @inlinable public func isCurrent(_ token: Token) -> Bool {
-        guard isUsed(token.slot) else { return false }
-        return unsafe headers[token.slot].generation == token.generation
+    @inlinable public func isCurrent(_ token: Token) -> Bool { isCurrent(token.slot, token.generation) }
+
+    @inlinable func isCurrent(_ slot: Int, _ generation: UInt32) -> Bool {
+        guard slot >= 0 && slot < highWater else { return false }
+        return unsafe headers[slot].generation == generation
     }
 
     public subscript(slot: Int) -> Element {
@@ -92,5 +100,70 @@ internal import CLinux
             precondition(isUsed(slot), "only a used slot is looked at")
             return unsafe values + slot
         }
+    }
+}
+
+/// What a slab of named elements calls one of them: the slot, and the generation that tells the element from those that
+/// had the slot before. A name that was kept too long names nothing; it never names a successor.
+public protocol SlabID: Hashable, Sendable, BitwiseCopyable {
+    var slot: Int32 { get }
+    var generation: UInt32 { get }
+    init(slot: Int32, generation: UInt32)
+}
+
+/// An element whose slab names it by a type of its own, so that no number of another slab's can be taken for it.
+public protocol SlabElement: ~Copyable {
+    associatedtype ID: SlabID
+}
+
+extension Slab where Element: SlabElement & ~Copyable {
+    @inlinable public func id(_ slot: Int) -> Element.ID {
+        precondition(isUsed(slot), "only what is in a used slot has a name")
+        return unsafe Element.ID(slot: Int32(truncatingIfNeeded: slot), generation: headers[slot].generation)
+    }
+
+    /// The name that a token was made of, nil when it names nothing any more.
+    @inlinable public func id(_ token: Token) -> Element.ID? {
+        guard isCurrent(token) else { return nil }
+        return Element.ID(slot: Int32(truncatingIfNeeded: token.slot), generation: token.generation)
+    }
+
+    @inlinable public func contains(_ id: Element.ID) -> Bool { isCurrent(Int(id.slot), id.generation) }
+
+    public mutating func add(_ element: consuming Element) -> Element.ID { id(insert(element)) }
+
+    public mutating func remove(_ id: Element.ID) -> Element {
+        precondition(contains(id), "only what is there is removed")
+        return remove(Int(id.slot))
+    }
+
+    public subscript(id: Element.ID) -> Element {
+        @inlinable unsafeAddress {
+            precondition(contains(id), "a name is used while it names something")
+            return unsafe UnsafePointer(values + Int(id.slot))
+        }
+        @inlinable unsafeMutableAddress {
+            precondition(contains(id), "a name is used while it names something")
+            return unsafe values + Int(id.slot)
+        }
+    }
+
+    /// The first named element at `slot` or behind it: with `next` one goes through them all, and may remove the one that
+    /// one has.
+    @inlinable public func first(from slot: Int = 0) -> Element.ID? {
+        var slot = slot
+        while slot < highWater {
+            if isUsed(slot) { return id(slot) }
+            slot += 1
+        }
+        return nil
+    }
+
+    @inlinable public func next(after id: Element.ID) -> Element.ID? { first(from: Int(id.slot) + 1) }
+}
+
+extension Token {
+    @inlinable public init<ID: SlabID>(operation: UInt8, _ id: ID) {
+        self.init(operation: operation, slot: Int(id.slot), generation: id.generation)
     }
 }

@@ -114,6 +114,12 @@ internal import Glibc
         table[descriptor].pollSequence &+= 1
     }
 
+    public mutating func redirectWriting(_ descriptor: Descriptor, _ token: Token) -> Bool {
+        guard table[descriptor].writer != 0 else { return false }
+        table[descriptor].writer = token.raw
+        return true
+    }
+
     public mutating func letGo(_ descriptor: Descriptor) {
         let isIdle =
             table[descriptor].reader == 0 && table[descriptor].writer == 0 && !table[descriptor].receiveInFlight

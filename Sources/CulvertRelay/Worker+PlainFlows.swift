@@ -210,7 +210,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                     continue
                 }
                 anyStalled = true
-                if SocketOption.isReset(plainFlows[slot].ends[1 - end].descriptor) { endPlainFlow(slot, reset: true) }
+                if driver.isReset(plainFlows[slot].ends[1 - end].descriptor) { endPlainFlow(slot, reset: true) }
             }
         }
         return anyStalled

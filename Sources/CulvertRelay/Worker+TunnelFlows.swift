@@ -457,7 +457,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             if !tunnelFlows[slot].spill.isEmpty { anyStalled = true }
             guard tunnelFlows[slot].awaitsWindow || tunnelFlows[slot].hasFinished else { continue }
             anyStalled = true
-            if SocketOption.isReset(tunnelFlows[slot].sink) { cutFlow(slot) }
+            if driver.isReset(tunnelFlows[slot].sink) { cutFlow(slot) }
         }
         return anyStalled
     }

@@ -89,6 +89,12 @@ public struct SimulatedDriver: ~Copyable, IODriver {
         }
     }
 
+    public mutating func redirectWriting(_ descriptor: Descriptor, _ token: Token) -> Bool {
+        guard network[descriptor].writer != nil else { return false }
+        network[descriptor].writer = token
+        return true
+    }
+
     public mutating func letGo(_ descriptor: Descriptor) {
         let open = network[descriptor]
         precondition(open.reader == nil && open.writer == nil, "nothing is under way on it")
@@ -276,4 +282,21 @@ public struct SimulatedDriver: ~Copyable, IODriver {
     }
 
     public mutating func resetOnClose(_ descriptor: Descriptor) { network[descriptor].resetOnClose = true }
+
+    public mutating func finishOnClose(_ descriptor: Descriptor) { network[descriptor].resetOnClose = false }
+
+    public mutating func unacknowledged(_ descriptor: Descriptor) -> Int {
+        guard case .stream(let endpoint) = network[descriptor].role else { return 0 }
+        return endpoint.isDead || endpoint.other.isClosed ? 0 : endpoint.outgoing.count
+    }
+
+    public mutating func isReset(_ descriptor: Descriptor) -> Bool {
+        guard case .stream(let endpoint) = network[descriptor].role else { return false }
+        return endpoint.isDead
+    }
+
+    public mutating func peerHasGone(_ descriptor: Descriptor) -> Bool {
+        guard case .stream(let endpoint) = network[descriptor].role else { return false }
+        return endpoint.isDead || endpoint.incoming.isFinished
+    }
 }

@@ -205,7 +205,10 @@ public final class SimulatedNetwork {
         guard !listener.waiting.isEmpty else { return -Int(EAGAIN) }
         let (endpoint, from) = listener.waiting.removeFirst()
         peer = from
-        return Int(add(.stream(endpoint)))
+        let accepted = add(.stream(endpoint))
+        // As the kernel has it: SO_LINGER is inherited from the listener.
+        self[accepted].resetOnClose = self[descriptor].resetOnClose
+        return Int(accepted)
     }
 
     func connect(to address: SocketAddress, pending: inout Bool) -> Int {

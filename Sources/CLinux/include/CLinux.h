@@ -103,11 +103,16 @@ int culvert_acknowledge(int descriptor);
 int culvert_set_keepalive(int descriptor, int on);
 int culvert_set_not_sent_low_water(int descriptor, int bytes);
 int culvert_set_linger_reset(int descriptor);
+int culvert_set_linger_default(int descriptor);
 int culvert_set_nonblocking(int descriptor, int on);
 // Microseconds of smoothed round trip time, or of the least seen in the last minutes; -errno when it is no TCP socket.
 int culvert_round_trip_microseconds(int descriptor, int least);
 // Bytes in the socket's send queue that have not been sent.
 int culvert_unsent(int descriptor);
+// Bytes in the socket's send queue that the peer has not acknowledged, a FIN counted as one.
+int culvert_unacknowledged(int descriptor);
+// 1 when the peer has ended its direction or the connection was reset; at a Unix socket only when the peer has closed.
+int culvert_peer_has_gone(int descriptor);
 // 1 when the connection was reset or has failed, 0 when not. An ended one, with bytes still to be read, is not reset.
 int culvert_is_reset(int descriptor);
 

@@ -37,6 +37,11 @@ class TestDriver {
     func connectionError(_ descriptor: Descriptor) -> Int { fatalError() }
     func shutdownWriting(_ descriptor: Descriptor) { fatalError() }
     func resetOnClose(_ descriptor: Descriptor) { fatalError() }
+    func finishOnClose(_ descriptor: Descriptor) { fatalError() }
+    func redirectWriting(_ descriptor: Descriptor, _ token: Token) -> Bool { fatalError() }
+    func unacknowledged(_ descriptor: Descriptor) -> Int { fatalError() }
+    func isReset(_ descriptor: Descriptor) -> Bool { fatalError() }
+    func peerHasGone(_ descriptor: Descriptor) -> Bool { fatalError() }
 }
 
 final class Boxed<Driver: IODriver & ~Copyable>: TestDriver {
@@ -76,4 +81,11 @@ final class Boxed<Driver: IODriver & ~Copyable>: TestDriver {
     override func connectionError(_ descriptor: Descriptor) -> Int { driver.connectionError(descriptor) }
     override func shutdownWriting(_ descriptor: Descriptor) { driver.shutdownWriting(descriptor) }
     override func resetOnClose(_ descriptor: Descriptor) { driver.resetOnClose(descriptor) }
+    override func finishOnClose(_ descriptor: Descriptor) { driver.finishOnClose(descriptor) }
+    override func redirectWriting(_ descriptor: Descriptor, _ token: Token) -> Bool {
+        driver.redirectWriting(descriptor, token)
+    }
+    override func unacknowledged(_ descriptor: Descriptor) -> Int { driver.unacknowledged(descriptor) }
+    override func isReset(_ descriptor: Descriptor) -> Bool { driver.isReset(descriptor) }
+    override func peerHasGone(_ descriptor: Descriptor) -> Bool { driver.peerHasGone(descriptor) }
 }

@@ -38,7 +38,7 @@ private struct Counted: ~Copyable {
         #expect(slab.isCurrent(token) == false)
         #expect(slab.insert(2) == slot, "a free slot is used again")
         #expect(slab.isCurrent(token) == false)
-        #expect(slab.generation(slot) == 2)
+        #expect(slab.generation(slot) == 3)
         #expect(slab.isCurrent(Token(operation: 0, slot: 1, generation: 0)) == false, "a slot that was never used")
         #expect(
             slab.isCurrent(Token(operation: 0, slot: 4_000_000_000, generation: 1)) == false,
