@@ -56,5 +56,5 @@ internal import CLinux
         assert(invariants())
     }
 
-    func invariants() -> Bool { released <= received && received - released <= UInt64(capacity) }
+    public func invariants() -> Bool { released <= received && received - released <= UInt64(capacity) }
 }

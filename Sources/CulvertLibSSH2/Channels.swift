@@ -180,6 +180,8 @@ extension LibSSH2Engine {
 
     public var channelCount: Int { channels.count - freeNumbers.count }
 
+    public var unconfirmedCount: Int { channels.count { $0.phase == .closing && $0.wantsFinish && !$0.closed } }
+
     /// libssh2 tells of no SSH_MSG_CHANNEL_WINDOW_ADJUST, but how much may be sent now: that, and what was sent, is all that
     /// the peer has granted. So this counts grants in bytes, not in messages. It sees no payload for a channel that this
     /// end has closed, and of a channel whose payload is not read it sees EOF and CLOSE only when it is.

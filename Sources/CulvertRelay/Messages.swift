@@ -44,24 +44,26 @@ struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
 enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     /// A listening socket for a forward.
     case listen(Descriptor, forward: Int)
-    /// A connection that another worker accepted, for a flow of its own kind: through link `link`, or relayed.
-    case carry(IncomingConnection, link: Int?)
+    /// A connection that another worker accepted, to go through the link at this place of the pool.
+    case carry(IncomingConnection, link: Int)
     /// A new link at the place `index` of the pool, to ask for these reverse forwards.
     case link(Parcel<LoggedInLink<Engine>>, index: Int, reverse: [Int])
     /// A link to a jump host, and the stream that its one channel is carried over: what it leads to logs in there.
     case hop(Parcel<LoggedInLink<Engine>>, Hop, channel: Parcel<BlockingSocket>)
     /// A link has opened or closed: connections that wait may have their chance.
     case linksChanged
-    /// The addresses of a forward's target, or why there are none.
+    /// The addresses of a reverse forward's target, or why there are none.
     case resolved(forward: Int, addresses: [SocketAddress], failure: String)
-    /// The addresses of what a SOCKS client asked for, or why there are none; `flow` is its flow's token.
-    case resolvedRequest(flow: Token, addresses: [SocketAddress], failure: String)
+    /// The addresses of what a SOCKS client asked for, or why there are none.
+    case resolvedRequest(flow: FlowID, addresses: [SocketAddress], failure: String)
     /// Is the link alive? Asked when the path has changed.
     case probe
     /// Reports on everything the worker has.
     case snapshot
-    /// Ends all: cancels reverse forwards, says goodbye, closes.
-    case stop
+    /// Another worker has reached the memory ceiling, and the flow that holds most is here.
+    case giveMemory
+    /// Ends all: cancels reverse forwards, delivers what came whole as long as `drain` lasts, says goodbye, closes.
+    case stop(drain: Tick.Span)
 }
 
 /// What the control thread is told.

@@ -1,11 +1,10 @@
 internal import CulvertIO
-internal import CulvertSSH
 internal import Glibc
 
 /// The control thread of `culvert relay`: opens the listeners, spreads them over the workers, answers signals.
 struct PlainSupervisor {
     let settings: RelaySettings
-    let group: WorkerGroup<NativeEngine>
+    let group: PlainGroup
     let signals: SignalSource
     let journal: Journal
     let service = ServiceNotifier()
@@ -13,7 +12,7 @@ struct PlainSupervisor {
     private var isStopping = false
     private var stoppedWorkers = 0
 
-    init(settings: RelaySettings, group: WorkerGroup<NativeEngine>, signals: SignalSource, journal: Journal) {
+    init(settings: RelaySettings, group: PlainGroup, signals: SignalSource, journal: Journal) {
         self.settings = settings
         self.group = group
         self.signals = signals
@@ -60,7 +59,7 @@ struct PlainSupervisor {
             isStopping = true
             journal.info("stopping")
             service.tell("STOPPING=1")
-            group.post(.stop)
+            group.post(.stop(drain: .seconds(5)))
         }
     }
 
@@ -75,9 +74,6 @@ struct PlainSupervisor {
             case .failed(_, let error):
                 journal.error("a worker failed: \(error)")
                 ending = .systemError
-            case .commandRefused, .loggedIn, .loginFailed, .linkLost, .linkSuspect, .linkRecovered, .reverseAnswered,
-                .connectionWaits, .streamsEnded, .order:
-                preconditionFailure("a relay without SSH has no links, and reads its signals itself")
             }
         }
     }

@@ -83,10 +83,9 @@ public enum Relay {
             let kind = try settings.runtime.driver.resolve(journal)
             let cores = Thread.processors(startingAt: HostProcess.identifier)
             let workers = max(1, settings.runtime.threads ?? cores.count)
-            let group = try WorkerGroup<NativeEngine>.start(
+            let group = try PlainGroup.start(
                 processors: (0..<workers).map { cores[$0 % cores.count] }, kind: kind, forwards: settings.forwards,
-                reverse: [], links: [], memory: settings.runtime.memory, limits: .ofProcess(), alive: KeepAlive(),
-                journal: journal)
+                memory: settings.runtime.memory, limits: .ofProcess(), journal: journal)
             var supervisor = PlainSupervisor(settings: settings, group: group, signals: signals, journal: journal)
             return supervisor.run().exitStatus
         } catch {

@@ -155,7 +155,7 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
             case .failed(_, let error):
                 journal.error("a worker failed: \(error)")
                 // Beside other tunnels the process goes on, and nobody would look after what is left of this one.
-                group.post(.stop)
+                group.post(.stop(drain: .seconds(5)))
                 ending = .systemError
             }
         }
@@ -479,7 +479,8 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         else { return }
         streamsHaveBegun = true
         let connection = IncomingConnection(
-            streams.input, sink: streams.output, forward: forward, peer: SocketAddress())
+            streams.input, sink: streams.output, forward: forward, peer: SocketAddress(),
+            arrival: Arrival(moment: .current(), number: 0))
         statuses[0].flowBegan()
         group.mailboxes[statuses[0].worker].post(.carry(connection, link: 0))
     }
@@ -508,8 +509,8 @@ struct Supervisor<Engine: SSHEngine & ~Copyable>: ~Copyable {
         isStopping = true
         outcome = result
         openAgainAt = nil
-        stopDeadline = Tick.current() + .seconds(2)
-        group.post(.stop)
+        stopDeadline = Tick.current() + .seconds(7)
+        group.post(.stop(drain: .seconds(5)))
     }
 
     private mutating func addSnapshot(_ worker: Int, _ text: String) {

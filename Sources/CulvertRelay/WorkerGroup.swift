@@ -19,8 +19,8 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
         let asksInSocks = reverse.contains { $0.target == .requested }
         let context = WorkerContext(
             forwards: forwards, reverse: reverse, links: links, mailboxes: mailboxes,
-            loads: processors.indices.map { LinkStatus(worker: $0, isOpen: true) }, control: control,
-            budget: MemoryBudget(ceiling: memory), resolver: resolver,
+            control: control,
+            budget: MemoryBudget(ceiling: memory, workers: processors.count), resolver: resolver,
             requestResolver: asksInSocks ? try Resolver() : resolver, journal: journal, limits: limits,
             alive: alive)
         for (number, processor) in processors.enumerated() {

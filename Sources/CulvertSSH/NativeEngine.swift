@@ -176,6 +176,8 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     public var channelCount: Int { connection.channels.count }
 
+    public var unconfirmedCount: Int { connection.channels.unconfirmedCount }
+
     public var channelProgress: UInt64 { connection.progress }
 
     // MARK: Requests of the connection

@@ -82,6 +82,14 @@
         capacity *= 2
     }
 
+    /// Channels that were ended in order here, and that the peer has not closed.
+    var unconfirmedCount: Int {
+        (0..<high).count { index in
+            let channel = self[ChannelNumber(UInt32(index))]
+            return channel.phase == .open && channel.sentEOF && channel.sentClose && !channel.receivedClose
+        }
+    }
+
     // MARK: Channels that owe a WINDOW_ADJUST
 
     /// Remembers that the peer is to be granted what was credited, first come first served. Twice is once.

@@ -83,6 +83,8 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     public var channelCount: Int { connection.channels.count }
 
+    public var unconfirmedCount: Int { connection.channels.unconfirmedCount }
+
     public var channelProgress: UInt64 { connection.progress }
 
     // MARK: Requests of the connection

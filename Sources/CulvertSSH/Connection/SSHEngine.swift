@@ -86,6 +86,10 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// cuts nothing off.
     var channelCount: Int { get }
 
+    /// Of them, those that this end has ended in order, by EOF and CLOSE, and that the peer has not closed: it may still be
+    /// handing on what it was sent. It looks at every channel, so it is for once in a while.
+    var unconfirmedCount: Int { get }
+
     /// Grows with what the peer says of channels that are in use, and so shows that it still works on them:
     /// SSH_MSG_CHANNEL_WINDOW_ADJUST that grants something, EOF, CLOSE and answers to CHANNEL_OPEN, whether they cause an
     /// event or not, also on channels that this end has closed; of payload only what no event tells, because it comes

@@ -20,7 +20,7 @@ import Testing
         var dice = Dice(seed: seed)
         let scene = try SimulatedScene.simulated(Script(forwards: 1, seed: seed), faults: .all)
         let clients = try (0..<5).map { _ in try scene.client() }
-        try scene.run("they wait") { scene.worker.waiting.count == 5 }
+        try scene.run("they wait") { scene.worker.held.count == 5 }
         #expect(scene.said.contains { if case .connectionWaits = $0 { true } else { false } })
         try scene.run(for: .seconds(20))
         let far = try scene.addLink()
@@ -37,14 +37,14 @@ import Testing
         var limits = RelayLimits()
         limits.descriptors = 4096
         let scene = try SimulatedScene.simulated(Script(forwards: 1100, limits: limits))
-        try scene.run("each has its listener") { scene.worker.listeners.count == 1100 }
+        try scene.run("each has its listener") { scene.worker.listeners.slab.count == 1100 }
         try scene.expectNothingAfterStop()
     }
 
     @Test func aConnectionThatWaitsTooLongIsReset() throws {
         let scene = try SimulatedScene.simulated(Script(forwards: 1))
         let client = try scene.client()
-        try scene.run("it waits") { scene.worker.waiting.count == 1 }
+        try scene.run("it waits") { scene.worker.held.count == 1 }
         let began = scene.worker.driver.now
         try scene.run("it is given up", within: .seconds(100)) { client.sawReset }
         let waited = scene.worker.driver.now - began
@@ -63,11 +63,11 @@ import Testing
             if case .directStreamLocal = request, first.streams.isEmpty { .accept } else { .silence }
         }
         let open = try scene.client()
-        try scene.run("one is open") { first.streams.count == 1 && scene.worker.tunnelFlows[0].phase == .open }
+        try scene.run("one is open") { first.streams.count == 1 && scene.worker.flows[0].phase == .open }
         let opening = try (0..<3).map { _ in try scene.client(1) }
-        try scene.run("three are asked for") { scene.worker.tunnelFlows.count == 4 }
+        try scene.run("three are asked for") { scene.worker.flows.count == 4 }
         first.cut()
-        try scene.run("they wait") { scene.worker.waiting.count == 3 && scene.worker.links.count == 0 }
+        try scene.run("they wait") { scene.worker.held.count == 3 && scene.worker.links.count == 0 }
         try scene.run("the open one is reset") { open.sawReset }
         #expect(opening.allSatisfy { !$0.sawReset && !$0.sawEnd })
         let second = try scene.addLink()
@@ -98,7 +98,7 @@ import Testing
         try scene.run("the first link stands") { scene.context.links[0].isOpen }
         first.answer = { _ in .silence }
         let client = try scene.client()
-        try scene.run("the first is asked") { scene.worker.tunnelFlows.count == 1 }
+        try scene.run("the first is asked") { scene.worker.flows.count == 1 }
         let second = try scene.addLink(1)
         try scene.run("the second link stands") { scene.context.links[1].isOpen }
         let lost = scene.worker.driver.now
@@ -123,9 +123,9 @@ import Testing
         let suspected = scene.worker.driver.now - began
         #expect(suspected > .seconds(2.5) && suspected < .seconds(5), "\(suspected.seconds) s")
         #expect(!scene.context.links[0].isOpen)
-        #expect(scene.worker.waiting.count == 1, "what was opening waits again")
+        #expect(scene.worker.held.count == 1, "what was opening waits again")
         let later = try scene.client()
-        try scene.run("a new one waits too") { scene.worker.waiting.count == 2 }
+        try scene.run("a new one waits too") { scene.worker.held.count == 2 }
         let second = try scene.addLink()
         try scene.run("both are served") { second.streams.count == 2 }
         #expect(scene.worker.links.count == 2, "the old link may still end its flow")
@@ -152,7 +152,7 @@ import Testing
     private func pairingLeftOpen(_ scene: SimulatedScene, _ far: FarEnd) throws -> (client: any Peer, stream: FarStream)
     {
         let client = try scene.client()
-        try scene.run("a flow stands") { far.streams.count == 1 && scene.worker.tunnelFlows.count == 1 }
+        try scene.run("a flow stands") { far.streams.count == 1 && scene.worker.flows.count == 1 }
         return (client, far.streams[0])
     }
 
@@ -240,7 +240,9 @@ import Testing
         }
         let scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
         let far = try scene.addLink(reverse: [0, 1])
-        try scene.run("both stand") { scene.worker.links.isUsed(0) && scene.worker.links[0].standing.count == 2 }
+        try scene.run("both stand") {
+            scene.worker.links.isUsed(0) && scene.worker.links[0].reverse.standing.count == 2
+        }
         let second = try far.open(port: 7000, address: "192.0.2.7")
         try scene.run("it is connected") { second.isOpen }
         #expect(targets.map(\.connections.count) == [0, 1])
@@ -261,7 +263,7 @@ import Testing
                 if isSo() { return }
                 other.timers.add(
                     other.driver.now + .milliseconds(1),
-                    Token(operation: Operation.waitingExpiry.rawValue, slot: 0, generation: 1))
+                    Token(.heldExpiry))
                 try other.turnOnce()
                 try scene.turn()
             }
@@ -271,14 +273,14 @@ import Testing
         var dice = Dice(seed: 3)
         let client = try scene.client()
         try run("the far end is asked") { far.streams.count == 1 }
-        #expect(scene.worker.tunnelFlows.count == 0 && other.tunnelFlows.count == 1)
+        #expect(scene.worker.flows.count == 0 && other.flows.count == 1)
         let pairing = Pairing(client, far.streams[0], &dice, upTo: 100_000)
-        try run("it ends") { pairing.isDone && other.tunnelFlows.count == 0 }
+        try run("it ends") { pairing.isDone && other.flows.count == 0 }
         try pairing.verify()
         // The link goes: its worker has it no more, and what comes then waits where it was accepted.
         far.cut()
         try run("the link is lost") { other.links.count == 0 }
         _ = try scene.client()
-        try run("a new connection waits") { scene.worker.waiting.count == 1 }
+        try run("a new connection waits") { scene.worker.held.count == 1 }
     }
 }

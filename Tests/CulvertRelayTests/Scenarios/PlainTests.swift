@@ -7,16 +7,15 @@ import Testing
 /// Socket to socket, without SSH.
 @Suite struct PlainTests {
     private func scene(
-        seed: UInt64, faults: Faults, bufferLength: Int = 4096, _ answers: [TargetAnswer], _ script: Script = Script()
-    ) throws -> (SimulatedScene, [any Destination]) {
+        seed: UInt64, faults: Faults, bufferLength: Int = 4096, _ answers: [TargetAnswer],
+        memory: Int = 64 * 1024 * 1024
+    ) throws -> (PlainScene<SimulatedDriver>, [any Destination]) {
         let place = SimulatedPlace(seed: seed, faults: faults, bufferLength: bufferLength)
         let targets = try answers.map { try place.target($0) }
-        var script = script
-        script.seed = seed
-        script.links = 0
-        script.forwards = targets.count
-        script.targets = targets.map { .tcp(host: "127.0.0.1", port: $0.address.port) }
-        return (try SimulatedScene(place, script, driver: SimulatedDriver(place.network)), targets)
+        let scene = try PlainScene(
+            place, targets: targets.map { .tcp(host: "127.0.0.1", port: $0.address.port) }, memory: memory,
+            driver: SimulatedDriver(place.network))
+        return (scene, targets)
     }
 
     @Test(arguments: UInt64(1)...40)
@@ -55,7 +54,7 @@ import Testing
                 side.reset()
             }
         }
-        try scene.run("every flow is gone") { scene.worker.plainFlows.count == 0 }
+        try scene.run("every flow is gone") { scene.worker.flows.count == 0 }
         try scene.run("each other end knows") { cuts.allSatisfy { $0.told.sawReset || $0.told.sawEnd } }
         for cut in cuts { try cut.pairing.verifyPrefixes() }
         try scene.expectNoFlows()
@@ -78,7 +77,7 @@ import Testing
         }
         try scene.run("the eighth is served") { targets[0].connections[7].sawEnd }
         #expect(targets[0].connections[7].received == bytes)
-        #expect(scene.context.budget.inUse <= 7 * SpillPool.blockLength)
+        #expect(scene.context.budget.inUse <= 7 * SpillPool.largeLength)
         for connection in targets[0].connections {
             connection.isReading = true
             connection.finish()
@@ -91,11 +90,9 @@ import Testing
     }
 
     @Test func atTheCeilingAPlainFlowIsEnded() throws {
-        var script = Script()
-        script.memory = 64 * 1024
-        let (scene, targets) = try scene(seed: 3, faults: .none, [.collect], script)
-        #expect(scene.context.budget.take(64 * 1024), "somebody else has it all")
-        scene.takenElsewhere = 64 * 1024
+        let (scene, targets) = try scene(seed: 3, faults: .none, [.collect], memory: 16 * 1024)
+        #expect(scene.context.budget.take(16 * 1024), "somebody else has it all")
+        scene.takenElsewhere = 16 * 1024
         var clients: [any Peer] = []
         for number in 0..<6 {
             clients.append(try scene.client())
@@ -104,7 +101,7 @@ import Testing
             clients[number].write([UInt8](repeating: 1, count: 20_000))
         }
         try scene.run("some are ended") { scene.lines.count("ceiling") > 0 && clients.contains { $0.sawReset } }
-        scene.context.budget.give(back: 64 * 1024)
+        scene.context.budget.give(back: 16 * 1024)
         scene.takenElsewhere = 0
         try scene.expectNothingAfterStop()
         try scene.expectEverySlotBack()
@@ -135,14 +132,13 @@ import Testing
     func theNextAddressIsTried(_ seed: UInt64) throws {
         let place = SimulatedPlace(seed: seed, faults: .all)
         let targets = [try place.target(.refuse), try place.target(.refuse), try place.target(.echo)]
-        var script = Script(links: 0, seed: seed)
-        script.forwards = 1
-        script.targets = [.tcp(host: "127.0.0.1", port: targets[0].address.port)]
-        let scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+        let scene = try PlainScene(
+            place, targets: [.tcp(host: "127.0.0.1", port: targets[0].address.port)],
+            driver: SimulatedDriver(place.network))
         // As a name with three addresses.
         try scene.turn()
-        scene.worker.directTargets[0] = TargetCache(.tcp(host: "db.invalid", port: 1))
-        scene.worker.directTargets[0].learn(targets.map(\.address), now: scene.worker.driver.now + .seconds(100))
+        scene.worker.targets[0] = TargetCache(.tcp(host: "db.invalid", port: 1))
+        _ = scene.worker.targets[0].learn(targets.map(\.address), now: scene.worker.driver.now + .seconds(100))
         let client = try scene.client()
         client.write([1, 2, 3])
         client.finish()
@@ -156,7 +152,7 @@ import Testing
     @Test(arguments: UInt64(1)...10)
     func withoutDescriptorsConnectionsWait(_ seed: UInt64) throws {
         let (scene, targets) = try scene(seed: seed, faults: .all, [.collect])
-        try scene.run("it listens") { scene.worker.listeners.count == 1 }
+        try scene.run("it listens") { scene.worker.listeners.slab.count == 1 }
         let first = try scene.client()
         try scene.run("a flow stands") { targets[0].connections.count == 1 }
         scene.network.descriptorLimit = scene.network.openDescriptors

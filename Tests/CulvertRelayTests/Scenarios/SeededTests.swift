@@ -45,7 +45,7 @@ import Testing
             scene = try Scene(place, engine.applied(to: script), driver: SimulatedDriver(place.network))
             far = try scene.addLink(reverse: [0, 1])
             try scene.run("the reverse forwards stand") { [scene] in
-                scene.worker.links.isUsed(0) && scene.worker.links[0].standing.count == 2
+                scene.worker.links.isUsed(0) && scene.worker.links[0].reverse.standing.count == 2
             }
         }
 
@@ -121,7 +121,7 @@ import Testing
             ) { side.reset() }
         }
         try storm.scene.run("every flow ends") {
-            pairings.allSatisfy { $0.cut || $0.pairing.isDone } && storm.scene.worker.tunnelFlows.count == 0
+            pairings.allSatisfy { $0.cut || $0.pairing.isDone } && storm.scene.worker.flows.count == 0
         }
         for (pairing, cut) in pairings {
             if cut { try pairing.verifyPrefixes() } else { try pairing.verify() }

@@ -68,7 +68,7 @@ import Testing
         far.answer = { _ in .silence }
         let client = try scene.client()
         client.write(Self.toName)
-        try scene.run("the channel is asked for") { scene.worker.tunnelFlows.count == 1 }
+        try scene.run("the channel is asked for") { scene.worker.flows.count == 1 }
         try scene.run(for: .milliseconds(300))
         #expect(client.received == [5, 0] && !client.sawEnd && !client.sawReset)
         try scene.expectNothingAfterStop()
@@ -115,7 +115,7 @@ import Testing
         let waited = scene.worker.driver.now - began
         #expect(waited >= .seconds(9.9) && waited < .seconds(12))
         #expect(scene.lines.count("did not say in SOCKS where to go within 10 s") == 2)
-        #expect(scene.worker.greetings.count == 0 && scene.worker.tunnelFlows.count == 0)
+        #expect(scene.worker.greetings.count == 0 && scene.worker.flows.count == 0)
         try scene.expectNothingAfterStop()
     }
 
@@ -129,7 +129,7 @@ import Testing
         let gone = try scene.client()
         gone.write([5, 1])
         gone.finish()
-        try scene.run("it is forgotten") { gone.sawEnd }
+        try scene.run("it is dropped") { gone.sawReset }
         #expect(scene.worker.greetings.count == 0 && scene.lines.all.count == 1)
         try scene.expectNothingAfterStop()
     }
@@ -139,7 +139,7 @@ import Testing
         let scene = try scene(seed, faults: Self.faults)
         let early = try scene.client()
         early.write(Self.toName + [1, 2, 3])
-        try scene.run("it waits") { scene.worker.waiting.count == 1 }
+        try scene.run("it waits") { scene.worker.held.count == 1 }
         try scene.run(for: .seconds(15))
         #expect(early.received.isEmpty)
         let first = try scene.addLink()
@@ -150,7 +150,7 @@ import Testing
         }
         try scene.run("the channel is asked for") { asked == 1 }
         first.cut()
-        try scene.run("it waits again") { scene.worker.waiting.count == 1 && scene.worker.links.count == 0 }
+        try scene.run("it waits again") { scene.worker.held.count == 1 && scene.worker.links.count == 0 }
         #expect(early.received == [5, 0] && !early.sawReset)
         let second = try scene.addLink()
         try scene.run("it is served") { early.received == Self.granted && second.streams.first?.received == [1, 2, 3] }
@@ -178,7 +178,7 @@ import Testing
         ]
         let scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
         let far = try scene.addLink(reverse: [0])
-        try scene.run("it stands") { scene.worker.links.isUsed(0) && scene.worker.links[0].standing.count == 1 }
+        try scene.run("it stands") { scene.worker.links.isUsed(0) && scene.worker.links[0].reverse.standing.count == 1 }
         return (scene, far, target)
     }
 
@@ -261,7 +261,7 @@ import Testing
         cut.reset()
         let rubbish = try far.open(port: 7000)
         rubbish.write(Array("SSH-2.0-x\r\n".utf8))
-        try scene.run("three are over") { scene.worker.tunnelFlows.count == 1 }
+        try scene.run("three are over") { scene.worker.flows.count == 1 }
         let began = scene.worker.driver.now
         try scene.run("the silent one is closed") { silent.isOver }
         #expect(scene.worker.driver.now - began < .seconds(11))
@@ -277,11 +277,11 @@ import Testing
         let stream = try far.open(port: 7000)
         stream.write(request(target) + [UInt8](repeating: 7, count: 300_000))
         try scene.run("it is dialled") {
-            scene.worker.tunnelFlows.isUsed(0) && scene.worker.tunnelFlows[0].phase == .dialing
+            scene.worker.flows.isUsed(0) && scene.worker.flows[0].phase == .dialing
         }
         try scene.run(for: .seconds(5))
         #expect(stream.received == [5, 0] && stream.unsent > 200_000)
-        #expect(scene.worker.tunnelFlows[0].spill.count <= 64 * 1024)
+        #expect(scene.worker.flows[0].spill.count <= 64 * 1024)
         stream.reset()
         try scene.expectNoFlows()
         try scene.expectNothingAfterStop()

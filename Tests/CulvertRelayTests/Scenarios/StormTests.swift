@@ -44,7 +44,7 @@ import Testing
             place.network.schedule(after: .milliseconds(20)) { client.isReading = true }
         }
         for client in clients where !client.sawReset { client.finish() }
-        try scene.run("every flow ends") { scene.worker.tunnelFlows.count == 0 }
+        try scene.run("every flow ends") { scene.worker.flows.count == 0 }
         #expect(far.error == nil)
         #expect(scene.lostLinks.isEmpty)
         try scene.expectNothingAfterStop()

@@ -14,7 +14,7 @@ final class Lines: Sendable {
 }
 
 /// One thread for all names of all tests: a resolver never ends.
-private let sharedResolver: Resolver = {
+let sharedResolver: Resolver = {
     do { return try Resolver() } catch { fatalError("no thread for names: \(error)") }
 }()
 
@@ -78,9 +78,9 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
         context = WorkerContext(
             forwards: forwards, reverse: script.reverse,
             links: (0..<script.links).map { LinkStatus(worker: $0 % script.workers) },
-            mailboxes: try (0..<script.workers).map { _ in try Mailbox() },
-            loads: (0..<script.workers).map { LinkStatus(worker: $0, isOpen: true) }, control: try Mailbox(),
-            budget: MemoryBudget(ceiling: script.memory), resolver: sharedResolver, requestResolver: sharedResolver,
+            mailboxes: try (0..<script.workers).map { _ in try Mailbox() }, control: try Mailbox(),
+            budget: MemoryBudget(ceiling: script.memory, workers: script.workers), resolver: sharedResolver,
+            requestResolver: sharedResolver,
             journal: Journal(level: .error) { _, line in lines.add(line) }, limits: limits, alive: script.alive)
         worker = Worker(number: 0, driver: driver, context: context)
         for number in 0..<script.forwards {
@@ -117,7 +117,7 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
         let now = place is KernelPlace ? Tick.current() : worker.driver.now
         let longest = now + place.longestTurn
         if worker.timers.soonest.map({ $0 > longest }) ?? true {
-            worker.timers.add(longest, Token(operation: Operation.waitingExpiry.rawValue, slot: 0, generation: 1))
+            worker.timers.add(longest, Token(.heldExpiry))
         }
         try worker.turnOnce()
         said += context.control.takeAll()
@@ -131,7 +131,7 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
             if isSo() { return }
             try turn()
         }
-        throw Missed("not in \(formatSeconds(patience)): \(what)\n\(worker.snapshot())\n\(lines.all.suffix(5))")
+        throw Missed("not in \(formatSeconds(patience)): \(what)\n\(worker.report())\n\(lines.all.suffix(5))")
     }
 
     /// Turns for some time of the worker's clock.
@@ -143,44 +143,48 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
     // MARK: What must always hold
 
     private func check() throws {
+        worker.invariants()
         // Another worker's spill is not seen from here.
         guard script.workers == 1 else { return }
         var held = 0
-        for slot in 0..<worker.tunnelFlows.highWater where worker.tunnelFlows.isUsed(slot) {
-            let count = worker.tunnelFlows[slot].spill.count
+        var next = worker.flows.first()
+        while let flow = next {
+            next = worker.flows.next(after: flow)
+            let count = worker.flows[flow].spill.count
             held += count
             guard count <= Int(script.settings.maximumWindow) else {
                 throw Missed("\(count) bytes are spilled for a window of \(script.settings.maximumWindow)")
             }
         }
-        for slot in 0..<worker.plainFlows.highWater where worker.plainFlows.isUsed(slot) {
-            for end in 0...1 { held += worker.plainFlows[slot].ends[end].spill.count }
+        var delivery = worker.deliveries.slab.first()
+        while let id = delivery {
+            delivery = worker.deliveries.slab.next(after: id)
+            held += worker.deliveries.slab[id].rest.count
         }
-        let used = context.budget.inUse - takenElsewhere
-        guard held <= used, used <= context.budget.ceiling, (held > 0) == (used > 0) else {
-            throw Missed("\(held) bytes are spilled, \(used) are taken of \(context.budget.ceiling)")
-        }
+        try context.budget.check(holding: held, takenElsewhere: takenElsewhere)
     }
 
     /// After everything has ended: nothing is kept of any flow.
     func expectNoFlows() throws {
         try run("every flow is gone", within: .seconds(40)) {
-            worker.tunnelFlows.count == 0 && worker.plainFlows.count == 0 && worker.waiting.isEmpty
+            worker.flows.count == 0 && worker.deliveries.isEmpty && worker.held.isEmpty && worker.dials.count == 0
         }
         guard context.budget.inUse == 0 else {
             throw Missed("\(context.budget.inUse) bytes of spill were not given back")
         }
-        for status in context.links + context.loads where status.flowCount != 0 {
+        for status in context.links where status.flowCount != 0 {
             throw Missed("\(status.flowCount) flows are still counted")
         }
     }
 
     /// Stops the worker: nothing is kept of anything.
     func expectNothingAfterStop() throws {
-        tell(.stop)
+        tell(.stop(drain: .seconds(5)))
         try run("the worker stops") { worker.hasStopped }
         try expectNoFlows()
-        guard worker.links.count == 0, worker.listeners.count == 0 else { throw Missed("links or listeners are left") }
+        guard worker.links.count == 0, worker.listeners.slab.count == 0 else {
+            throw Missed("links or listeners are left")
+        }
         if let simulated = place as? SimulatedPlace, simulated.network.openDescriptors != 0 {
             throw Missed("\(simulated.network.openDescriptors) descriptors are left")
         }
@@ -192,6 +196,16 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
 }
 
 typealias SimulatedScene = Scene<SimulatedDriver, NullCipherEngine>
+
+extension MemoryBudget {
+    /// What is spilled is taken from the budget, and little more.
+    func check(holding held: Int, takenElsewhere: Int) throws {
+        let used = inUse - takenElsewhere
+        guard held <= used, used <= limit, (held > 0) == (used > 0) else {
+            throw Missed("\(held) bytes are spilled, \(used) are taken of \(ceiling)")
+        }
+    }
+}
 
 extension Scene where Driver == SimulatedDriver, Engine: ~Copyable {
     /// A worker in a simulated world.
@@ -206,10 +220,6 @@ extension Scene where Driver == SimulatedDriver, Engine: ~Copyable {
 
     var network: SimulatedNetwork { (place as! SimulatedPlace).network }
 
-    /// The driver's slots too.
-    func expectEverySlotBack() throws {
-        guard worker.driver.freeSlots == 4 else { throw Missed("\(4 - worker.driver.freeSlots) slots are still lent") }
-    }
 }
 
 /// Two peers that one flow joins, and what each must read from the other.

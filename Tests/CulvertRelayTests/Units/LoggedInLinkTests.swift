@@ -41,7 +41,8 @@ import Testing
 
     @Test func oneThatWasTakenIsTheWorkers() throws {
         let (near, far) = try SocketOption.pair()
-        let link = Link(try link(over: near), index: 0, alive: KeepAlive(), now: Tick.current())
+        let link = Link(
+            try link(over: near), .pool(0), alive: KeepAlive(), exchangePatience: .seconds(30), now: Tick.current())
         #expect(link.descriptor == near)
         let stream = BlockingSocket(adopting: far)
         var buffer = [UInt8](repeating: 0, count: 16)

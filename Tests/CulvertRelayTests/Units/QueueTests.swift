@@ -3,39 +3,126 @@ import Testing
 
 @testable import CulvertRelay
 
-/// The relay's small parts, by integers.
+/// The order of a link's flows (RFC 8290 §4), by integers.
 @Suite struct QueueTests {
-    private func drain(_ queue: inout FlowQueue) -> [Int] {
-        var order: [Int] = []
-        while let flow = queue.takeFirst() { order.append(flow) }
-        return order
+    /// A queue with flows that say where they stand.
+    private struct Model: ~Copyable {
+        var queue = FlowQueue()
+        var standing: [Int32: FlowQueue.Standing] = [:]
+
+        func id(_ flow: Int) -> FlowID { FlowID(slot: Int32(flow), generation: 1) }
+
+        mutating func add(_ flow: Int) { queue.add(id(flow), &standing[Int32(flow), default: .idle]) }
+
+        /// Whose turn it is; those that go round with nothing are passed over.
+        mutating func take() -> Int? {
+            while let flow = queue.takeFirst() {
+                guard standing[flow.slot] != .goingRound else {
+                    standing[flow.slot] = .idle
+                    continue
+                }
+                return Int(flow.slot)
+            }
+            return nil
+        }
+
+        mutating func end(_ flow: Int, sent: Int, hasMore: Bool) {
+            queue.turnEnded(id(flow), &standing[Int32(flow)]!, sent: sent, hasMore: hasMore)
+        }
+
+        mutating func serve(sent: Int = 1000, hasMore: (Int) -> Bool = { _ in false }) -> Int? {
+            guard let flow = take() else { return nil }
+            end(flow, sent: sent, hasMore: hasMore(flow))
+            return flow
+        }
     }
 
     @Test func newFlowsComeBeforeThoseThatHadTheirTurn() {
-        var queue = FlowQueue()
-        queue.addBacklogged(1)
-        queue.addBacklogged(2)
-        queue.addSparse(3)
-        queue.addSparse(4)
-        let count = queue.count
-        #expect(count == 4)
-        #expect(drain(&queue) == [3, 4, 1, 2])
-        let isEmpty = queue.isEmpty
+        var model = Model()
+        for flow in [1, 2] { model.add(flow) }
+        #expect(model.serve(hasMore: { _ in true }) == 1)
+        #expect(model.serve(hasMore: { _ in true }) == 2)
+        for flow in [3, 4] { model.add(flow) }
+        var order: [Int] = []
+        while let flow = model.serve() { order.append(flow) }
+        #expect(order == [3, 4, 1, 2])
+        let isEmpty = model.queue.isEmpty
         #expect(isEmpty)
     }
 
+    /// RFC 8290 §4.2: a flow that was served as a new one waits its turn among the old ones before it is new again.
+    @Test func aSparseFlowGoesOnceRoundTheOldList() {
+        var model = Model()
+        model.add(1)
+        #expect(model.serve(hasMore: { _ in true }) == 1, "a backlogged flow")
+        model.add(2)
+        #expect(model.serve() == 2, "a sparse one comes first")
+        model.add(2)
+        #expect(model.standing[2] == .backlogged, "it has more while it goes round")
+        #expect(model.serve(hasMore: { _ in true }) == 1, "the old one is before it")
+        #expect(model.serve() == 2)
+        #expect(model.standing[2] == .idle)
+        model.add(2)
+        #expect(model.standing[2] == .sparse, "once round, it is new again")
+        #expect(model.serve() == 2)
+    }
+
     @Test func aFlowPutBackIsNext() {
-        var queue = FlowQueue()
-        queue.addSparse(1)
-        queue.addBacklogged(2)
-        queue.putBack(3)
-        #expect(drain(&queue) == [3, 1, 2])
+        var model = Model()
+        for flow in [1, 2] { model.add(flow) }
+        let first = model.take()
+        #expect(first == 1)
+        model.queue.putBack(model.id(1), .sparse, sent: 10)
+        #expect(model.serve(hasMore: { _ in true }) == 1)
+        #expect(model.serve(hasMore: { _ in true }) == 2)
+        let old = model.take()
+        #expect(old == 1)
+        model.queue.putBack(model.id(1), .backlogged, sent: 0)
+        #expect(model.serve() == 1)
+        #expect(model.serve() == 2)
+    }
+
+    /// However many new flows come, an old one has its quantum after each run of theirs.
+    @Test func sparseFlowsDoNotStarveABackloggedOne() {
+        var model = Model()
+        model.add(0)
+        #expect(model.serve(sent: FlowQueue.quantum, hasMore: { _ in true }) == 0)
+        var bulk = 0
+        var sparse = 0
+        for flow in 1...400 {
+            model.add(flow)
+            let served = model.take()!
+            let isOwed = model.queue.isOwed(model.standing[Int32(served)]!)
+            #expect(isOwed == (served == 0), "only the backlogged flow is owed a turn, and then it has it")
+            if served == 0 {
+                bulk += FlowQueue.quantum
+                model.end(0, sent: FlowQueue.quantum, hasMore: true)
+            } else {
+                sparse += 30_000
+                model.end(served, sent: 30_000, hasMore: false)
+            }
+        }
+        #expect(bulk >= sparse / 3, "\(bulk) beside \(sparse)")
+        #expect(bulk <= sparse / 2 + FlowQueue.quantum)
+    }
+
+    @Test func oneThatIsOverOrWaitsIsForgotten() {
+        var model = Model()
+        for flow in [1, 2] { model.add(flow) }
+        for _ in 0..<2 { _ = model.serve(hasMore: { _ in true }) }
+        let taken = model.take()
+        #expect(taken == 1)
+        model.queue.forget(&model.standing[1]!)
+        #expect(model.standing[1] == .idle)
+        #expect(model.queue.backloggedCount == 1)
+        model.queue.forget(&model.standing[2]!)
+        #expect(model.queue.backloggedCount == 0)
     }
 
     /// Against an array, far beyond the first ring.
-    @Test func anIndexQueueIsAnArray() {
+    @Test func aRingQueueIsAnArray() {
         var dice = Dice(seed: 1)
-        var queue = IndexQueue()
+        var queue = RingQueue<Int32>()
         var model: [Int32] = []
         for step in 0..<20_000 {
             switch Int.random(in: 0..<5, using: &dice) {

@@ -1,10 +1,10 @@
 internal import CulvertIO
 
 /// The addresses of one forward's target, and who waits for them.
-struct TargetCache {
+struct TargetCache<Waiter> {
     /// A name's addresses are believed for this long: short enough to follow a failover, long enough that a burst of
     /// connections asks once.
-    static let lifetime = Tick.Span.seconds(5)
+    static var lifetime: Tick.Span { .seconds(5) }
 
     let target: Target
     /// Where it is known without asking: a number or a path.
@@ -12,8 +12,8 @@ struct TargetCache {
     private var looked: [SocketAddress] = []
     private var lookedAt = Tick(nanoseconds: 0)
     var isAsked = false
-    /// Flows that wait for the answer, as tokens.
-    var waiting: [Token] = []
+    /// Who waits for the answer.
+    var waiting: [Waiter] = []
 
     init(_ target: Target) {
         self.target = target
@@ -34,9 +34,12 @@ struct TargetCache {
         return looked
     }
 
-    mutating func learn(_ addresses: [SocketAddress], now: Tick) {
+    /// The answer has come. Returns who waited for it.
+    mutating func learn(_ addresses: [SocketAddress], now: Tick) -> [Waiter] {
         looked = addresses
         lookedAt = now
         isAsked = false
+        defer { waiting = [] }
+        return waiting
     }
 }

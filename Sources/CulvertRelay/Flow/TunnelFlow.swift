@@ -5,8 +5,11 @@ internal import CulvertSSH
 ///
 /// Invariant: payload from the channel that the socket would not take lies in `spill`, in order, and its window is not
 /// granted again before it has left. Nothing from the socket is held here: it is read when it can be sealed. Payload that
-/// comes before the flow is open is spilled whole.
-struct TunnelFlow: ~Copyable {
+/// comes before the flow is open is spilled whole. Once `end` is set nothing is read or sent, no event names the channel,
+/// and the flow is freed by the worker's `reap`, nowhere else.
+struct TunnelFlow: ~Copyable, SlabElement {
+    typealias ID = FlowID
+
     enum Phase: UInt8, BitwiseCopyable {
         /// A connection to a local port; the channel is asked for.
         case opening
@@ -16,81 +19,92 @@ struct TunnelFlow: ~Copyable {
         case dialing
         /// Both ends stand.
         case open
-        /// Over; the slot waits until the link's queue lets go of its number.
-        case defunct
+    }
+
+    /// What it is there for.
+    enum Purpose: Hashable, BitwiseCopyable {
+        case forward(ForwardID)
+        /// It carries the link to the next host of a path.
+        case nextHop
     }
 
     var phase: Phase
-    let link: Int
+    /// Set once: it is over.
+    var end: FlowEnd?
+    let link: LinkSlot
     let channel: ChannelNumber
-    /// Read from.
-    var socket: Descriptor
+    /// Read from; nil until its target stands.
+    var socket: Descriptor?
     /// Written to: the same, but for standard input and output.
-    var sink: Descriptor
-    /// Its number among the direct or the reverse forwards, or `toNextHop`.
-    let forward: Int
-    let isReverse: Bool
+    var sink: Descriptor?
+    let purpose: Purpose
     let peer: SocketAddress
     let started: Tick
+    var ends = StreamEnds()
 
     // Socket to channel.
-    /// Stands in its link's queue: the socket was readable.
-    var isQueued = false
+    /// Where it stands in its link's queue.
+    var standing = FlowQueue.Standing.idle
     /// Has payload but no window: waits for the engine's word.
     var awaitsWindow = false
-    /// The socket's stream has ended and EOF was sent.
-    var hasFinished = false
     /// Slots for the next read: 1, 4 or 16, as the last ones came full.
     var batch = 1
     var sent: UInt64 = 0
+    /// After a failed send: what was sent of the rest when that was last looked at.
+    var restSeen: UInt64 = 0
 
     // Channel to socket.
     var spill = Spill()
     var awaitsWritable = false
     /// The socket has been full since then.
     var stalledSince = Tick(nanoseconds: 0)
-    /// EOF has come; the socket's writing direction is shut once everything before it is written.
-    var peerEnded = false
-    var isShut = false
-    /// CLOSE has come, after an EOF or as a cut.
-    var peerClosed = false
     var received: UInt64 = 0
 
-    var candidates: [SocketAddress] = []
+    /// While a target is looked up or dialled.
+    var dialling: Dialling?
+    /// When the connection came, for its place among those that wait.
+    let arrival: Arrival
     /// Of `-W`: the process ends with it.
     var isStandardStreams = false
     /// Of a dynamic forward: what its client asked for and is to be told.
     var socks: SocksNegotiation?
 
     init(
-        phase: Phase, link: Int, channel: ChannelNumber, socket: Descriptor, forward: Int, isReverse: Bool,
-        peer: SocketAddress, started: Tick
+        phase: Phase, link: LinkSlot, channel: ChannelNumber, socket: Descriptor?, purpose: Purpose,
+        peer: SocketAddress, arrival: Arrival, started: Tick
     ) {
         self.phase = phase
         self.link = link
         self.channel = channel
         self.socket = socket
         sink = socket
-        self.forward = forward
-        self.isReverse = isReverse
+        self.purpose = purpose
         self.peer = peer
+        self.arrival = arrival
         self.started = started
     }
 
-    /// In place of a forward's number: it carries the link to the next host of a path.
-    static var toNextHop: Int { -1 }
-    var leadsToNextHop: Bool { forward == Self.toNextHop }
-
-    /// For the snapshot: what it waits for.
+    /// For a report: what it waits for.
     var stall: String {
         switch phase {
         case .opening: "the server's answer"
         case .greeting: "the client's word where to go"
         case .dialing: "the target"
-        case .defunct: "its end"
+        case .open where end != nil: "its end"
         case .open where awaitsWindow: "the far reader (channel window used up)"
         case .open where awaitsWritable: "the local reader (socket full)"
         case .open: "nothing (idle or moving)"
         }
+    }
+}
+
+/// When a connection came: earlier ones are served first.
+struct Arrival: Hashable, Comparable, Sendable, BitwiseCopyable {
+    let moment: Tick
+    /// Among those of the same moment.
+    let number: UInt64
+
+    static func < (left: Arrival, right: Arrival) -> Bool {
+        left.moment == right.moment ? left.number < right.number : left.moment < right.moment
     }
 }

@@ -1,0 +1,104 @@
+internal import CulvertIO
+
+/// The times of the links to one server: when a silent one is asked whether it lives, and when it is given up
+/// (ServerAliveInterval, ServerAliveCountMax); and how old its keys may become.
+struct KeepAlive: Sendable {
+    /// ServerAliveInterval. Zero: never asked.
+    var interval = Tick.Span.seconds(15)
+    /// ServerAliveCountMax.
+    var countMaximum = 3
+    /// A question unanswered for this long makes a link suspect: a second one is tried beside it.
+    var suspicion = Tick.Span.seconds(2)
+    /// RekeyLimit's time; nil: keys do not age.
+    var rekeyInterval: Tick.Span?
+}
+
+extension KeepAlive {
+    init(_ server: ServerSettings) {
+        interval = server.aliveInterval.map { Tick.Span($0) } ?? .zero
+        countMaximum = server.aliveCountMaximum
+        rekeyInterval = server.algorithms.rekeyInterval.map { Tick.Span($0) }
+    }
+}
+
+/// Whether the far end of a link lives, as far as one can know: what was heard, what was asked, and what is to be done
+/// about the silence.
+struct Liveness {
+    /// What is to be done at a moment at which the link is looked at.
+    enum Step: Equatable {
+        /// Nothing before this moment; nil: nothing at all, unless something happens.
+        case wait(until: Tick?)
+        /// A question is to be sent; the next look is due then.
+        case ask(nextLook: Tick)
+        /// The link is given up: nothing was heard for this long.
+        case giveUp(silence: Tick.Span)
+    }
+
+    /// A channel that is not opened after this long makes the link be asked whether it lives.
+    static let openPatience = Tick.Span.seconds(1)
+
+    let times: KeepAlive
+    private(set) var lastHeard: Tick
+    private(set) var isSuspect = false
+    private var unanswered = 0
+    private var asked = Tick(nanoseconds: 0)
+    /// When a channel was asked for that is not answered yet.
+    private var openAsked: Tick?
+
+    init(_ times: KeepAlive, now: Tick) {
+        self.times = times
+        lastHeard = now
+    }
+
+    /// Something came. Returns whether the link was suspect: it has recovered.
+    mutating func heard(_ now: Tick) -> Bool {
+        lastHeard = now
+        unanswered = 0
+        defer { isSuspect = false }
+        return isSuspect
+    }
+
+    /// A channel is asked for. Returns when the link is to be looked at, if that is news.
+    mutating func channelAsked(_ now: Tick) -> Tick? {
+        // One that is waited for while the link speaks waits for its target, and says nothing about the link.
+        if let openAsked, lastHeard <= openAsked { return nil }
+        openAsked = now
+        return times.interval > .zero ? now + Self.openPatience : nil
+    }
+
+    mutating func channelAnswered() { openAsked = nil }
+
+    /// A question goes out now, whatever is due. Returns when the next look is due; nil: the link is never asked, or was
+    /// asked already.
+    mutating func ask(_ now: Tick, roundTrip: Tick.Span) -> Tick? {
+        guard times.interval > .zero, unanswered == 0 else { return nil }
+        return noteQuestion(now, roundTrip)
+    }
+
+    private mutating func noteQuestion(_ now: Tick, _ roundTrip: Tick.Span) -> Tick {
+        unanswered += 1
+        asked = now
+        return now + (isSuspect ? times.interval : min(suspicion(roundTrip), times.interval))
+    }
+
+    /// The link is looked at. `isSuspect` may have become true by it.
+    mutating func look(_ now: Tick, roundTrip: Tick.Span) -> Step {
+        guard times.interval > .zero else { return .wait(until: nil) }
+        if unanswered == 0 {
+            var due = lastHeard + times.interval
+            // A channel may have been asked for after this look was scheduled for another.
+            if let openAsked, lastHeard <= openAsked { due = min(due, openAsked + Self.openPatience) }
+            return due <= now ? .ask(nextLook: noteQuestion(now, roundTrip)) : .wait(until: due)
+        }
+        let silence = now - asked
+        if unanswered >= times.countMaximum, silence >= times.interval { return .giveUp(silence: now - lastHeard) }
+        if silence >= suspicion(roundTrip) { isSuspect = true }
+        if silence >= times.interval { return .ask(nextLook: noteQuestion(now, roundTrip)) }
+        return .wait(until: asked + (isSuspect ? times.interval : suspicion(roundTrip)))
+    }
+
+    /// A slow path is not a dead one.
+    private func suspicion(_ roundTrip: Tick.Span) -> Tick.Span {
+        max(times.suspicion, Tick.Span(nanoseconds: roundTrip.nanoseconds * 4))
+    }
+}

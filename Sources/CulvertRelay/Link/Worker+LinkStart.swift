@@ -1,0 +1,138 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// How links begin on their worker, and what a newer one does to the one that it replaces.
+extension Worker where Driver: ~Copyable, Engine: ~Copyable {
+    mutating func addLink(_ start: consuming LoggedInLink<Engine>, index: Int, reverse: [Int]) {
+        retireLinks(of: index)
+        if links.count >= Self.maximumLinks { giveUpRetiredLink() }
+        guard !links.isFull, !isStopping else {
+            driver.close(start.socket.release())
+            return context.control.post(.linkLost(index: index, reason: "too many links at once"))
+        }
+        let link = insertLink(start, .pool(index), alive: context.alive)
+        if context.limits.serverSendsAtOnce { links[link].engine.runTrue() }
+        for forward in reverse { askReverse(link, forward) }
+        context.links[index].isOpen = true
+        beginReceiving(link)
+        for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
+    }
+
+    private mutating func insertLink(
+        _ start: consuming LoggedInLink<Engine>, _ place: Link<Engine>.Place, alive: KeepAlive
+    ) -> LinkSlot {
+        let link = links.add(
+            Link(start, place, alive: alive, exchangePatience: context.limits.keyExchange, now: driver.now))
+        SocketOption.setNotSentLowWater(links[link].descriptor, bytes: links[link].sealAhead.bytes)
+        limitWindows(link)
+        wake(link)
+        return link
+    }
+
+    private mutating func beginReceiving(_ link: LinkSlot) {
+        scheduleCheck(link, at: driver.now)
+        driver.awaitReadable(links[link].descriptor, Token(.linkRead, link))
+        // Whatever came behind the last packet of the login.
+        processReceived(link)
+    }
+
+    /// An older link at the same place takes no new flows; those it has may end on it, if it still lives.
+    private mutating func retireLinks(of index: Int) {
+        var next = links.first()
+        while let link = next {
+            next = links.next(after: link)
+            guard links[link].poolIndex == index, links[link].end == nil else { continue }
+            links[link].duty = .retired
+            cancelForwards(link)
+            scheduleCheck(link, at: driver.now)
+        }
+    }
+
+    /// The server listens no more for what goes through this link.
+    mutating func cancelForwards(_ link: LinkSlot) {
+        for number in links[link].reverse.retire() { links[link].engine.cancelForward(number) }
+        wake(link)
+    }
+
+    /// Only replaced links can have filled the table: one of them is given up.
+    private mutating func giveUpRetiredLink() {
+        var next = links.first()
+        while let link = next {
+            if links[link].duty == .retired, links[link].end == nil {
+                return end(link, .givenUp("too many replaced links"))
+            }
+            next = links.next(after: link)
+        }
+    }
+
+    // MARK: Reverse forwards
+
+    mutating func askReverse(_ link: LinkSlot, _ forward: Int) {
+        do throws(SSHError) {
+            let number = try links[link].engine.requestForward(context.reverse[forward].request)
+            links[link].reverse.wasAsked(forward, number)
+            wake(link)
+        } catch {
+            context.control.post(
+                .reverseAnswered(forward: forward, accepted: false, port: 0, detail: error.description))
+        }
+    }
+
+    mutating func reverseAnswered(_ link: LinkSlot, _ number: ForwardNumber, _ accepted: Bool, _ port: UInt16) {
+        guard let forward = links[link].reverse.answered(number) else { return }
+        // Its successor has asked too.
+        guard links[link].duty == .serving, !isStopping else {
+            if accepted { links[link].engine.cancelForward(number) }
+            return
+        }
+        if accepted {
+            links[link].reverse.stands(forward, number, port: port)
+        } else {
+            scheduleCheck(link, at: links[link].reverse.wasRefused(forward, now: driver.now))
+        }
+        context.control.post(.reverseAnswered(forward: forward, accepted: accepted, port: port, detail: ""))
+    }
+
+    // MARK: Hops
+
+    /// A link to a jump host. It has one flow: the channel to the next host of its path, with one end of a socket pair
+    /// where others have an application. What logs in over the other end is the next link, which knows nothing of this.
+    ///
+    /// A hop is asked whether it lives as every link is. It is in no place of the pool: the control thread hears of it
+    /// only by the link at the end of its path.
+    mutating func addHop(_ start: consuming LoggedInLink<Engine>, _ hop: Hop, channel descriptor: Descriptor) {
+        guard !links.isFull, !flows.isFull, !isStopping else {
+            hop.path.fail("\(hop.name): too many links and connections at once")
+            driver.close(start.socket.release())
+            return driver.close(descriptor)
+        }
+        let link = insertLink(start, .hop(hop), alive: hop.alive)
+        do throws(SSHError) {
+            // No connection of anybody's is carried: the originator is this machine (RFC 4254 §7.2).
+            let channel = try links[link].engine.open(
+                .directTCPIP(host: hop.host, port: hop.port, originator: "127.0.0.1", originatorPort: 0))
+            let flow = insertFlow(
+                TunnelFlow(
+                    phase: .opening, link: link, channel: channel, socket: descriptor, purpose: .nextHop,
+                    peer: SocketAddress(), arrival: held.nextArrival(driver.now), started: driver.now))
+            // The server looks the name up and dials; whoever asked for the hop is told by then.
+            let deadline = driver.now + context.limits.dial + context.limits.dial
+            flows[flow].dialling = Dialling(deadline: deadline)
+            timers.add(deadline, Token(.dialStep, flow))
+        } catch {
+            hop.path.fail("\(hop.name): \(error)")
+            driver.close(descriptor)
+            return end(link, .givenUp(error.description))
+        }
+        channelAsked(link)
+        beginReceiving(link)
+    }
+
+    /// A hop whose server says nothing of the way to the next host is given up.
+    mutating func hopExpired(_ flow: FlowID) {
+        let link = flows[flow].link
+        guard let hop = links[link].hop else { return }
+        hop.path.fail("\(hop.name): no answer about the way to \(Target.tcp(host: hop.host, port: hop.port))")
+        end(link, .givenUp("no answer"))
+    }
+}

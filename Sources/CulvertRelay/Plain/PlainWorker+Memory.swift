@@ -1,0 +1,79 @@
+internal import CulvertIO
+
+/// Who goes when memory is short, and what a worker of `culvert relay` has, for a person.
+extension PlainWorker where Driver: ~Copyable {
+    private enum Holder {
+        case flow(PlainFlowID)
+        case delivery(DeliveryID)
+    }
+
+    /// Who holds most of this worker, and more than its floor.
+    private func greatest() -> (holder: Holder, held: Int)? {
+        let floor = context.budget.floor
+        var found: (holder: Holder, held: Int)?
+        var next = flows.first()
+        while let flow = next {
+            next = flows.next(after: flow)
+            let held = flows[flow].held
+            if held > found?.held ?? floor, flows[flow].ending == nil { found = (.flow(flow), held) }
+        }
+        if let delivery = deliveries.greatest(), delivery.held > found?.held ?? floor {
+            found = (.delivery(delivery.id), delivery.held)
+        }
+        return found
+    }
+
+    mutating func publishHeld() { context.budget.publish(greatest()?.held ?? 0, by: number) }
+
+    mutating func relieveMemory() {
+        let own = greatest()
+        context.budget.publish(own?.held ?? 0, by: number)
+        switch context.budget.relief(for: number, lastAsked: reliefAsked, now: driver.now) {
+        case .none: break
+        case .own: if let own { cut(own.holder) }
+        case .ask(let worker):
+            reliefAsked = driver.now
+            context.mailboxes[worker].post(.giveMemory)
+        }
+    }
+
+    mutating func giveMemory() {
+        guard context.budget.isOver else { return }
+        if let own = greatest() { cut(own.holder) }
+        publishHeld()
+    }
+
+    private mutating func cut(_ holder: Holder) {
+        switch holder {
+        case .flow(let flow): exceedCeiling(flow)
+        case .delivery(let id):
+            context.journal.error(deliveries.ceilingText(id))
+            deliveries.cut(id)
+        }
+    }
+
+    mutating func exceedCeiling(_ flow: PlainFlowID) {
+        context.journal.error(
+            "ended a connection to \(context.forwards[flows[flow].forward].text): its reader is slow"
+                + " and the memory ceiling is reached (--memory)")
+        end(flow, .cut)
+    }
+
+    func report() -> String {
+        var lines = listeners.report(context.forwards)
+        var next = flows.first()
+        while let flow = next {
+            next = flows.next(after: flow)
+            let slow = (0...1).filter { !flows[flow].ends[$0].owesNothing }
+            let stall =
+                !flows[flow].isOpen
+                ? "the target" : slow.isEmpty ? "nothing (idle or moving)" : slow == [0] ? "the client" : "the target"
+            lines.append(
+                "flow \(context.forwards[flows[flow].forward].text) from \(flows[flow].peer):"
+                    + " \(flows[flow].ends[0].bytes) bytes out, \(flows[flow].ends[1].bytes) in, waits for"
+                    + " \(stall)")
+        }
+        if !deliveries.isEmpty { lines.append("\(deliveries.count) ended connections wait for their readers") }
+        return lines.joined(separator: "\n")
+    }
+}

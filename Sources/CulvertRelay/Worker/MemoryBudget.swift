@@ -1,0 +1,76 @@
+internal import CulvertIO
+internal import Synchronization
+
+/// What payload may lie in memory because its reader is slow, over all workers, in bytes; and who holds most.
+///
+/// Half of the ceiling is for whoever comes, half is a floor for each: a flow that holds no more than the ceiling's half
+/// divided by the stalled flows is never the one to go. At the ceiling the flow that holds most goes, on whichever worker
+/// it is; until it has, the memory may be exceeded by one receive of each worker.
+final class MemoryBudget: Sendable {
+    /// What one receive of a link can bring, bytes.
+    static let overdraft = 1024 * 1024
+
+    /// One worker's flow that holds most, bytes: as it was last told.
+    private final class Greatest: Sendable {
+        let bytes = Atomic<Int>(0)
+    }
+
+    let ceiling: Int
+    /// Never more than this, bytes.
+    let limit: Int
+    private let used = Atomic<Int>(0)
+    private let stalled = Atomic<Int>(0)
+    private let greatest: [Greatest]
+
+    init(ceiling: Int, workers: Int = 1) {
+        self.ceiling = ceiling
+        limit = ceiling + workers * Self.overdraft
+        greatest = (0..<workers).map { _ in Greatest() }
+    }
+
+    var inUse: Int { used.load(ordering: .relaxed) }
+    var isOver: Bool { inUse > ceiling }
+
+    /// What every stalled flow may hold, whatever the others do, bytes.
+    var floor: Int { ceiling / 2 / max(1, stalled.load(ordering: .relaxed)) }
+
+    /// Takes `count` bytes, or none when that is more than there can be.
+    func take(_ count: Int) -> Bool {
+        let after = used.add(count, ordering: .relaxed).newValue
+        if after <= limit { return true }
+        used.subtract(count, ordering: .relaxed)
+        return false
+    }
+
+    func give(back count: Int) { used.subtract(count, ordering: .relaxed) }
+
+    func stallBegan() { stalled.add(1, ordering: .relaxed) }
+    func stallEnded() { stalled.subtract(1, ordering: .relaxed) }
+
+    func publish(_ bytes: Int, by worker: Int) { greatest[worker].bytes.store(bytes, ordering: .relaxed) }
+
+    /// What a worker that finds the ceiling passed is to do.
+    enum Relief: Hashable {
+        case none
+        /// Its own greatest holder goes.
+        case own
+        /// Another one's holds more: that worker is asked.
+        case ask(worker: Int)
+    }
+
+    /// Asked again when nothing has come of it after this long.
+    static let patience = Tick.Span.milliseconds(5)
+
+    /// `lastAsked`: when this worker last asked another one.
+    func relief(for worker: Int, lastAsked: Tick?, now: Tick) -> Relief {
+        var found: (worker: Int, bytes: Int)?
+        for (number, each) in greatest.enumerated() {
+            let bytes = each.bytes.load(ordering: .relaxed)
+            if bytes > found?.bytes ?? 0 { found = (number, bytes) }
+        }
+        guard let found else { return .none }
+        if found.worker == worker { return .own }
+        if let lastAsked, now - lastAsked < Self.patience { return .none }
+        return .ask(worker: found.worker)
+    }
+}

@@ -1,0 +1,92 @@
+internal import CulvertIO
+
+// The names that workers give to what they hold. Each is a type of its own, with a generation: one that was kept too long
+// names nothing, and never its successor.
+
+/// A flow of a worker: one socket and one channel.
+struct FlowID: SlabID {
+    let slot: Int32
+    let generation: UInt32
+}
+
+/// A link on its worker.
+struct LinkSlot: SlabID {
+    let slot: Int32
+    let generation: UInt32
+}
+
+/// A connection that `culvert relay` carries.
+struct PlainFlowID: SlabID {
+    let slot: Int32
+    let generation: UInt32
+}
+
+/// What came whole and waits for its reader.
+struct DeliveryID: SlabID {
+    let slot: Int32
+    let generation: UInt32
+}
+
+/// A connection to a target that is being made.
+struct DialID: SlabID {
+    let slot: Int32
+    let generation: UInt32
+}
+
+/// A listening socket.
+struct ListenerID: SlabID {
+    let slot: Int32
+    let generation: UInt32
+}
+
+/// A client of `-D` that says where it wants to go.
+struct GreetingID: SlabID {
+    let slot: Int32
+    let generation: UInt32
+}
+
+/// One of a tunnel's forwards, by its place among those of its kind.
+enum ForwardID: Hashable, Sendable, BitwiseCopyable {
+    /// `-L`, `-D` and `-W`.
+    case direct(Int)
+    /// `-R`.
+    case reverse(Int)
+}
+
+/// What a token's operation means to a worker.
+enum Operation: UInt8 {
+    case mailbox = 1
+    case listener
+    case greetingRead
+    case flowRead
+    case flowWrite
+    case linkRead
+    case linkWrite
+    case clientRead
+    case targetRead
+    case clientWrite
+    case targetWrite
+    case dialWrite
+    case deliveryRead
+    case deliveryWrite
+    // Timers.
+    case greetingExpiry
+    case channelGreetingExpiry
+    case dialStep
+    case acceptAgain
+    case heldExpiry
+    case linkCheck
+    case linkRest
+    case linkAcknowledgement
+    case deliveryCheck
+    case restCheck
+    case sweep
+    case drainEnd
+}
+
+extension Token {
+    init<ID: SlabID>(_ operation: Operation, _ id: ID) { self.init(operation: operation.rawValue, id) }
+
+    /// Of an operation that a worker has once.
+    init(_ operation: Operation) { self.init(operation: operation.rawValue, slot: 0, generation: 1) }
+}

@@ -1,0 +1,148 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// How connections come in here, wait for a link, and find one.
+extension Worker where Driver: ~Copyable, Engine: ~Copyable {
+    mutating func listen(_ descriptor: Descriptor, forward: Int) {
+        guard !isStopping else { return driver.close(descriptor) }
+        listeners.add(descriptor, forward: forward, &driver)
+    }
+
+    mutating func acceptConnections(_ listener: ListenerID) {
+        for _ in 0..<Listeners.batch {
+            if held.count >= context.limits.waiting { return pause(listener, "too many connections wait") }
+            switch listeners.next(listener, context.limits, &driver) {
+            case .connection(let descriptor, let peer): admit(descriptor, listener, peer)
+            case .lastConnection(let descriptor, let peer):
+                admit(descriptor, listener, peer)
+                return pause(listener, "nearly every descriptor is in use")
+            case .nothing: return listeners.await(listener, &driver)
+            case .paused(let reason): return pause(listener, reason)
+            }
+        }
+        listeners.await(listener, &driver)
+    }
+
+    private mutating func admit(_ descriptor: Descriptor, _ listener: ListenerID, _ peer: SocketAddress) {
+        route(
+            IncomingConnection(
+                descriptor, forward: listeners.forward(listener), peer: peer, arrival: held.nextArrival(driver.now)))
+    }
+
+    private mutating func pause(_ listener: ListenerID, _ reason: String) {
+        guard listeners.pause(listener, driver.now, &timers) else { return }
+        context.journal.error(
+            Listeners.pausedText(context.forwards[listeners.forward(listener)].text, reason, context.limits))
+    }
+
+    mutating func resumeAccepting(_ listener: ListenerID) {
+        guard Listeners.hasRoom(context.limits, beside: context.mailboxes[number].descriptor) else {
+            return pause(listener, "nearly every descriptor is in use")
+        }
+        acceptConnections(listener)
+    }
+
+    // MARK: Routing
+
+    /// To the worker of the least loaded link; here, when that is this one. Behind those that wait already.
+    mutating func route(_ connection: IncomingConnection) {
+        guard held.isEmpty, let index = LinkStatus.leastLoaded(context.links) else { return hold(connection) }
+        pass(connection, index: index)
+    }
+
+    private mutating func pass(_ connection: IncomingConnection, index: Int) {
+        let worker = context.links[index].worker
+        if worker == number { return carry(connection, index: index) }
+        // Counted on its way, so that a burst does not all go to one.
+        context.links[index].flowBegan()
+        context.mailboxes[worker].post(.carry(connection, link: index))
+    }
+
+    /// Through the link that has that place in the pool now.
+    mutating func carry(_ connection: IncomingConnection, index: Int) {
+        guard !isStopping else { return drop(connection) }
+        // Lost while the connection was on its way.
+        guard let link = openLink(index) else { return hold(connection) }
+        let asksFirst = context.forwards[connection.forward].target == .requested && connection.socks == nil
+        if asksFirst { beginGreeting(connection) } else { beginDirectFlow(connection, link: link) }
+    }
+
+    private func openLink(_ index: Int) -> LinkSlot? {
+        var next = links.first()
+        while let link = next {
+            if links[link].poolIndex == index, links[link].end == nil, !links[link].liveness.isSuspect,
+                links[link].duty == .serving
+            {
+                return link
+            }
+            next = links.next(after: link)
+        }
+        return nil
+    }
+
+    /// Resets a connection that comes to nothing.
+    mutating func drop(_ connection: IncomingConnection) {
+        driver.resetOnClose(connection.descriptor)
+        driver.close(connection.descriptor)
+        if connection.sink != connection.descriptor { driver.close(connection.sink) }
+        if context.forwards[connection.forward].isStandardStreams {
+            context.control.post(.streamsEnded(cleanly: false))
+        }
+    }
+
+    // MARK: Waiting for a link
+
+    mutating func hold(_ connection: IncomingConnection) {
+        guard context.limits.hold > .zero, !isStopping else { return drop(connection) }
+        let expires = driver.now + context.limits.hold
+        held.add(connection, expires: expires)
+        timers.add(expires, Token(.heldExpiry))
+        startSweeping()
+        context.control.post(.connectionWaits)
+    }
+
+    /// In the order in which they came, as long as there is a link. Nothing is carried out for clients that have gone
+    /// while they waited: a close and a half-close cannot be told apart there. One that need not wait may end its direction
+    /// as soon as it likes.
+    mutating func serveHeld() {
+        while !held.isEmpty, let index = LinkStatus.leastLoaded(context.links) {
+            guard let connection = held.takeFirst() else { return }
+            guard connection.isStandardStreams || !driver.peerHasGone(connection.descriptor) else {
+                drop(connection)
+                continue
+            }
+            pass(connection, index: index)
+            // It came back at once: the link is not what its status says yet.
+            if held.list.first?.connection.arrival == connection.arrival { return }
+        }
+    }
+
+    mutating func expireHeld() {
+        let now = driver.now
+        for each in held.take(where: { $0.expires <= now }) {
+            context.journal.error(
+                "closed a connection to \(context.forwards[each.connection.forward].text) from"
+                    + " \(each.connection.peer): no link within \(Int(context.limits.hold.seconds)) s")
+            drop(each.connection)
+        }
+    }
+
+    /// Those whose clients have gone are let go. Returns whether any still wait.
+    mutating func sweepHeld() -> Bool {
+        guard !held.isEmpty else { return false }
+        var gone: [IncomingConnection] = []
+        for each in held.list
+        where !each.connection.isStandardStreams && driver.peerHasGone(each.connection.descriptor) {
+            gone.append(each.connection)
+        }
+        let arrivals = Set(gone.map(\.arrival))
+        _ = held.take { arrivals.contains($0.connection.arrival) }
+        for connection in gone {
+            context.journal.verbose(
+                "dropped a connection to \(context.forwards[connection.forward].text) from \(connection.peer): its"
+                    + " client has gone while it waited for a link")
+            drop(connection)
+        }
+        return !held.isEmpty
+    }
+}

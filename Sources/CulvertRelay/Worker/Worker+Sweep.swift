@@ -1,0 +1,140 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// What is looked at twice a second while something is stalled, and who goes when memory is short.
+extension Worker where Driver: ~Copyable, Engine: ~Copyable {
+    mutating func sweep() {
+        isSweeping = false
+        let isStalled = sweepFlows()
+        let isHolding = sweepHeld()
+        if isHolding { serveHeld() }
+        sweepMemory()
+        // While windows may not grow: other workers' flows may have been what filled the memory.
+        if isStalled || isHolding || !windowsMayGrow { startSweeping() }
+    }
+
+    /// A socket that is not read, because its channel has no window or its stream has ended, could be reset unseen.
+    private mutating func sweepFlows() -> Bool {
+        var anyStalled = !deliveries.isEmpty
+        var next = flows.first()
+        while let flow = next {
+            next = flows.next(after: flow)
+            guard flows[flow].end == nil, flows[flow].phase == .open else { continue }
+            if !flows[flow].spill.isEmpty { anyStalled = true }
+            guard flows[flow].awaitsWindow || flows[flow].ends.source == .finished else { continue }
+            anyStalled = true
+            if flows[flow].ends.sink != .failed, let sink = flows[flow].sink, driver.isReset(sink) { sinkFailed(flow) }
+        }
+        return anyStalled
+    }
+
+    // MARK: Memory
+
+    /// What engines hold for slow readers counts as well as what is spilled: at three quarters of the ceiling no window
+    /// grows, at the ceiling the flow that holds most goes.
+    private mutating func sweepMemory() {
+        let ceiling = context.budget.ceiling
+        let held = heldByEngines()
+        windowsMayGrow = held + context.budget.inUse < ceiling / 4 * 3
+        var next = links.first()
+        while let link = next {
+            next = links.next(after: link)
+            if links[link].end == nil { limitWindows(link) }
+        }
+        publish(greatestHolder()?.held ?? 0)
+        if held + context.budget.inUse > ceiling, held > 0, let own = greatestHolder() { cut(own.holder) }
+    }
+
+    private mutating func heldByEngines() -> Int {
+        var held = 0
+        var next = links.first()
+        while let link = next {
+            next = links.next(after: link)
+            if links[link].end == nil { held += links[link].engine.heldBytes() }
+        }
+        return held
+    }
+
+    /// Who holds memory for a slow reader.
+    private enum Holder {
+        case flow(FlowID)
+        case delivery(DeliveryID)
+    }
+
+    /// Who holds most of this worker, and more than its floor. Behind a hop are all the flows of a link, and no slow
+    /// reader: one of those is named only where nobody else is.
+    private func greatestHolder() -> (holder: Holder, held: Int)? {
+        let floor = context.budget.floor
+        var found: (holder: Holder, held: Int)?
+        var hop: (holder: Holder, held: Int)?
+        var next = flows.first()
+        while let flow = next {
+            next = flows.next(after: flow)
+            let held = flows[flow].spill.held
+            guard held > floor, flows[flow].end == nil else { continue }
+            if flows[flow].purpose == .nextHop {
+                hop = (.flow(flow), held)
+            } else if held > found?.held ?? 0 {
+                found = (.flow(flow), held)
+            }
+        }
+        if let delivery = deliveries.greatest(), delivery.held > found?.held ?? floor {
+            found = (.delivery(delivery.id), delivery.held)
+        }
+        return found ?? hop
+    }
+
+    /// At the ceiling, after the turn: whoever holds most of all workers goes. What is another worker's is asked of it,
+    /// and again when nothing has come of that.
+    mutating func relieveMemory() {
+        let own = greatestHolder()
+        publish(own?.held ?? 0)
+        switch context.budget.relief(for: number, lastAsked: reliefAsked, now: driver.now) {
+        case .none: break
+        case .own: if let own { cut(own.holder) }
+        case .ask(let worker):
+            reliefAsked = driver.now
+            context.mailboxes[worker].post(.giveMemory)
+        }
+    }
+
+    /// Another worker has no memory, and what is held most is here.
+    mutating func giveMemory() {
+        guard context.budget.isOver else { return }
+        if let own = greatestHolder() { cut(own.holder) }
+        publish(greatestHolder()?.held ?? 0)
+    }
+
+    private mutating func publish(_ held: Int) {
+        publishedHeld = held
+        context.budget.publish(held, by: number)
+    }
+
+    /// A flow holds more than before: others compare with it.
+    mutating func noteHeld(_ flow: FlowID) {
+        if flows[flow].spill.held > publishedHeld { publish(flows[flow].spill.held) }
+    }
+
+    private mutating func cut(_ holder: Holder) {
+        switch holder {
+        case .flow(let flow): exceedCeiling(flow)
+        case .delivery(let id):
+            context.journal.error(deliveries.ceilingText(id))
+            deliveries.cut(id)
+        }
+    }
+
+    /// Ends the flow, with words.
+    mutating func exceedCeiling(_ flow: FlowID) {
+        let isStalled = !flows[flow].spill.isEmpty
+        let slow = isStalled ? driver.now - flows[flow].stalledSince : .zero
+        if let hop = links[flows[flow].link].hop {
+            hop.path.fail("\(hop.name): the memory ceiling is reached (--memory)")
+        } else {
+            context.journal.error(
+                "ended a connection through \(forwardText(flow)): its reader has been slow for"
+                    + " \(formatSeconds(slow)) and the memory ceiling is reached (--memory)")
+        }
+        end(flow, .cut)
+    }
+}

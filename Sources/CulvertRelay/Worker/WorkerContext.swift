@@ -1,0 +1,53 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// What the workers of one tunnel share.
+struct WorkerContext<Engine: SSHEngine & ~Copyable>: Sendable {
+    let forwards: [LocalForward]
+    let reverse: [ReverseForward]
+    let links: [LinkStatus]
+    let mailboxes: [Mailbox<WorkerMessage<Engine>>]
+    let control: Mailbox<ControlMessage<Engine>>
+    let budget: MemoryBudget
+    let resolver: Resolver
+    /// For the names that SOCKS clients at the server ask for: those that nobody answers may not hold up the others.
+    let requestResolver: Resolver
+    let journal: Journal
+    let limits: RelayLimits
+    let alive: KeepAlive
+}
+
+/// Limits, each with its reason.
+struct RelayLimits: Sendable {
+    /// How long a connection to a local port waits for a link before it is closed.
+    var hold = Tick.Span.seconds(30)
+    /// Connections that wait at once, a worker: beyond it the kernel's backlog holds them.
+    var waiting = 4096
+    /// Descriptors kept for culvert itself, so that a link can be made again however many flows there are.
+    var reservedDescriptors = 64
+    /// The process's limit of open files.
+    var descriptors = 1024
+    /// A SOCKS client has said where it wants to go within this long, or is closed: programs say it at once, and a
+    /// connection that never does must not keep a descriptor.
+    var greeting = Tick.Span.seconds(10)
+    /// A target that does not answer is given up after this long.
+    var dial = Tick.Span.seconds(60)
+    /// A later key exchange that takes longer ends the link: nothing else is carried meanwhile, so a server that does
+    /// not finish one would stop the link, however much it says.
+    var keyExchange = Tick.Span.seconds(30)
+    /// What a socket still holds after a send to it has failed is read to its end, as long as the far side takes some of
+    /// it within this time.
+    var rest = Tick.Span.seconds(30)
+    /// Each link has its server run `true`, so that it sends small packets at once.
+    var serverSendsAtOnce = false
+
+    /// Names that SOCKS clients at the server asked for, being looked up at once, a worker.
+    var requestsResolving = 64
+
+    /// With as many open files as the process may have.
+    static func ofProcess() -> RelayLimits {
+        var limits = RelayLimits()
+        limits.descriptors = HostProcess.raiseDescriptorLimit()
+        return limits
+    }
+}
