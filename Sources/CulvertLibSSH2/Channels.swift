@@ -29,6 +29,8 @@ public import CulvertSSH
     var ended = false
     var endTold = false
     var closed = false
+    /// Payload that libssh2 took, bytes.
+    var sent: UInt64 = 0
     /// `sendable` was 0 because the window was used up.
     var starved = false
     var inControls = false
@@ -174,6 +176,27 @@ extension LibSSH2Engine {
         }
     }
 
+    // MARK: What the peer still works on
+
+    public var channelCount: Int { channels.count - freeNumbers.count }
+
+    /// libssh2 tells of no SSH_MSG_CHANNEL_WINDOW_ADJUST, but how much may be sent now: that, and what was sent, is all that
+    /// the peer has granted. So this counts grants in bytes, not in messages. It sees no payload for a channel that this
+    /// end has closed, and of a channel whose payload is not read it sees EOF and CLOSE only when it is.
+    ///
+    /// It asks every channel, so it is for once in a while.
+    public var channelProgress: UInt64 {
+        var progress = settledProgress
+        for index in channels.indices { progress &+= granted(index) }
+        return progress
+    }
+
+    /// What the peer has let us send on a channel so far, bytes.
+    private func granted(_ index: Int) -> UInt64 {
+        guard let handle = unsafe channels[index].handle else { return 0 }
+        return channels[index].sent &+ UInt64(unsafe libssh2_channel_window_write_ex(handle, nil))
+    }
+
     // MARK: Numbers
 
     mutating func takeNumber(_ phase: Channel.Phase) -> ChannelNumber {
@@ -232,6 +255,7 @@ extension LibSSH2Engine {
     }
 
     private mutating func opened(_ number: UInt32, _ handle: OpaquePointer) {
+        settledProgress &+= 1
         unsafe channels[Int(number)].handle = handle
         unsafe discardExtendedData(handle)
         if channels[Int(number)].phase == .abandoned {
@@ -244,6 +268,7 @@ extension LibSSH2Engine {
     }
 
     private mutating func refused(_ number: UInt32, _ code: Int32) {
+        if code != LIBSSH2_ERROR_TIMEOUT { settledProgress &+= 1 }
         if channels[Int(number)].phase != .abandoned {
             let words = code == LIBSSH2_ERROR_TIMEOUT ? "no answer from the server within 60 s" : "\(libraryWords())"
             refusals[number] = PeerText(words)
@@ -305,10 +330,13 @@ extension LibSSH2Engine {
             channels[Int(number)].finished = true
         }
         guard channels[Int(number)].phase == .closing else { return true }
+        let granted = granted(Int(number))
         let result = unsafe libssh2_channel_free(handle)
         if result == LIBSSH2_ERROR_EAGAIN { return false }
         guard result == 0 else { throw end(error(result)) }
         unsafe channels[Int(number)].handle = nil
+        // The peer's CLOSE has come, now or before.
+        settledProgress &+= granted &+ (channels[Int(number)].closed ? 0 : 1)
         return true
     }
 }

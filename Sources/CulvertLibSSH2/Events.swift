@@ -164,10 +164,12 @@ extension LibSSH2Engine {
         guard result == 0 || result == LIBSSH2_ERROR_EAGAIN else { throw end(error(result)) }
         if !channels[number.index].endTold {
             channels[number.index].endTold = true
+            settledProgress &+= 1
             events.append(.ended(number))
         }
         if result == 0 {
             channels[number.index].closed = true
+            settledProgress &+= 1
             events.append(.closed(number, afterEnd: true))
         } else {
             channels[number.index].emptyTurn = turn

@@ -42,6 +42,9 @@ public import CulvertSSH
     var freeNumbers: [UInt32] = []
     var opens: [PendingOpen] = []
     var refusals: [UInt32: PeerText] = [:]
+    /// What the peer has said of channels by EOF, CLOSE and answers, and what it granted on channels that are gone, bytes:
+    /// all of `channelProgress` that the channels themselves no longer show.
+    var settledProgress: UInt64 = 0
     /// Channels whose EOF or CLOSE could not be sent yet.
     var controls: [UInt32] = []
 

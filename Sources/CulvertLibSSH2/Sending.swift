@@ -76,6 +76,7 @@ extension LibSSH2Engine {
                 throw end(SSHError(.protocolViolation, "the server takes packets of 0 bytes"))
             }
             guard result > 0 else { throw end(error(Int32(result))) }
+            channels[Int(now.channel)].sent &+= UInt64(result)
             unsafe unsent?.start += result
             unsent?.count -= result
         }

@@ -174,6 +174,10 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     public mutating func close(_ channel: ChannelNumber) { connection.close(channel, &transport.packets) }
 
+    public var channelCount: Int { connection.channels.count }
+
+    public var channelProgress: UInt64 { connection.progress }
+
     // MARK: Requests of the connection
 
     public mutating func requestForward(_ request: ForwardRequest) throws(SSHError) -> ForwardNumber {

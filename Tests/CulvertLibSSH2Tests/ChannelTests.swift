@@ -232,6 +232,30 @@ import Testing
         try Self.echo(link, [channels[19]], 100_000)
     }
 
+    @Test func whatThePeerGrantsAndClosesShowsThatItWorks() throws {
+        let server = try TestServer.withEveryKey()
+        let service = try Service { connection in while connection.read() != nil {} }
+        let link = try TestLink(server)
+        #expect(link.engine.channelCount == 0)
+        let channel = try link.openNow(service.port)
+        #expect(link.engine.channelCount == 1)
+        let opened = link.engine.channelProgress
+        try link.turn(50)
+        #expect(link.engine.channelProgress == opened)
+        // More than a window: what goes beyond it was granted, and no event says so.
+        var left = 3 << 20
+        try link.turns(until: "all is sent") {
+            left -= try link.push(channel, left) { $0.initializeMemory(as: UInt8.self, repeating: 0) }
+            return left == 0
+        }
+        let granted = link.engine.channelProgress
+        #expect(granted > opened)
+        link.engine.close(channel)
+        #expect(link.engine.channelProgress >= granted)
+        try link.turns(until: "its number is free") { link.engine.channelCount == 0 }
+        #expect(link.engine.channelProgress > granted)
+    }
+
     @Test func probeIsAnsweredWithAndWithoutChannels() throws {
         let server = try TestServer.withEveryKey()
         let service = try Service.echo()

@@ -12,6 +12,8 @@ struct ConnectionLayer: ~Copyable {
     var openRequests: [ChannelNumber: ChannelOpenRequest] = [:]
     /// Why the peer refused a channel, until somebody asks or the number is used again.
     var refusals: [ChannelNumber: PeerText] = [:]
+    /// As `SSHEngine.channelProgress`.
+    var progress: UInt64 = 0
     /// What a window may grow to at most now, bytes.
     var windowLimit = UInt32.max
 

@@ -73,7 +73,12 @@ extension ConnectionLayer {
         let data = try ChannelData(packet.reader("SSH_MSG_CHANNEL_DATA"))
         let number = try channel(data.recipient, "SSH_MSG_CHANNEL_DATA")
         try receive(data.payload.count, number)
-        guard data.payload.count > 0, !channels[number].sentClose else { return nil }
+        guard data.payload.count > 0 else { return nil }
+        guard !channels[number].sentClose else {
+            // Nobody credits it, so its window bounds how often.
+            progress += 1
+            return nil
+        }
         return .payload(number, data.payload)
     }
 
@@ -103,6 +108,7 @@ extension ConnectionLayer {
         guard let named = channels.number(adjust.recipient), !channels[named].receivedClose else { return nil }
         let number = try channel(adjust.recipient, "SSH_MSG_CHANNEL_WINDOW_ADJUST")
         let wasUsedUp = try channels[number].sendWindow.add(adjust.count)
+        if adjust.count > 0 { progress += 1 }
         return wasUsedUp && channels[number].takesPayload ? .sendable(number) : nil
     }
 
@@ -180,6 +186,7 @@ extension ConnectionLayer {
         guard message.maximumPacket >= SendWindow.minimumPacket else {
             throw .violation("it takes packets of at most \(message.maximumPacket) bytes")
         }
+        progress += 1
         channels[number].phase = .open
         channels[number].peerNumber = message.sender
         channels[number].sendWindow = SendWindow(available: message.window, maximumPacket: message.maximumPacket)
@@ -198,6 +205,7 @@ extension ConnectionLayer {
     private mutating func failure(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let message = try ChannelOpenFailure(packet.reader("SSH_MSG_CHANNEL_OPEN_FAILURE"))
         let number = try opening(message.recipient, "SSH_MSG_CHANNEL_OPEN_FAILURE")
+        progress += 1
         let isAwaited = !channels[number].closesWhenOpened
         let isCommand = channels[number].runsCommand
         channels.remove(number)
@@ -214,6 +222,7 @@ extension ConnectionLayer {
         let number = try channel(message.recipient, "SSH_MSG_CHANNEL_EOF")
         // A second EOF says nothing new.
         guard !channels[number].receivedEOF else { return nil }
+        progress += 1
         channels[number].receivedEOF = true
         return channels[number].sentClose ? nil : .ended(number)
     }
@@ -221,6 +230,7 @@ extension ConnectionLayer {
     private mutating func close(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let message = try ChannelSignal(packet.reader("SSH_MSG_CHANNEL_CLOSE"))
         let number = try channel(message.recipient, "SSH_MSG_CHANNEL_CLOSE")
+        progress += 1
         if channels[number].sentClose {
             channels.remove(number)
             return nil

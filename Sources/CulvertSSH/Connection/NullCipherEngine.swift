@@ -81,6 +81,10 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     public mutating func close(_ channel: ChannelNumber) { connection.close(channel, &packets) }
 
+    public var channelCount: Int { connection.channels.count }
+
+    public var channelProgress: UInt64 { connection.progress }
+
     // MARK: Requests of the connection
 
     public mutating func requestForward(_ request: ForwardRequest) throws(SSHError) -> ForwardNumber {
@@ -120,7 +124,6 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
     }
 
     var deferredBytes: Int { packets.deferredBytes }
-    var channelCount: Int { connection.channels.count }
     var highestChannelCount: Int { connection.channels.high }
     var pendingRequestCount: Int { connection.ownRequests.count + connection.peerRequests.count }
 }

@@ -82,6 +82,17 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// when the peer's CLOSE has come too.
     mutating func close(_ channel: ChannelNumber)
 
+    /// Channels whose number is not free yet: asked for, open, or closed by one side only. A link with none may end and
+    /// cuts nothing off.
+    var channelCount: Int { get }
+
+    /// Grows with what the peer says of channels that are in use, and so shows that it still works on them:
+    /// SSH_MSG_CHANNEL_WINDOW_ADJUST that grants something, EOF, CLOSE and answers to CHANNEL_OPEN, whether they cause an
+    /// event or not, also on channels that this end has closed; of payload only what no event tells, because it comes
+    /// for a channel that this end has closed. Only its growing between two looks says something, not by how much.
+    /// Nothing that a peer could repeat for ever without being granted anything counts.
+    var channelProgress: UInt64 { get }
+
     // MARK: Requests of the connection
 
     /// Asks the peer to listen; answered by `.forwardAnswered`.

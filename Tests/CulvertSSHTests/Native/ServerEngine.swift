@@ -94,6 +94,7 @@ struct ServerEngine: ~Copyable, SSHEngine {
     /// Messages that wait for room, bytes, and channels that are not over.
     var waiting: Int { transport.packets.deferredBytes }
     var channelCount: Int { connection.channels.count }
+    var channelProgress: UInt64 { connection.progress }
 
     func invariants() {
         transport.packets.invariants()
