@@ -113,11 +113,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func channelRequested(_ link: Int, _ channel: ChannelNumber) {
         let request = links[link].engine.openRequest(channel)
         guard let forward = reverseForward(link, request) else {
-            links[link].engine.refuse(channel, .administrativelyProhibited, "no such forward was asked for")
+            links[link].engine.refuse(channel, .administrativelyProhibited, words: "no such forward was asked for")
             return
         }
         guard !tunnelFlows.isFull else {
-            return links[link].engine.refuse(channel, .resourceShortage, "too many connections")
+            return links[link].engine.refuse(channel, .resourceShortage, words: "too many connections")
         }
         var peer = SocketAddress()
         if case .forwardedTCPIP(_, _, let originator, let port) = request,
@@ -215,7 +215,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         context.journal.error(
             "\(forwardText(slot)): connect to \(context.reverse[tunnelFlows[slot].forward].target): \(reason)")
-        links[link].engine.refuse(tunnelFlows[slot].channel, .connectFailed, "connect failed")
+        links[link].engine.refuse(tunnelFlows[slot].channel, .connectFailed, words: "connect failed")
         links[link].needsPump = true
         removeFlow(slot, reset: true)
     }

@@ -148,8 +148,8 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     public mutating func accept(_ channel: ChannelNumber) { connection.accept(channel, &transport.packets) }
 
-    public mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString) {
-        connection.refuse(channel, reason, description, &transport.packets)
+    public mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String) {
+        connection.refuse(channel, reason, words: words, &transport.packets)
     }
 
     public mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText { connection.takeRefusal(channel) }
@@ -186,6 +186,16 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     public mutating func cancelForward(_ forward: ForwardNumber) {
         connection.cancelForward(forward, &transport.packets)
+    }
+
+    public func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest {
+        connection.peerRequests.request(request)
+    }
+    public mutating func acceptForward(_ request: PeerForwardNumber, port: UInt16) {
+        connection.acceptForward(request, port: port, &transport.packets)
+    }
+    public mutating func refuseForward(_ request: PeerForwardNumber) {
+        connection.refuseForward(request, &transport.packets)
     }
 
     public mutating func probe() { connection.probe(&transport.packets) }

@@ -47,7 +47,7 @@ import Testing
         for sender in 0..<3 { #expect(try node.hear(Script.openDirect(sender: sender)).count == 1) }
         #expect(try node.hear(Script.openDirect(sender: 3)) == [])
         #expect(node.said().map { Array($0.prefix(9)) } == [[92] + Script.u32(3) + Script.u32(4)])
-        node.engine.refuse(ChannelNumber(1), .connectFailed, "")
+        node.engine.refuse(ChannelNumber(1), .connectFailed, words: "")
         #expect(try node.hear(Script.openDirect(sender: 3)) == ["requested 1"])
         let client = Node(.client, settings)
         for _ in 0..<3 {

@@ -90,13 +90,14 @@ struct ConnectionLayer: ~Copyable {
     }
 
     mutating func refuse(
-        _ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString, _ output: inout PacketOutput
+        _ channel: ChannelNumber, _ reason: OpenFailure, words: String, _ output: inout PacketOutput
     ) {
         precondition(channels[channel].phase == .requested, "only what was requested is refused, once")
         openRequests[channel] = nil
         var message = output.message()
         ChannelOpenFailure.write(
-            recipient: channels[channel].peerNumber, reason: reason, words: description, to: &message)
+            recipient: channels[channel].peerNumber, reason: reason, words: PeerText(words).description,
+            to: &message)
         output.send(message)
         channels.remove(channel)
     }
@@ -230,8 +231,17 @@ struct ConnectionLayer: ~Copyable {
         output.send(message)
     }
 
-    mutating func answerPeerForward(accepted: Bool, port: UInt16, _ output: inout PacketOutput) {
-        peerRequests.decide(accepted: accepted, port: port)
+    mutating func acceptForward(_ request: PeerForwardNumber, port: UInt16, _ output: inout PacketOutput) {
+        peerRequests.accept(request, port: port)
+        sendAnswers(&output)
+    }
+
+    mutating func refuseForward(_ request: PeerForwardNumber, _ output: inout PacketOutput) {
+        peerRequests.refuse(request)
+        sendAnswers(&output)
+    }
+
+    private mutating func sendAnswers(_ output: inout PacketOutput) {
         while let answer = peerRequests.removeAnswer() {
             output.send(write(answer, output.message()))
         }

@@ -138,7 +138,7 @@ extension ConnectionLayer {
 
     private enum Judgement {
         case request(ChannelOpenRequest)
-        case refuse(OpenFailure, StaticString)
+        case refuse(OpenFailure, String)
     }
 
     private func judge(_ open: ChannelOpen) -> Judgement {
@@ -270,20 +270,20 @@ extension ConnectionLayer {
         switch (request.body, role) {
         case (.listen(let forward), .server):
             let asked = PeerForwardRequest(action: .listen, request: forward)
-            try peerRequests.append(.waiting(asked), wantsReply: request.wantsReply)
+            return .forwardRequested(try peerRequests.append(asked, wantsReply: request.wantsReply))
         case (.cancel(let forward), .server):
             let asked = PeerForwardRequest(action: .cancel, request: forward)
-            try peerRequests.append(.waiting(asked), wantsReply: request.wantsReply)
+            return .forwardRequested(try peerRequests.append(asked, wantsReply: request.wantsReply))
         case (.listen, .client), (.cancel, .client), (.impossible, _), (.unknown, _):
             // A keepalive is one of these: any answer serves it.
             guard request.wantsReply else { return nil }
             if peerRequests.isEmpty {
                 try output.reply(write(.failure, output.message()))
             } else {
-                try peerRequests.append(.refused, wantsReply: true)
+                try peerRequests.appendRefused()
             }
+            return nil
         }
-        return nil
     }
 
     private mutating func requestSuccess(

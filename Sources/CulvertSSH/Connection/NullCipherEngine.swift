@@ -57,8 +57,8 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     public mutating func accept(_ channel: ChannelNumber) { connection.accept(channel, &packets) }
 
-    public mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString) {
-        connection.refuse(channel, reason, description, &packets)
+    public mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String) {
+        connection.refuse(channel, reason, words: words, &packets)
     }
 
     public mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText { connection.takeRefusal(channel) }
@@ -93,6 +93,14 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     public mutating func cancelForward(_ forward: ForwardNumber) { connection.cancelForward(forward, &packets) }
 
+    public func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest {
+        connection.peerRequests.request(request)
+    }
+    public mutating func acceptForward(_ request: PeerForwardNumber, port: UInt16) {
+        connection.acceptForward(request, port: port, &packets)
+    }
+    public mutating func refuseForward(_ request: PeerForwardNumber) { connection.refuseForward(request, &packets) }
+
     public mutating func runTrue() { connection.runTrue(&packets) }
 
     public mutating func probe() { connection.probe(&packets) }
@@ -107,15 +115,6 @@ public struct NullCipherEngine: ~Copyable, SSHEngine {
 
     /// There are no keys to exchange: a test that needs an exchange which does not end says so here.
     public var keyExchange: Int?
-
-    /// Server: the oldest request of the peer to listen, or to stop, that has not been taken yet. To be asked for
-    /// after `nextEvent` has returned nil; every one must be answered, in this order.
-    public mutating func takeForwardRequest() -> PeerForwardRequest? { connection.peerRequests.take() }
-
-    /// Server: answers the oldest request that was taken. `port`: the one listened on.
-    public mutating func answerForwardRequest(accepted: Bool, port: UInt16) {
-        connection.answerPeerForward(accepted: accepted, port: port, &packets)
-    }
 
     /// Checks what must always hold, for tests.
     func invariants() {

@@ -14,14 +14,15 @@ protocol FarEngine: AnyObject {
     func open(_ request: ChannelOpenRequest) throws(SSHError) -> ChannelNumber
     func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest
     func accept(_ channel: ChannelNumber)
-    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString)
+    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String)
     func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots
     func commit(_ channel: ChannelNumber, count: Int)
     func credit(_ channel: ChannelNumber, count: Int)
     func finish(_ channel: ChannelNumber)
     func close(_ channel: ChannelNumber)
-    func takeForwardRequest() -> PeerForwardRequest?
-    func answerForwardRequest(accepted: Bool, port: UInt16)
+    func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest
+    func acceptForward(_ request: PeerForwardNumber, port: UInt16)
+    func refuseForward(_ request: PeerForwardNumber)
     func disconnect()
 
     /// Bytes that WINDOW_ADJUST messages granted, by our own number of the channel: read from the packets themselves,
@@ -82,8 +83,8 @@ final class NullFarEngine: FarEngine {
     func open(_ request: ChannelOpenRequest) throws(SSHError) -> ChannelNumber { try engine.open(request) }
     func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest { engine.openRequest(channel) }
     func accept(_ channel: ChannelNumber) { engine.accept(channel) }
-    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString) {
-        engine.refuse(channel, reason, description)
+    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String) {
+        engine.refuse(channel, reason, words: words)
     }
     func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots { engine.reserve(channel, maximum: maximum) }
     // The null cipher's commit cannot fail.
@@ -91,10 +92,9 @@ final class NullFarEngine: FarEngine {
     func credit(_ channel: ChannelNumber, count: Int) { engine.credit(channel, count: count) }
     func finish(_ channel: ChannelNumber) { engine.finish(channel) }
     func close(_ channel: ChannelNumber) { engine.close(channel) }
-    func takeForwardRequest() -> PeerForwardRequest? { engine.takeForwardRequest() }
-    func answerForwardRequest(accepted: Bool, port: UInt16) {
-        engine.answerForwardRequest(accepted: accepted, port: port)
-    }
+    func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest { engine.forwardRequest(request) }
+    func acceptForward(_ request: PeerForwardNumber, port: UInt16) { engine.acceptForward(request, port: port) }
+    func refuseForward(_ request: PeerForwardNumber) { engine.refuseForward(request) }
     func disconnect() { engine.disconnect() }
 }
 
@@ -232,8 +232,8 @@ final class NativeFarEngine: FarEngine {
     }
     func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest { connection.openRequest(channel) }
     func accept(_ channel: ChannelNumber) { connection.accept(channel, &transport.packets) }
-    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString) {
-        connection.refuse(channel, reason, description, &transport.packets)
+    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String) {
+        connection.refuse(channel, reason, words: words, &transport.packets)
     }
     func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots {
         connection.reserve(channel, maximum: maximum, &transport.packets)
@@ -246,9 +246,12 @@ final class NativeFarEngine: FarEngine {
     }
     func finish(_ channel: ChannelNumber) { connection.finish(channel, &transport.packets) }
     func close(_ channel: ChannelNumber) { connection.close(channel, &transport.packets) }
-    func takeForwardRequest() -> PeerForwardRequest? { connection.peerRequests.take() }
-    func answerForwardRequest(accepted: Bool, port: UInt16) {
-        connection.answerPeerForward(accepted: accepted, port: port, &transport.packets)
+    func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest {
+        connection.peerRequests.request(request)
     }
+    func acceptForward(_ request: PeerForwardNumber, port: UInt16) {
+        connection.acceptForward(request, port: port, &transport.packets)
+    }
+    func refuseForward(_ request: PeerForwardNumber) { connection.refuseForward(request, &transport.packets) }
     func disconnect() { transport.packets.sendLastWord(.byApplication) }
 }

@@ -67,8 +67,8 @@ struct ServerEngine: ~Copyable, SSHEngine {
     }
     mutating func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest { connection.openRequest(channel) }
     mutating func accept(_ channel: ChannelNumber) { connection.accept(channel, &transport.packets) }
-    mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString) {
-        connection.refuse(channel, reason, description, &transport.packets)
+    mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String) {
+        connection.refuse(channel, reason, words: words, &transport.packets)
     }
     mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText { connection.takeRefusal(channel) }
     mutating func sendable(_ channel: ChannelNumber) -> Int { connection.sendable(channel, &transport.packets) }
