@@ -43,7 +43,14 @@
         unsafe scratch = UnsafeMutableRawPointer.allocate(byteCount: Self.maximumMessage, alignment: 8)
     }
 
-    /// The same, with the system's randomness.
+    /// Begins held, until the first keys are exchanged.
+    static func held(_ random: inout RandomSource) -> PacketOutput {
+        var output = PacketOutput(&random)
+        output.hold()
+        return output
+    }
+
+    /// Begins open, with the system's randomness.
     init() {
         var random = RandomSource()
         self.init(&random)
@@ -162,6 +169,11 @@
         case .held: unsafe deferred.append(message)
         case .shut: break
         }
+    }
+
+    /// The same, one that no `WireWriter` made.
+    mutating func send(_ message: [UInt8]) {
+        unsafe message.withUnsafeBytes { unsafe send($0) }
     }
 
     /// An answer that the peer's message calls for: bounded, since the peer decides how many there are.
