@@ -130,7 +130,7 @@ extension LibSSH2Engine {
     }
 
     /// libssh2 confirms every open of a forward by itself, so the refusal is a CLOSE and the words are lost.
-    public mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString) {
+    public mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String) {
         precondition(channels[channel.index].phase == .requested, "no open request waits on this channel")
         close(channel)
     }

@@ -28,7 +28,7 @@ struct EventQueue {
             case .payload(let number, _), .opened(let number), .openRefused(let number, _), .openRequested(let number),
                 .sendable(let number), .ended(let number), .closed(let number, _):
                 number != channel
-            case .allSendable, .forwardAnswered, .commandRefused: true
+            case .allSendable, .forwardAnswered, .forwardRequested, .commandRefused: true
             }
         }
     }
@@ -38,7 +38,7 @@ struct EventQueue {
             switch event {
             case .forwardAnswered(let number, _, _): number != forward
             case .payload, .opened, .openRefused, .openRequested, .sendable, .ended, .closed, .allSendable,
-                .commandRefused:
+                .forwardRequested, .commandRefused:
                 true
             }
         }

@@ -1,11 +1,9 @@
 /// The native engine: SSH-2 from the version line to the channels, a client. It holds no socket, no clock and no thread.
 ///
 /// How old a key may grow is its owner's to watch: it calls `beginKeyExchange`. So is how long an exchange may take.
-public struct NativeEngine: ~Copyable, SSHEngine {
-    public static var opensInPlace: Bool { true }
-
+public struct NativeEngine: ~Copyable, ConnectionEngine {
+    public var connection: ConnectionLayer
     private var transport: Transport
-    private var connection: ConnectionLayer
     /// From the first keys until the login is over.
     private var userAuth: UserAuthClient?
     private let acceptedAlgorithms: [String]
@@ -18,8 +16,10 @@ public struct NativeEngine: ~Copyable, SSHEngine {
     /// `random`: the system's, but for tests.
     init(settings: NativeSettings, random: RandomSource) throws(SSHError) {
         let accepted = try AlgorithmList.resolve(.publicKey, settings.publicKeyAlgorithms)
+        var random = random
+        let output = PacketOutput.held(&random)
         transport = try Transport(role: .client, settings: settings, random: random)
-        connection = ConnectionLayer(role: .client, settings: settings.connection)
+        connection = ConnectionLayer(role: .client, settings: settings.connection, output: output)
         acceptedAlgorithms = accepted
     }
 
@@ -34,24 +34,24 @@ public struct NativeEngine: ~Copyable, SSHEngine {
             while let packet = try transport.input.next() {
                 let number = packet.number
                 if transport.passesConnection && number >= MessageNumber.globalRequest && number < 128 {
-                    if let event = try connection.handle(packet, &transport.packets) { return event }
+                    if let event = try connection.handle(packet) { return event }
                 } else if let event = try other(packet) {
                     return event
                 }
             }
-            try transport.keepLimits()
+            try transport.keepLimits(&connection.output)
             return resumed()
         } catch {
-            transport.fail(error)
+            transport.fail(error, &connection.output)
             throw error
         }
     }
 
     @inline(never)
     private mutating func other(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
-        switch try transport.handle(packet) {
+        switch try transport.handle(packet, &connection.output) {
         case .nothing, .secured: return resumed()
-        case .connection: return try connection.handle(packet, &transport.packets)
+        case .connection: return try connection.handle(packet)
         case .hostKey, .service, .extensions, .authentication:
             preconditionFailure("the table lets none of these pass in the connection protocol")
         }
@@ -59,32 +59,29 @@ public struct NativeEngine: ~Copyable, SSHEngine {
 
     /// The end of a key exchange: what was credited meanwhile is granted, and every channel may send again.
     private mutating func resumed() -> EngineEvent? {
-        guard transport.takeResume() else { return nil }
-        connection.sendOwed(&transport.packets)
+        guard transport.takeResume(connection.output) else { return nil }
+        connection.sendOwed()
         return .allSendable
     }
 
     public mutating func takeConsumed() -> Int { transport.input.takeConsumed() }
 
-    public var output: UnsafeRawBufferPointer { unsafe transport.packets.unsent }
-
     public mutating func outputSent(_ count: Int) {
-        transport.packets.didSend(count)
-        connection.sendOwed(&transport.packets)
-        transport.beginIfDue()
+        connection.outputSent(count)
+        transport.beginIfDue(&connection.output)
     }
 
     // MARK: Login
 
     public mutating func advanceLogin(_ authority: some LoginAuthority) throws(SSHError) -> LoginProgress {
         do throws(SSHError) {
-            try transport.start(preferred: authority.knownHostKeyAlgorithms())
+            try transport.start(preferred: authority.knownHostKeyAlgorithms(), &connection.output)
             while let packet = try transport.next() {
                 if try advance(packet, authority) { return .loggedIn }
             }
             return .needsBytes
         } catch {
-            transport.fail(error)
+            transport.fail(error, &connection.output)
             throw error
         }
     }
@@ -93,7 +90,7 @@ public struct NativeEngine: ~Copyable, SSHEngine {
     private mutating func advance(
         _ packet: OpenedPacket, _ authority: some LoginAuthority
     ) throws(SSHError) -> Bool {
-        switch try transport.handle(packet) {
+        switch try transport.handle(packet, &connection.output) {
         case .nothing, .secured, .service: return false
         case .connection: preconditionFailure("the table lets no message of the connection pass in a login")
         case .hostKey:
@@ -101,9 +98,9 @@ public struct NativeEngine: ~Copyable, SSHEngine {
             _ = authority.bindAgent(
                 hostKey: transport.hostKey, sessionID: transport.sessionIdentifier,
                 signature: transport.hostKeySignature)
-            try transport.trustHostKey()
+            try transport.trustHostKey(&connection.output)
             // One flight for all of it: the server answers in turn.
-            transport.send(ServiceMessage.bytes(MessageNumber.serviceRequest, ServiceMessage.userAuth))
+            connection.output.send(ServiceMessage.bytes(MessageNumber.serviceRequest, ServiceMessage.userAuth))
             var client = UserAuthClient(
                 sessionID: transport.sessionIdentifier, acceptedAlgorithms: acceptedAlgorithms)
             send(try client.begin(authority))
@@ -129,88 +126,23 @@ public struct NativeEngine: ~Copyable, SSHEngine {
     }
 
     private mutating func send(_ message: Secret) {
-        unsafe message.withBytes { unsafe transport.packets.send($0) }
+        unsafe message.withBytes { unsafe connection.output.send($0) }
     }
 
     public var summary: String { transport.summary }
 
     public var keyRenewals: UInt64? { transport.renewals }
 
-    // MARK: Channels
-
-    public mutating func open(_ request: ChannelOpenRequest) throws(SSHError) -> ChannelNumber {
-        try connection.open(request, &transport.packets)
-    }
-
-    public mutating func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest {
-        connection.openRequest(channel)
-    }
-
-    public mutating func accept(_ channel: ChannelNumber) { connection.accept(channel, &transport.packets) }
-
-    public mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString) {
-        connection.refuse(channel, reason, description, &transport.packets)
-    }
-
-    public mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText { connection.takeRefusal(channel) }
-
-    public mutating func sendable(_ channel: ChannelNumber) -> Int {
-        connection.sendable(channel, &transport.packets)
-    }
-
-    public mutating func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots {
-        connection.reserve(channel, maximum: maximum, &transport.packets)
-    }
-
-    public mutating func commit(_ channel: ChannelNumber, count: Int) throws(SSHError) {
-        connection.commit(channel, count: count, &transport.packets)
-    }
-
-    public mutating func credit(_ channel: ChannelNumber, count: Int) {
-        connection.credit(channel, count: count, &transport.packets)
-    }
-
-    public mutating func finish(_ channel: ChannelNumber) { connection.finish(channel, &transport.packets) }
-
-    public mutating func close(_ channel: ChannelNumber) { connection.close(channel, &transport.packets) }
-
-    public var channelCount: Int { connection.channels.count }
-
-    public var unconfirmedCount: Int { connection.channels.unconfirmedCount }
-
-    public var channelProgress: UInt64 { connection.progress }
-
-    // MARK: Requests of the connection
-
-    public mutating func requestForward(_ request: ForwardRequest) throws(SSHError) -> ForwardNumber {
-        try connection.requestForward(request, &transport.packets)
-    }
-
-    public mutating func cancelForward(_ forward: ForwardNumber) {
-        connection.cancelForward(forward, &transport.packets)
-    }
-
-    public mutating func probe() { connection.probe(&transport.packets) }
-
-    public mutating func runTrue() { connection.runTrue(&transport.packets) }
-
-    public mutating func disconnect() { transport.packets.sendLastWord(.byApplication) }
-
-    public mutating func heldBytes() -> Int { 0 }
-
-    public mutating func allowWindows(upTo bytes: Int) { connection.windowLimit = UInt32(clamping: bytes) }
+    // MARK: Keys
 
     /// Renews the keys now, for example because they are old; while keys are exchanged it has no effect.
-    public mutating func beginKeyExchange() { transport.beginExchange() }
+    public mutating func beginKeyExchange() { transport.beginExchange(&connection.output) }
 
     public var keyExchange: Int? { transport.keyExchange }
 
     /// Messages that wait, bytes, for tests.
-    var deferredBytes: Int { transport.packets.deferredBytes }
+    var deferredBytes: Int { connection.output.deferredBytes }
 
     /// Checks what must always hold, for tests.
-    func invariants() {
-        transport.packets.invariants()
-        connection.invariants()
-    }
+    func invariants() { connection.invariants() }
 }

@@ -125,7 +125,7 @@ import Testing
         #expect(link.answers[first.value] == nil)
         #expect(link.answers[second.value] == nil)
         let (client, channel) = try connect(link, link.answers[third.value]!.port)
-        link.engine.refuse(channel, .administrativelyProhibited, "no")
+        link.engine.refuse(channel, .administrativelyProhibited, words: "no")
         try link.turns(until: "the client is cut off") {
             var entry = pollfd(fd: client.descriptor, events: Int16(POLLIN), revents: 0)
             return poll(&entry, 1, 0) == 1

@@ -175,6 +175,7 @@ final class TestLink {
         case .ended(let channel): seen[channel.value, default: Seen()].ended = true
         case .closed(let channel, let afterEnd): seen[channel.value, default: Seen()].closed = afterEnd
         case .forwardAnswered(let forward, let accepted, let port): answers[forward.value] = (accepted, port)
+        case .forwardRequested: preconditionFailure("a client is asked for no forward")
         case .commandRefused: preconditionFailure("this engine runs no command")
         }
     }

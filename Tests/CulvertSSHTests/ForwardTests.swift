@@ -36,19 +36,20 @@ import Testing
         let second = try link.client.engine.requestForward(.streamLocal(path: "/run/back"))
         let third = try link.client.engine.requestForward(.tcp(address: "", port: 8822))
         link.client.engine.probe()
-        try link.settle()
         #expect(
-            link.server.engine.takeForwardRequest()
-                == PeerForwardRequest(action: .listen, request: .tcp(address: "localhost", port: 0)))
-        #expect(link.server.engine.takeForwardRequest()?.request == .streamLocal(path: "/run/back"))
-        #expect(link.server.engine.takeForwardRequest()?.request == .tcp(address: "", port: 8822))
-        #expect(link.server.engine.takeForwardRequest() == nil)
+            try link.settle().server == ["forward requested 0", "forward requested 1", "forward requested 2"])
+        let requests = (0..<3).map { link.server.engine.forwardRequest(PeerForwardNumber($0)) }
+        #expect(requests.allSatisfy { $0.action == .listen })
+        #expect(
+            requests.map(\.request) == [
+                .tcp(address: "localhost", port: 0), .streamLocal(path: "/run/back"), .tcp(address: "", port: 8822),
+            ])
         // The keepalive's answer waits behind them.
         #expect(try link.settle().client == [])
-        link.server.engine.answerForwardRequest(accepted: true, port: 40123)
+        link.server.engine.acceptForward(PeerForwardNumber(0), port: 40123)
         #expect(try link.settle().client == ["forward \(first.value) true 40123"])
-        link.server.engine.answerForwardRequest(accepted: true, port: 0)
-        link.server.engine.answerForwardRequest(accepted: false, port: 0)
+        link.server.engine.acceptForward(PeerForwardNumber(1), port: 0)
+        link.server.engine.refuseForward(PeerForwardNumber(2))
         #expect(
             try link.settle().client == ["forward \(second.value) true 0", "forward \(third.value) false 0"])
         #expect(link.client.engine.pendingRequestCount == 0 && link.server.engine.pendingRequestCount == 0)
@@ -67,7 +68,7 @@ import Testing
                     link.client.engine.openRequest(ChannelNumber(0))
                         == .forwardedTCPIP(address: "localhost", port: 40123, originator: "10.0.0.9", originatorPort: 1)
                 )
-                link.client.engine.refuse(ChannelNumber(0), .connectFailed, "no")
+                link.client.engine.refuse(ChannelNumber(0), .connectFailed, words: "no")
                 #expect(try link.settle().server == ["refused \(theirs.value) 2"])
             } else {
                 #expect(events.client == [] && events.server == ["refused \(theirs.value) 1"])
@@ -82,11 +83,12 @@ import Testing
 
         link.client.engine.cancelForward(first)
         link.client.engine.cancelForward(first)
-        try link.settle()
+        // The keepalive had a number too.
+        #expect(try link.settle().server == ["forward requested 4"])
         #expect(
-            link.server.engine.takeForwardRequest()
+            link.server.engine.forwardRequest(PeerForwardNumber(4))
                 == PeerForwardRequest(action: .cancel, request: .tcp(address: "localhost", port: 40123)))
-        link.server.engine.answerForwardRequest(accepted: true, port: 0)
+        link.server.engine.acceptForward(PeerForwardNumber(4), port: 0)
         _ = try link.server.engine.open(
             .forwardedTCPIP(address: "localhost", port: 40123, originator: "", originatorPort: 1))
         let late = try link.settle()
@@ -157,13 +159,38 @@ import Testing
             Script.global("tcpip-forward", wantsReply: true, Script.string("") + Script.u32(99)),
             Script.global("tcpip-forward", wantsReply: true, Script.string("") + Script.u32(70000)))
         #expect(node.said().isEmpty)
-        for _ in 0..<3 { #expect(node.engine.takeForwardRequest() != nil) }
-        node.engine.answerForwardRequest(accepted: true, port: 5000)
-        #expect(node.said() == [[81] + Script.u32(5000), [82]])
-        node.engine.answerForwardRequest(accepted: true, port: 5001)
+        // The one between them is unknown, the one after them impossible: they are refused in their turn.
+        node.engine.acceptForward(PeerForwardNumber(3), port: 99)
         #expect(node.said().isEmpty)
-        node.engine.answerForwardRequest(accepted: true, port: 99)
+        node.engine.acceptForward(PeerForwardNumber(0), port: 5000)
+        #expect(node.said() == [[81] + Script.u32(5000), [82]])
+        node.engine.acceptForward(PeerForwardNumber(2), port: 5001)
         #expect(node.said() == [[81], [82]])
+        #expect(node.engine.pendingRequestCount == 0)
+    }
+
+    @Test("a client refuses by itself what only a server is asked for")
+    func aClientIsAskedForNoForward() throws {
+        let node = Node(.client)
+        let listen = Script.string("localhost") + Script.u32(0)
+        #expect(
+            try node.hear(
+                Script.global("tcpip-forward", wantsReply: true, listen),
+                Script.global("cancel-tcpip-forward", wantsReply: false, listen)) == [])
+        #expect(node.said() == [[82]])
+    }
+
+    @Test("words of a refusal are made anew for each, reach the peer escaped, and no longer than a line of a log")
+    func wordsOfARefusal() throws {
+        let node = Node(.server)
+        try node.hear(Script.openDirect(sender: 3), Script.openDirect(sender: 4))
+        let port = 5432
+        node.engine.refuse(ChannelNumber(0), .administrativelyProhibited, words: "port \(port) is not for \u{1b}you")
+        node.engine.refuse(ChannelNumber(1), .connectFailed, words: String(repeating: "\u{1F512}", count: 5000))
+        let said = node.said()
+        #expect(said.first == Script.fail(3, reason: 1, words: "port 5432 is not for \\u{1b}you"))
+        let longest = String(repeating: "\u{1F512}", count: PeerText.maximumLength) + "…"
+        #expect(said.last == Script.fail(4, reason: 2, words: longest))
     }
 
     @Test func requestsThatNobodyTakesAreBounded() throws {

@@ -40,6 +40,20 @@ import Testing
         #expect(deaf.said().last?.first == 1)
     }
 
+    /// The same, where the engine's owner is who refuses.
+    @Test func aFloodOfOpensThatTheOwnerRefusesIsBounded() throws {
+        let deaf = Node(.server, ConnectionSettings())
+        var asked = 0
+        while asked < 200_000, let events = try? deaf.hear(Script.openDirect(sender: 1)) {
+            #expect(events.count == 1)
+            deaf.engine.refuse(ChannelNumber(0), .connectFailed, words: "connect failed")
+            asked += 1
+            #expect(deaf.engine.deferredBytes <= 66_000)
+        }
+        #expect(asked > 500 && asked < 200_000)
+        #expect(deaf.said().last?.first == 1)
+    }
+
     @Test func opensBeyondTheLimitAreRefused() throws {
         var settings = ConnectionSettings()
         settings.maximumChannels = 3
@@ -47,7 +61,7 @@ import Testing
         for sender in 0..<3 { #expect(try node.hear(Script.openDirect(sender: sender)).count == 1) }
         #expect(try node.hear(Script.openDirect(sender: 3)) == [])
         #expect(node.said().map { Array($0.prefix(9)) } == [[92] + Script.u32(3) + Script.u32(4)])
-        node.engine.refuse(ChannelNumber(1), .connectFailed, "")
+        node.engine.refuse(ChannelNumber(1), .connectFailed, words: "")
         #expect(try node.hear(Script.openDirect(sender: 3)) == ["requested 1"])
         let client = Node(.client, settings)
         for _ in 0..<3 {

@@ -100,6 +100,7 @@ extension EngineEvent {
         case .commandRefused: "command refused"
         case .ended(let channel): "ended \(channel.value)"
         case .closed(let channel, let afterEnd): "closed \(channel.value) \(afterEnd ? "after end" : "cut")"
+        case .forwardRequested(let request): "forward requested \(request.value)"
         case .forwardAnswered(let forward, let accepted, let port): "forward \(forward.value) \(accepted) \(port)"
         }
     }

@@ -167,7 +167,7 @@ import Testing
             if accepts {
                 link.server.engine.accept(ChannelNumber(0))
             } else {
-                link.server.engine.refuse(ChannelNumber(0), .connectFailed, "refused")
+                link.server.engine.refuse(ChannelNumber(0), .connectFailed, words: "refused")
             }
             let events = try link.settle()
             #expect(events.client.isEmpty && events.server == (accepts ? ["closed 0 cut"] : []))
@@ -184,7 +184,7 @@ import Testing
         let own = try link.client.engine.open(request)
         try link.settle()
         #expect(link.server.engine.openRequest(ChannelNumber(0)) == request)
-        link.server.engine.refuse(ChannelNumber(0), .connectFailed, "no such host")
+        link.server.engine.refuse(ChannelNumber(0), .connectFailed, words: "no such host")
         #expect(try link.settle().client == ["refused 0 2"])
         #expect(link.client.engine.takeRefusal(own).description == "no such host")
         #expect(link.client.engine.takeRefusal(own).description == "")

@@ -53,29 +53,32 @@ struct FarSide: ~Copyable {
             return name + string(signature)
         }
         var transport = try Transport(role: .server, settings: settings, signer: signer)
-        try transport.start(preferred: [])
+        var random = RandomSource()
+        var output = PacketOutput.held(&random)
+        try transport.start(preferred: [], &output)
         return FarSide(
-            transport: transport, connection: ConnectionLayer(role: .server, settings: settings.connection))
+            transport: transport,
+            connection: ConnectionLayer(role: .server, settings: settings.connection, output: output))
     }
 
     mutating func receive(_ inbox: inout Inbox) throws {
         transport.input.lend(inbox.bytes)
         while let packet = try transport.next() {
-            switch try transport.handle(packet) {
+            switch try transport.handle(packet, &connection.output) {
             case .nothing, .secured: break
-            case .service: transport.send(ServiceMessage.bytes(MessageNumber.serviceAccept, ServiceMessage.userAuth))
+            case .service: connection.output.send(ServiceMessage.bytes(MessageNumber.serviceAccept, ServiceMessage.userAuth))
             case .authentication:
                 // SSH_MSG_USERAUTH_SUCCESS.
-                transport.send([52])
+                connection.output.send([52])
                 transport.enterConnection()
             case .connection:
-                switch try connection.handle(packet, &transport.packets) {
+                switch try connection.handle(packet) {
                 case .openRequested(let number):
-                    connection.accept(number, &transport.packets)
+                    connection.accept(number)
                     channel = number
                 case .payload(let number, let payload):
                     received += payload.count
-                    connection.credit(number, count: payload.count, &transport.packets)
+                    connection.credit(number, count: payload.count)
                 default: break
                 }
             case .hostKey, .extensions: fatalError("a server is told nothing of this kind")
@@ -85,20 +88,20 @@ struct FarSide: ~Copyable {
     }
 
     mutating func takeOutput(_ inbox: inout Inbox) {
-        while !transport.packets.unsent.isEmpty {
-            inbox.append(transport.packets.unsent)
-            transport.packets.didSend(transport.packets.unsent.count)
-            connection.sendOwed(&transport.packets)
+        while !connection.output.unsent.isEmpty {
+            inbox.append(connection.output.unsent)
+            connection.output.didSend(connection.output.unsent.count)
+            connection.sendOwed()
         }
     }
 
     mutating func send(_ packets: Int, _ length: Int, _ inbox: inout Inbox) {
         guard let channel else { fatalError("there is no channel") }
         for _ in 0..<packets {
-            guard connection.reserve(channel, maximum: length, &transport.packets).totalLength == length else {
+            guard connection.reserve(channel, maximum: length).totalLength == length else {
                 fatalError("the window is too small for a round")
             }
-            connection.commit(channel, count: length, &transport.packets)
+            connection.commit(channel, count: length)
             takeOutput(&inbox)
         }
     }

@@ -89,7 +89,7 @@ private struct FarEnd: ~Copyable {
                     received += payload.count
                     engine.credit(number, count: payload.count)
                 case .sendable, .allSendable: break
-                case .opened, .openRefused, .ended, .closed, .forwardAnswered, .commandRefused:
+                case .opened, .openRefused, .ended, .closed, .forwardAnswered, .forwardRequested, .commandRefused:
                     giveUp("a link says \(event)")
                 }
             }

@@ -29,7 +29,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func closeChannel(_ flow: FlowID, _ link: LinkSlot) {
         // What the server asked for and was never told about is refused.
         if flows[flow].phase == .dialing, flows[flow].socks == nil {
-            links[link].engine.refuse(flows[flow].channel, .connectFailed, "connect failed")
+            links[link].engine.refuse(flows[flow].channel, .connectFailed, words: "connect failed")
         } else {
             links[link].engine.close(flows[flow].channel)
         }

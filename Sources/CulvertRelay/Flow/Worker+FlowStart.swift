@@ -119,11 +119,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let reverse = context.reverse
         guard !isStopping, let forward = links[link].reverse.forward(of: request, listens: { reverse[$0].listen })
         else {
-            links[link].engine.refuse(channel, .administrativelyProhibited, "no such forward was asked for")
+            links[link].engine.refuse(channel, .administrativelyProhibited, words: "no such forward was asked for")
             return
         }
         guard !flows.isFull else {
-            return links[link].engine.refuse(channel, .resourceShortage, "too many connections")
+            return links[link].engine.refuse(channel, .resourceShortage, words: "too many connections")
         }
         var peer = SocketAddress()
         if case .forwardedTCPIP(_, _, let originator, let port) = request,

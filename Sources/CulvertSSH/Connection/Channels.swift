@@ -33,6 +33,12 @@ public enum ForwardRequest: Hashable, Sendable {
     case streamLocal(path: String)
 }
 
+/// Names one request of the peer to listen, or to stop, from its coming to our answer.
+public struct PeerForwardNumber: Hashable, Sendable, BitwiseCopyable {
+    public var value: UInt32
+    public init(_ value: UInt32) { self.value = value }
+}
+
 /// Names one `ForwardRequest` from the asking to its answer and its cancelling.
 public struct ForwardNumber: Hashable, Sendable, BitwiseCopyable {
     public var value: UInt32

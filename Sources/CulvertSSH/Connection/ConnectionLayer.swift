@@ -1,9 +1,13 @@
-/// The connection protocol (RFC 4254), for either end: channels, windows, forwards and their requests. It has neither
-/// bytes nor keys: messages come opened from the transport and go to its `PacketOutput`. What its owner may call here
-/// is `SSHEngine`'s part about channels and requests; what the peer's messages do is in ConnectionMessages.swift.
-struct ConnectionLayer: ~Copyable {
+/// The connection protocol (RFC 4254), for either end: channels, windows, forwards and their requests, and everything that
+/// goes out. Messages come opened from whoever owns it; a transport that has something of its own to say, or new keys,
+/// is lent `output`.
+///
+/// What may be called here by its owner's user is `SSHEngine`'s part about channels and requests, as `ConnectionEngine`
+/// hands it on; what the peer's messages do is in ConnectionMessages.swift.
+public struct ConnectionLayer: ~Copyable {
     let role: ConnectionRole
     let settings: ConnectionSettings
+    var output: PacketOutput
     var channels = ChannelTable()
     var forwards = ForwardTable()
     var ownRequests = OwnRequests()
@@ -17,7 +21,7 @@ struct ConnectionLayer: ~Copyable {
     /// What a window may grow to at most now, bytes.
     var windowLimit = UInt32.max
 
-    init(role: ConnectionRole, settings: ConnectionSettings) {
+    init(role: ConnectionRole, settings: ConnectionSettings, output: consuming PacketOutput) {
         precondition(
             settings.maximumPacket >= SendWindow.minimumPacket
                 && Int(settings.maximumPacket) <= OutputBlock.maximumPayload,
@@ -25,13 +29,25 @@ struct ConnectionLayer: ~Copyable {
         precondition(settings.initialWindow <= settings.maximumWindow, "a window begins at most at its cap")
         self.role = role
         self.settings = settings
+        self.output = output
+    }
+
+    /// Not inlined: an engine's setter of it is, in other modules, and what its parts free is this module's alone. Swift 6.3.1
+    /// ends with an assertion where it tries.
+    @inline(never) deinit {}
+
+    // MARK: Sent
+
+    public var unsent: UnsafeRawBufferPointer { unsafe output.unsent }
+
+    public mutating func outputSent(_ count: Int) {
+        output.didSend(count)
+        sendOwed()
     }
 
     // MARK: Opening
 
-    mutating func open(
-        _ request: ChannelOpenRequest, _ output: inout PacketOutput
-    ) throws(SSHError) -> ChannelNumber {
+    public mutating func open(_ request: ChannelOpenRequest) throws(SSHError) -> ChannelNumber {
         switch request {
         case .directTCPIP, .directStreamLocal:
             guard role == .client else { throw SSHError(.unsupported, "a server opens no direct channel") }
@@ -56,7 +72,7 @@ struct ConnectionLayer: ~Copyable {
     }
 
     /// Runs `true` in a "session" of its own, whatever comes of it. A refusal has no effect but `.commandRefused`.
-    mutating func runTrue(_ output: inout PacketOutput) {
+    public mutating func runTrue() {
         guard role == .client, channels.count < settings.maximumChannels else { return }
         let number = channels.insert(.opening)
         refusals[number] = nil
@@ -69,14 +85,14 @@ struct ConnectionLayer: ~Copyable {
         output.send(message)
     }
 
-    func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest {
+    public func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest {
         guard let request = openRequests[channel] else {
             preconditionFailure("an open request is read before it is answered")
         }
         return request
     }
 
-    mutating func accept(_ channel: ChannelNumber, _ output: inout PacketOutput) {
+    public mutating func accept(_ channel: ChannelNumber) {
         precondition(channels[channel].phase == .requested, "only what was requested is accepted, once")
         openRequests[channel] = nil
         channels[channel].phase = .open
@@ -89,19 +105,20 @@ struct ConnectionLayer: ~Copyable {
         output.send(message)
     }
 
-    mutating func refuse(
-        _ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString, _ output: inout PacketOutput
+    public mutating func refuse(
+        _ channel: ChannelNumber, _ reason: OpenFailure, words: String
     ) {
         precondition(channels[channel].phase == .requested, "only what was requested is refused, once")
         openRequests[channel] = nil
         var message = output.message()
         ChannelOpenFailure.write(
-            recipient: channels[channel].peerNumber, reason: reason, words: description, to: &message)
+            recipient: channels[channel].peerNumber, reason: reason, words: PeerText(words).description,
+            to: &message)
         output.send(message)
         channels.remove(channel)
     }
 
-    mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText {
+    public mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText {
         refusals.removeValue(forKey: channel) ?? PeerText("")
     }
 
@@ -109,39 +126,39 @@ struct ConnectionLayer: ~Copyable {
 
     // Mutating, though they change nothing here: a borrowed layer would be copied to the stack at each call.
 
-    mutating func sendable(_ channel: ChannelNumber, _ output: inout PacketOutput) -> Int {
+    public mutating func sendable(_ channel: ChannelNumber) -> Int {
         guard channels[channel].takesPayload else { return 0 }
         let window = channels[channel].sendWindow
         guard window.available > 0 else { return 0 }
         return min(Int(window.available), output.payloadRoom(slotLength: window.packet))
     }
 
-    mutating func reserve(_ channel: ChannelNumber, maximum: Int, _ output: inout PacketOutput) -> PayloadSlots {
-        let count = min(maximum, sendable(channel, &output))
+    public mutating func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots {
+        let count = min(maximum, sendable(channel))
         guard count > 0 else { return .none }
         return output.reserve(count: count, slotLength: channels[channel].sendWindow.packet)
     }
 
-    mutating func commit(_ channel: ChannelNumber, count: Int, _ output: inout PacketOutput) {
+    public mutating func commit(_ channel: ChannelNumber, count: Int) {
         precondition(count == 0 || channels[channel].takesPayload, "payload is committed where it was reserved")
         channels[channel].sendWindow.spend(count)
         output.commit(recipient: channels[channel].peerNumber, count: count)
     }
 
-    mutating func credit(_ channel: ChannelNumber, count: Int, _ output: inout PacketOutput) {
+    public mutating func credit(_ channel: ChannelNumber, count: Int) {
         // After CLOSE, in either direction, the peer has no use for a window, and the number may be free already.
         guard channels[channel].takesMessages else { return }
         channels[channel].receiveWindow.credit(count)
         guard channels[channel].receiveWindow.owesAdjust(packet: settings.maximumPacket) else { return }
         if output.passesMessages {
-            sendAdjust(channel, &output)
+            sendAdjust(channel)
         } else {
             // One message for all that is credited until it can go, however much that is.
             channels.appendOwing(channel)
         }
     }
 
-    private mutating func sendAdjust(_ channel: ChannelNumber, _ output: inout PacketOutput) {
+    private mutating func sendAdjust(_ channel: ChannelNumber) {
         let count = channels[channel].receiveWindow.takeAdjust(cap: min(windowLimit, settings.maximumWindow))
         var message = output.message()
         ChannelWindowAdjust.write(recipient: channels[channel].peerNumber, count: count, to: &message)
@@ -149,26 +166,33 @@ struct ConnectionLayer: ~Copyable {
     }
 
     /// The output has room again: tells the peer what was credited while it had none.
-    mutating func sendOwed(_ output: inout PacketOutput) {
+    mutating func sendOwed() {
         while output.passesMessages, let channel = channels.removeFirstOwing() {
             if channels[channel].takesMessages
                 && channels[channel].receiveWindow.owesAdjust(packet: settings.maximumPacket)
             {
-                sendAdjust(channel, &output)
+                sendAdjust(channel)
             }
         }
     }
 
+    public var channelCount: Int { channels.count }
+
+    public var unconfirmedCount: Int { channels.unconfirmedCount }
+    public var channelProgress: UInt64 { progress }
+
+    public mutating func allowWindows(upTo bytes: Int) { windowLimit = UInt32(clamping: bytes) }
+
     // MARK: Ending
 
-    mutating func finish(_ channel: ChannelNumber, _ output: inout PacketOutput) {
+    public mutating func finish(_ channel: ChannelNumber) {
         // EOF after CLOSE, in either direction, makes some peers drop the whole connection.
         guard channels[channel].takesPayload else { return }
         channels[channel].sentEOF = true
-        signal(MessageNumber.channelEOF, channel, &output)
+        signal(MessageNumber.channelEOF, channel)
     }
 
-    mutating func close(_ channel: ChannelNumber, _ output: inout PacketOutput) {
+    public mutating func close(_ channel: ChannelNumber) {
         switch channels[channel].phase {
         case .free:
             preconditionFailure("a channel is closed before its number is free")
@@ -178,17 +202,17 @@ struct ConnectionLayer: ~Copyable {
             channels[channel].closesWhenOpened = true
         case .open:
             guard !channels[channel].sentClose else { return }
-            sendClose(channel, &output)
+            sendClose(channel)
             if channels[channel].receivedClose { channels.remove(channel) }
         }
     }
 
-    mutating func sendClose(_ channel: ChannelNumber, _ output: inout PacketOutput) {
+    mutating func sendClose(_ channel: ChannelNumber) {
         channels[channel].sentClose = true
-        signal(MessageNumber.channelClose, channel, &output)
+        signal(MessageNumber.channelClose, channel)
     }
 
-    private func signal(_ number: UInt8, _ channel: ChannelNumber, _ output: inout PacketOutput) {
+    private mutating func signal(_ number: UInt8, _ channel: ChannelNumber) {
         var message = output.message()
         ChannelSignal.write(number, recipient: channels[channel].peerNumber, to: &message)
         output.send(message)
@@ -196,9 +220,7 @@ struct ConnectionLayer: ~Copyable {
 
     // MARK: Requests of the connection
 
-    mutating func requestForward(
-        _ request: ForwardRequest, _ output: inout PacketOutput
-    ) throws(SSHError) -> ForwardNumber {
+    public mutating func requestForward(_ request: ForwardRequest) throws(SSHError) -> ForwardNumber {
         guard role == .client else { throw SSHError(.unsupported, "a server asks for no forward") }
         guard GlobalRequest.fits(request) else {
             throw SSHError(.local, "an address or path is longer than \(ChannelOpen.maximumText) bytes")
@@ -211,31 +233,45 @@ struct ConnectionLayer: ~Copyable {
         return number
     }
 
-    mutating func cancelForward(_ forward: ForwardNumber, _ output: inout PacketOutput) {
+    public mutating func cancelForward(_ forward: ForwardNumber) {
         guard let (request, port) = forwards.cancel(forward) else { return }
-        sendCancel(request, port: port, &output)
+        sendCancel(request, port: port)
     }
 
-    mutating func sendCancel(_ request: ForwardRequest, port: UInt16, _ output: inout PacketOutput) {
+    mutating func sendCancel(_ request: ForwardRequest, port: UInt16) {
         ownRequests.append(.cancel)
         var message = output.message()
         GlobalRequest.writeCancel(request, port: port, to: &message)
         output.send(message)
     }
 
-    mutating func probe(_ output: inout PacketOutput) {
+    public mutating func probe() {
         ownRequests.append(.probe)
         var message = output.message()
         GlobalRequest.writeKeepalive(to: &message)
         output.send(message)
     }
 
-    mutating func answerPeerForward(accepted: Bool, port: UInt16, _ output: inout PacketOutput) {
-        peerRequests.decide(accepted: accepted, port: port)
+    public func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest { peerRequests.request(request) }
+
+    public mutating func acceptForward(_ request: PeerForwardNumber, port: UInt16) {
+        peerRequests.accept(request, port: port)
+        sendAnswers()
+    }
+
+    public mutating func refuseForward(_ request: PeerForwardNumber) {
+        peerRequests.refuse(request)
+        sendAnswers()
+    }
+
+    private mutating func sendAnswers() {
         while let answer = peerRequests.removeAnswer() {
             output.send(write(answer, output.message()))
         }
     }
+
+    /// The last word.
+    public mutating func disconnect() { output.sendLastWord(.byApplication) }
 
     func write(_ answer: PeerRequests.Answer, _ message: consuming WireWriter) -> WireWriter {
         switch answer {
@@ -249,6 +285,7 @@ struct ConnectionLayer: ~Copyable {
     }
 
     func invariants() {
+        output.invariants()
         channels.invariants()
         precondition(channels.count <= settings.maximumChannels, "no more channels than the limit")
     }

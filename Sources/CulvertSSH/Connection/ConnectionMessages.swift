@@ -5,31 +5,27 @@
 /// all that comes for the channel is normal and has no effect. After the peer's CLOSE nothing but that may come.
 extension ConnectionLayer {
     /// Returns what its owner must know, nil when that is nothing.
-    mutating func handle(
-        _ packet: OpenedPacket, _ output: inout PacketOutput
-    ) throws(SSHError) -> EngineEvent? {
+    mutating func handle(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         // Nearly every packet is this one; the rest would only make its way longer.
-        packet.number == MessageNumber.channelData ? try data(packet) : try other(packet, &output)
+        packet.number == MessageNumber.channelData ? try data(packet) : try other(packet)
     }
 
     @inline(never)
-    private mutating func other(
-        _ packet: OpenedPacket, _ output: inout PacketOutput
-    ) throws(SSHError) -> EngineEvent? {
+    private mutating func other(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         switch packet.number {
         case MessageNumber.channelWindowAdjust: return try windowAdjust(packet)
-        case MessageNumber.channelOpen: return try open(packet, &output)
-        case MessageNumber.channelOpenConfirmation: return try confirmation(packet, &output)
+        case MessageNumber.channelOpen: return try open(packet)
+        case MessageNumber.channelOpenConfirmation: return try confirmation(packet)
         case MessageNumber.channelOpenFailure: return try failure(packet)
-        case MessageNumber.channelExtendedData: return try extendedData(packet, &output)
+        case MessageNumber.channelExtendedData: return try extendedData(packet)
         case MessageNumber.channelEOF: return try eof(packet)
         case MessageNumber.channelClose: return try close(packet)
-        case MessageNumber.channelRequest: return try channelRequest(packet, &output)
+        case MessageNumber.channelRequest: return try channelRequest(packet)
         case MessageNumber.channelSuccess, MessageNumber.channelFailure:
             let answer = try ChannelSignal(packet.reader("SSH_MSG_CHANNEL_SUCCESS"))
             return packet.number == MessageNumber.channelFailure ? requestFailed(answer.recipient) : nil
-        case MessageNumber.globalRequest: return try globalRequest(packet, &output)
-        case MessageNumber.requestSuccess: return try requestSuccess(packet, &output)
+        case MessageNumber.globalRequest: return try globalRequest(packet)
+        case MessageNumber.requestSuccess: return try requestSuccess(packet)
         case MessageNumber.requestFailure: return requestRefused()
         case MessageNumber.disconnect:
             throw DisconnectMessage.error(packet.reader("SSH_MSG_DISCONNECT"))
@@ -82,14 +78,12 @@ extension ConnectionLayer {
         return .payload(number, data.payload)
     }
 
-    private mutating func extendedData(
-        _ packet: OpenedPacket, _ output: inout PacketOutput
-    ) throws(SSHError) -> EngineEvent? {
+    private mutating func extendedData(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let data = try ChannelExtendedData(packet.reader("SSH_MSG_CHANNEL_EXTENDED_DATA"))
         let number = try channel(data.recipient, "SSH_MSG_CHANNEL_EXTENDED_DATA")
         try receive(data.count, number)
         // Nobody reads it, so it is granted again at once: dropped without credit it would close the window for good.
-        credit(number, count: data.count, &output)
+        credit(number, count: data.count)
         return nil
     }
 
@@ -115,10 +109,10 @@ extension ConnectionLayer {
     // MARK: Opening
 
     @inline(never)
-    private mutating func open(
-        _ packet: OpenedPacket, _ output: inout PacketOutput
-    ) throws(SSHError) -> EngineEvent? {
+    private mutating func open(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let open = try ChannelOpen(packet.reader("SSH_MSG_CHANNEL_OPEN"))
+        // Its owner answers it, perhaps at once: that counts as an answer of our own does.
+        try output.expectReply()
         let answer = judge(open)
         switch answer {
         case .request(let request):
@@ -138,7 +132,7 @@ extension ConnectionLayer {
 
     private enum Judgement {
         case request(ChannelOpenRequest)
-        case refuse(OpenFailure, StaticString)
+        case refuse(OpenFailure, String)
     }
 
     private func judge(_ open: ChannelOpen) -> Judgement {
@@ -178,9 +172,7 @@ extension ConnectionLayer {
         return number
     }
 
-    private mutating func confirmation(
-        _ packet: OpenedPacket, _ output: inout PacketOutput
-    ) throws(SSHError) -> EngineEvent? {
+    private mutating func confirmation(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let message = try ChannelOpenConfirmation(packet.reader("SSH_MSG_CHANNEL_OPEN_CONFIRMATION"))
         let number = try opening(message.recipient, "SSH_MSG_CHANNEL_OPEN_CONFIRMATION")
         guard message.maximumPacket >= SendWindow.minimumPacket else {
@@ -196,7 +188,7 @@ extension ConnectionLayer {
                 ChannelRequest.writeExec("true", recipient: channels[number].peerNumber, to: &request)
                 output.send(request)
             }
-            sendClose(number, &output)
+            sendClose(number)
             return nil
         }
         return .opened(number)
@@ -250,9 +242,7 @@ extension ConnectionLayer {
         return .commandRefused
     }
 
-    private mutating func channelRequest(
-        _ packet: OpenedPacket, _ output: inout PacketOutput
-    ) throws(SSHError) -> EngineEvent? {
+    private mutating func channelRequest(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let request = try ChannelRequest(packet.reader("SSH_MSG_CHANNEL_REQUEST"))
         let number = try channel(request.recipient, "SSH_MSG_CHANNEL_REQUEST")
         guard request.wantsReply, channels[number].takesMessages else { return nil }
@@ -263,37 +253,33 @@ extension ConnectionLayer {
     }
 
     @inline(never)
-    private mutating func globalRequest(
-        _ packet: OpenedPacket, _ output: inout PacketOutput
-    ) throws(SSHError) -> EngineEvent? {
+    private mutating func globalRequest(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let request = try GlobalRequest(packet.reader("SSH_MSG_GLOBAL_REQUEST"))
         switch (request.body, role) {
         case (.listen(let forward), .server):
             let asked = PeerForwardRequest(action: .listen, request: forward)
-            try peerRequests.append(.waiting(asked), wantsReply: request.wantsReply)
+            return .forwardRequested(try peerRequests.append(asked, wantsReply: request.wantsReply))
         case (.cancel(let forward), .server):
             let asked = PeerForwardRequest(action: .cancel, request: forward)
-            try peerRequests.append(.waiting(asked), wantsReply: request.wantsReply)
+            return .forwardRequested(try peerRequests.append(asked, wantsReply: request.wantsReply))
         case (.listen, .client), (.cancel, .client), (.impossible, _), (.unknown, _):
             // A keepalive is one of these: any answer serves it.
             guard request.wantsReply else { return nil }
             if peerRequests.isEmpty {
                 try output.reply(write(.failure, output.message()))
             } else {
-                try peerRequests.append(.refused, wantsReply: true)
+                try peerRequests.appendRefused()
             }
+            return nil
         }
-        return nil
     }
 
-    private mutating func requestSuccess(
-        _ packet: OpenedPacket, _ output: inout PacketOutput
-    ) throws(SSHError) -> EngineEvent? {
+    private mutating func requestSuccess(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         switch ownRequests.removeFirst() {
         case .none, .cancel, .probe:
             return nil
         case .forward(let number):
-            return announce(forwards.accepted(number, port: try portOfSuccess(packet, number)), number, &output)
+            return announce(forwards.accepted(number, port: try portOfSuccess(packet, number)), number)
         }
     }
 
@@ -326,13 +312,13 @@ extension ConnectionLayer {
     }
 
     private mutating func announce(
-        _ outcome: ForwardTable.Outcome, _ number: ForwardNumber, _ output: inout PacketOutput
+        _ outcome: ForwardTable.Outcome, _ number: ForwardNumber
     ) -> EngineEvent? {
         switch outcome {
         case .answered(let accepted, let port):
             return .forwardAnswered(number, accepted: accepted, port: port)
         case .mustCancel(let request, let port):
-            sendCancel(request, port: port, &output)
+            sendCancel(request, port: port)
             return nil
         case .forgotten:
             return nil

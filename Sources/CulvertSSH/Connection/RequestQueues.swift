@@ -40,15 +40,14 @@ public struct PeerForwardRequest: Hashable, Sendable {
 }
 
 /// The peer's global requests that somebody else has to decide, and those behind them: answers must leave in the order
-/// of the requests (RFC 4254 §4).
+/// of the requests (RFC 4254 §4), decisions come in any.
 struct PeerRequests {
     /// Requests that may stand undecided, with those behind them. A client that asks for more forwards at once than
     /// this has no use for them.
     static let maximumCount = 1024
 
-    enum Decision {
-        case waiting(PeerForwardRequest)
-        case taken(PeerForwardRequest)
+    private enum Decision {
+        case undecided(PeerForwardRequest)
         case accepted(port: UInt16?)
         case refused
     }
@@ -58,41 +57,49 @@ struct PeerRequests {
         var decision: Decision
     }
 
+    /// The oldest first; their numbers follow on each other, wrapping.
     private var entries: [Entry] = []
+    private var firstNumber: UInt32 = 0
 
     var isEmpty: Bool { entries.isEmpty }
     var count: Int { entries.count }
 
-    mutating func append(_ decision: Decision, wantsReply: Bool) throws(SSHError) {
+    /// A request that is to be decided under this number.
+    mutating func append(_ request: PeerForwardRequest, wantsReply: Bool) throws(SSHError) -> PeerForwardNumber {
+        try append(Entry(wantsReply: wantsReply, decision: .undecided(request)))
+        return PeerForwardNumber(firstNumber &+ UInt32(entries.count - 1))
+    }
+
+    /// A request that is refused as soon as those before it are answered.
+    mutating func appendRefused() throws(SSHError) {
+        try append(Entry(wantsReply: true, decision: .refused))
+    }
+
+    private mutating func append(_ entry: Entry) throws(SSHError) {
         guard entries.count < Self.maximumCount else { throw .violation("too many requests wait for an answer") }
-        entries.append(Entry(wantsReply: wantsReply, decision: decision))
+        entries.append(entry)
     }
 
-    /// The oldest request that nobody has taken yet.
-    mutating func take() -> PeerForwardRequest? {
-        for index in entries.indices {
-            if case .waiting(let request) = entries[index].decision {
-                entries[index].decision = .taken(request)
-                return request
-            }
+    func request(_ number: PeerForwardNumber) -> PeerForwardRequest { undecided(number).request }
+
+    /// It is granted, on this port.
+    mutating func accept(_ number: PeerForwardNumber, port: UInt16) {
+        let (index, request) = undecided(number)
+        // Said only where the peer left it to us (RFC 4254 §7.1).
+        let isSaid = request.action == .listen && request.request.isAnyPort
+        entries[index].decision = .accepted(port: isSaid ? port : nil)
+    }
+
+    mutating func refuse(_ number: PeerForwardNumber) {
+        entries[undecided(number).index].decision = .refused
+    }
+
+    private func undecided(_ number: PeerForwardNumber) -> (index: Int, request: PeerForwardRequest) {
+        let index = Int(number.value &- firstNumber)
+        guard index < entries.count, case .undecided(let request) = entries[index].decision else {
+            preconditionFailure("a request is decided once, and read before")
         }
-        return nil
-    }
-
-    /// Decides the oldest taken request.
-    mutating func decide(accepted: Bool, port: UInt16) {
-        for index in entries.indices {
-            if case .taken(let request) = entries[index].decision {
-                entries[index].decision = accepted ? .accepted(port: Self.said(port, request)) : .refused
-                return
-            }
-        }
-        preconditionFailure("a request is taken before it is answered")
-    }
-
-    /// The port is said only where the peer left it to us (RFC 4254 §7.1).
-    private static func said(_ port: UInt16, _ request: PeerForwardRequest) -> UInt16? {
-        request.action == .listen && request.request.isAnyPort ? port : nil
+        return (index, request)
     }
 
     /// An answer to send.
@@ -106,11 +113,12 @@ struct PeerRequests {
         while let first = entries.first {
             let answer: Answer
             switch first.decision {
-            case .waiting, .taken: return nil
+            case .undecided: return nil
             case .accepted(let port): answer = .success(port: port)
             case .refused: answer = .failure
             }
             entries.removeFirst()
+            firstNumber &+= 1
             if first.wantsReply { return answer }
         }
         return nil

@@ -56,7 +56,8 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// What the peer asked for, after `.openRequested`. Answer with `accept` or `refuse`, at any later time.
     mutating func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest
     mutating func accept(_ channel: ChannelNumber)
-    mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString)
+    /// `words` reach the peer escaped and cut as `PeerText` has it: many clients print them.
+    mutating func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String)
 
     /// The peer's words after `.openRefused`, once.
     mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText
@@ -103,6 +104,15 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     mutating func requestForward(_ request: ForwardRequest) throws(SSHError) -> ForwardNumber
     mutating func cancelForward(_ forward: ForwardNumber)
 
+    /// What the peer asked for, after `.forwardRequested`, until it is answered: with `acceptForward` or `refuseForward`,
+    /// at any later time and in any order. The answers leave in the order of the requests (RFC 4254 §4), so one that is
+    /// not given holds back those behind it. A client's engine is never asked.
+    func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest
+
+    /// `port` is the one listened on: it is said where the peer left it to us (RFC 4254 §7.1), else it is of no matter.
+    mutating func acceptForward(_ request: PeerForwardNumber, port: UInt16)
+    mutating func refuseForward(_ request: PeerForwardNumber)
+
     /// Sends something that the peer must answer (keepalive@openssh.com). Any byte received counts as the answer.
     mutating func probe()
 
@@ -136,6 +146,14 @@ extension SSHEngine where Self: ~Copyable {
     public mutating func runTrue() {}
     public mutating func beginKeyExchange() {}
     public var keyExchange: Int? { nil }
+
+    public func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest { Self.isAskedForNoForward() }
+    public mutating func acceptForward(_ request: PeerForwardNumber, port: UInt16) { Self.isAskedForNoForward() }
+    public mutating func refuseForward(_ request: PeerForwardNumber) { Self.isAskedForNoForward() }
+
+    private static func isAskedForNoForward() -> Never {
+        preconditionFailure("only an engine that tells of a peer's request is asked about it")
+    }
 }
 
 /// How far a login has come.
@@ -166,6 +184,8 @@ public enum EngineEvent: BitwiseCopyable, Sendable {
     case closed(ChannelNumber, afterEnd: Bool)
     /// The answer to a `requestForward`; `port` is the one the peer listens on.
     case forwardAnswered(ForwardNumber, accepted: Bool, port: UInt16)
+    /// The peer asks us to listen, or to stop: a server's engine alone tells it, a client's refuses by itself.
+    case forwardRequested(PeerForwardNumber)
     /// The peer does not run what `runTrue` asked for.
     case commandRefused
 }

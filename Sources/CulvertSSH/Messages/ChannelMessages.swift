@@ -41,7 +41,7 @@ struct ChannelOpenFailure {
         words = unsafe PeerText(try reader.string())
     }
 
-    static func write(recipient: UInt32, reason: OpenFailure, words: StaticString, to writer: inout WireWriter) {
+    static func write(recipient: UInt32, reason: OpenFailure, words: String, to writer: inout WireWriter) {
         writer.byte(MessageNumber.channelOpenFailure)
         writer.uint32(recipient)
         writer.uint32(reason.rawValue)

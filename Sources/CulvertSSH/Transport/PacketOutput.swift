@@ -43,7 +43,14 @@
         unsafe scratch = UnsafeMutableRawPointer.allocate(byteCount: Self.maximumMessage, alignment: 8)
     }
 
-    /// The same, with the system's randomness.
+    /// Begins held, until the first keys are exchanged.
+    static func held(_ random: inout RandomSource) -> PacketOutput {
+        var output = PacketOutput(&random)
+        output.hold()
+        return output
+    }
+
+    /// Begins open, with the system's randomness.
     init() {
         var random = RandomSource()
         self.init(&random)
@@ -164,12 +171,24 @@
         }
     }
 
+    /// The same, one that no `WireWriter` made.
+    mutating func send(_ message: [UInt8]) {
+        unsafe message.withUnsafeBytes { unsafe send($0) }
+    }
+
     /// An answer that the peer's message calls for: bounded, since the peer decides how many there are.
     mutating func reply(_ message: WireWriter) throws(SSHError) {
         guard deferred.byteCount + message.count <= Self.maximumDeferredReplies else {
             throw .violation("it asks on without reading the answers")
         }
         send(message)
+    }
+
+    /// The peer's message calls for an answer that is made later: bounded in the same way.
+    func expectReply() throws(SSHError) {
+        guard deferred.byteCount <= Self.maximumDeferredReplies else {
+            throw .violation("it asks on without reading the answers")
+        }
     }
 
     /// SSH_MSG_DISCONNECT, for which there is always room. Nothing passes after it, and what waited is dropped.

@@ -27,19 +27,19 @@ extension Transport {
     private var isFirst: Bool { sessionIdentifier.isEmpty }
 
     /// Our SSH_MSG_KEXINIT: from here on nothing of the connection goes out.
-    mutating func sendInit() {
+    mutating func sendInit(_ output: inout PacketOutput) {
         exchange = ExchangeState()
         exchange.ownOffer = offer.message(role: role, isFirst: isFirst)
         exchange.ownInit = exchange.ownOffer.bytes(cookie: random.bytes(KeyExchangeInit.cookieLength))
         phase = .sentInit
-        packets.hold()
-        packets.sendExchange(exchange.ownInit)
+        output.hold()
+        output.sendExchange(exchange.ownInit)
     }
 
-    mutating func receiveInit(_ packet: OpenedPacket) throws(SSHError) {
+    mutating func receiveInit(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError) {
         let peer = try KeyExchangeInit(packet.reader("SSH_MSG_KEXINIT"))
         if isFirst { try judgeFirstInit(peer, packet) }
-        if phase == .idle { sendInit() }
+        if phase == .idle { sendInit(&output) }
         precondition(phase == .sentInit, "the table lets no second SSH_MSG_KEXINIT pass")
         exchange.peerInit = unsafe Array(UnsafeRawBufferPointer(start: packet.message, count: packet.count))
         peerExchange = isFirst ? (isStrict ? .firstStrict : .first) : .later
@@ -49,7 +49,7 @@ extension Transport {
         phase = .awaitsPart
         if role == .client {
             let agreement = try KeyAgreement(agreed.method, &random)
-            packets.sendExchange(KeyExchangeClientPart.bytes(agreement.publicPart))
+            output.sendExchange(KeyExchangeClientPart.bytes(agreement.publicPart))
             exchange.agreement = agreement
         }
     }
@@ -64,7 +64,7 @@ extension Transport {
     }
 
     /// Messages 30 to 49: what they mean is the method's matter.
-    mutating func receivePart(_ packet: OpenedPacket) throws(SSHError) -> Step {
+    mutating func receivePart(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError) -> Step {
         if exchange.skipsGuess {
             exchange.skipsGuess = false
             return .nothing
@@ -74,14 +74,16 @@ extension Transport {
             throw .violation("message \(packet.number) is not what the key exchange waits for")
         }
         switch role {
-        case .client: return try receiveServerPart(packet)
+        case .client: return try receiveServerPart(packet, &output)
         case .server:
-            try receiveClientPart(packet)
+            try receiveClientPart(packet, &output)
             return .nothing
         }
     }
 
-    private mutating func receiveServerPart(_ packet: OpenedPacket) throws(SSHError) -> Step {
+    private mutating func receiveServerPart(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError)
+        -> Step
+    {
         let reply = try KeyExchangeServerPart(packet.reader("SSH_MSG_KEX_ECDH_REPLY"))
         guard let agreement = exchange.agreement.take(), let algorithms else {
             preconditionFailure("a client's part was made before the server's is awaited")
@@ -96,7 +98,7 @@ extension Transport {
                 throw SSHError(.hostKey, "the server showed another host key in a later key exchange")
             }
             derive(secret, hash)
-            try sendNewKeys()
+            try sendNewKeys(&output)
             return .nothing
         }
         hostKey = reply.hostKey
@@ -108,27 +110,27 @@ extension Transport {
     }
 
     /// Client: the host key is trusted; the exchange goes on.
-    mutating func trustHostKey() throws(SSHError) {
+    mutating func trustHostKey(_ output: inout PacketOutput) throws(SSHError) {
         precondition(phase == .awaitsTrust, "trust was asked for")
         // A later exchange must show the same key, so no other kind is asked for.
         if let algorithms { offer.hostKey = [algorithms.hostKey.rawValue] }
-        try sendNewKeys()
+        try sendNewKeys(&output)
     }
 
-    private mutating func receiveClientPart(_ packet: OpenedPacket) throws(SSHError) {
+    private mutating func receiveClientPart(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError) {
         let message = try KeyExchangeClientPart(packet.reader("SSH_MSG_KEX_ECDH_INIT"))
         guard let signer, let algorithms else { preconditionFailure("a server has a host key") }
         let (part, secret) = try KeyAgreement.answer(algorithms.method, peerPart: message.part, &random)
         let hash = exchangeHash(hostKey: signer.blob, clientPart: message.part, serverPart: part, secret: secret)
         let signature = try signer.sign(algorithms.hostKey, hash)
-        packets.sendExchange(KeyExchangeServerPart(hostKey: signer.blob, part: part, signature: signature).bytes)
+        output.sendExchange(KeyExchangeServerPart(hostKey: signer.blob, part: part, signature: signature).bytes)
         if isFirst {
             hostKey = signer.blob
             hostKeySignature = signature
             sessionIdentifier = hash
         }
         derive(secret, hash)
-        try sendNewKeys()
+        try sendNewKeys(&output)
     }
 
     private func exchangeHash(
@@ -150,7 +152,7 @@ extension Transport {
     }
 
     /// Our SSH_MSG_NEWKEYS: what we send is under the new key from here on, what we receive not yet.
-    private mutating func sendNewKeys() throws(SSHError) {
+    private mutating func sendNewKeys(_ output: inout PacketOutput) throws(SSHError) {
         guard let derivation = exchange.derivation.take(), let algorithms else {
             preconditionFailure("keys come from a finished exchange")
         }
@@ -159,7 +161,7 @@ extension Transport {
         nextOpeningKey = try derivation.packetKey(peer, towardServer: role == .server, .opening)
         phase = .awaitsNewKeys
         oweResume()
-        try packets.sendNewKeys(
+        try output.sendNewKeys(
             try derivation.packetKey(own, towardServer: role == .client, .sealing), resetsSequence: isStrict)
     }
 

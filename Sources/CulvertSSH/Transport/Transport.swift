@@ -1,6 +1,7 @@
 /// The transport protocol (RFC 4253), for either end: versions, packets, key exchanges, and the messages 1 to 49. It
-/// opens and seals, keeps to the table of `MessageGate`, and hands on what belongs to user authentication and to the
-/// connection. The steps of a key exchange are in Transport+Exchange.swift.
+/// opens, keeps to the table of `MessageGate`, and hands on what belongs to user authentication and to the connection.
+/// The steps of a key exchange are in Transport+Exchange.swift. What goes out is the login's, then the connection's: the
+/// transport is lent it, and gives it the keys.
 ///
 /// Errors end the link. Whoever drives it then says the last word with `fail`.
 struct Transport: ~Copyable {
@@ -23,7 +24,6 @@ struct Transport: ~Copyable {
     let role: ConnectionRole
     let settings: NativeSettings
     var input = PacketInput()
-    var packets: PacketOutput
 
     // MARK: Hot: looked at with each packet
 
@@ -89,8 +89,6 @@ struct Transport: ~Copyable {
         self.signer = signer
         offer = try Offer(settings, preferred: [], signer: signer)
         self.random = random
-        packets = PacketOutput(&self.random)
-        packets.hold()
     }
 
     private mutating func update() { passesConnection = stage == .connection && !isExchanging }
@@ -102,12 +100,12 @@ struct Transport: ~Copyable {
 
     /// Sends the version and, right behind it, SSH_MSG_KEXINIT. Further calls have no effect. `preferred`: names or types
     /// of the host keys that are known.
-    mutating func start(preferred: [String]) throws(SSHError) {
+    mutating func start(preferred: [String], _ output: inout PacketOutput) throws(SSHError) {
         guard !isStarted else { return }
         isStarted = true
         offer = try Offer(settings, preferred: preferred, signer: signer)
-        packets.sendVersion(Array((VersionLine.own + "\r\n").utf8))
-        if role == .server || !offer.waitsForPeer { sendInit() }
+        output.sendVersion(Array((VersionLine.own + "\r\n").utf8))
+        if role == .server || !offer.waitsForPeer { sendInit(&output) }
     }
 
     /// The next packet; the peer's version is read on the way. Nil when it is not there in full.
@@ -127,19 +125,19 @@ struct Transport: ~Copyable {
     // MARK: Messages
 
     /// What becomes of a message.
-    mutating func handle(_ packet: OpenedPacket) throws(SSHError) -> Step {
+    mutating func handle(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError) -> Step {
         if !passesConnection { try countTalk(packet) }
         switch MessageGate.verdict(packet.number, role: role, exchange: peerExchange, stage: stage) {
-        case .transport: return try own(packet)
+        case .transport: return try own(packet, &output)
         case .authentication: return .authentication
         case .connection: return .connection
         case .ignored: return .nothing
         case .refused:
             throw .violation("message \(packet.number) has no place \(place)")
         case .unimplemented:
-            var message = packets.message()
+            var message = output.message()
             UnimplementedMessage.write(sequenceNumber: packet.sequenceNumber, to: &message)
-            try packets.reply(message)
+            try output.reply(message)
             return .nothing
         }
     }
@@ -179,11 +177,11 @@ struct Transport: ~Copyable {
         }
     }
 
-    private mutating func own(_ packet: OpenedPacket) throws(SSHError) -> Step {
+    private mutating func own(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError) -> Step {
         switch packet.number {
         case MessageNumber.disconnect: throw DisconnectMessage.error(packet.reader("SSH_MSG_DISCONNECT"))
-        case MessageNumber.keyExchangeInit: try receiveInit(packet)
-        case 30...49: return try receivePart(packet)
+        case MessageNumber.keyExchangeInit: try receiveInit(packet, &output)
+        case 30...49: return try receivePart(packet, &output)
         case MessageNumber.newKeys: return try receiveNewKeys(packet)
         case MessageNumber.serviceRequest, MessageNumber.serviceAccept:
             try ServiceMessage.check(packet.reader("SSH_MSG_SERVICE_REQUEST"), ServiceMessage.userAuth)
@@ -197,30 +195,25 @@ struct Transport: ~Copyable {
             }
             extensions = try ExtensionInfo(packet.reader("SSH_MSG_EXT_INFO"))
             return .extensions
-        case MessageNumber.ping: try answerPing(packet)
+        case MessageNumber.ping: try answerPing(packet, &output)
         default: preconditionFailure("the table sends only these to the transport")
         }
         return .nothing
     }
 
     /// OpenSSH's PROTOCOL §1.8. Nothing is answered later: a queue of answers is how CVE-2025-26466 began.
-    private mutating func answerPing(_ packet: OpenedPacket) throws(SSHError) {
+    private mutating func answerPing(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError) {
         var reader = packet.reader("SSH2_MSG_PING")
         let data = unsafe try reader.string()
         try reader.end()
-        guard data.count <= Self.maximumPing, packets.passesMessages else { return }
-        var message = packets.message()
+        guard data.count <= Self.maximumPing, output.passesMessages else { return }
+        var message = output.message()
         message.byte(MessageNumber.pong)
         unsafe message.string(data)
-        try packets.reply(message)
+        try output.reply(message)
     }
 
     // MARK: The login's course
-
-    /// A message that no `WireWriter` made, in its turn.
-    mutating func send(_ message: [UInt8]) {
-        unsafe message.withUnsafeBytes { unsafe packets.send($0) }
-    }
 
     /// User authentication is over: the connection protocol speaks.
     mutating func enterConnection() {
@@ -233,32 +226,32 @@ struct Transport: ~Copyable {
 
     /// Begins a key exchange when one is due; throws when it is long overdue. Called when what was lent is used up, and
     /// when something has been sent.
-    mutating func keepLimits() throws(SSHError) {
+    mutating func keepLimits(_ output: inout PacketOutput) throws(SSHError) {
         guard stage == .connection else { return }
         let limits = settings.rekeyLimits
-        guard !limits.isOver(input.use) && !limits.isOver(packets.use) else {
+        guard !limits.isOver(input.use) && !limits.isOver(output.use) else {
             throw .exchange("the peer did not renew the keys in time")
         }
-        beginIfDue()
+        beginIfDue(&output)
     }
 
-    mutating func beginIfDue() {
+    mutating func beginIfDue(_ output: inout PacketOutput) {
         let limits = settings.rekeyLimits
         guard stage == .connection, phase == .idle, peerExchange == .idle,
-            limits.isDue(input.use) || limits.isDue(packets.use)
+            limits.isDue(input.use) || limits.isDue(output.use)
         else { return }
-        sendInit()
+        sendInit(&output)
     }
 
     /// Begins a key exchange now, unless one is under way or the login is not over.
-    mutating func beginExchange() {
+    mutating func beginExchange(_ output: inout PacketOutput) {
         guard stage == .connection, phase == .idle, peerExchange == .idle else { return }
-        sendInit()
+        sendInit(&output)
     }
 
     /// True once after each exchange in which messages of the connection were held.
-    mutating func takeResume() -> Bool {
-        guard owesResume && !packets.isHeld else { return false }
+    mutating func takeResume(_ output: borrowing PacketOutput) -> Bool {
+        guard owesResume && !output.isHeld else { return false }
         owesResume = false
         return true
     }
@@ -283,7 +276,7 @@ struct Transport: ~Copyable {
     }
 
     /// Tells the peer why, as far as it is to know.
-    mutating func fail(_ error: SSHError) {
-        if let reason = DisconnectReason(error.kind) { packets.sendLastWord(reason) }
+    func fail(_ error: SSHError, _ output: inout PacketOutput) {
+        if let reason = DisconnectReason(error.kind) { output.sendLastWord(reason) }
     }
 }

@@ -78,11 +78,6 @@ final class FarEnd {
             }
         }
         inbox.removeFirst(consumed)
-        while let request = engine.takeForwardRequest() {
-            forwardRequests.append(request)
-            let port = request.action == .listen ? grant(request.request) : 1
-            if failure == nil { engine.answerForwardRequest(accepted: port > 0, port: port) }
-        }
         if let failure { throw failure }
     }
 
@@ -99,8 +94,16 @@ final class FarEnd {
         case .closed(let channel, let afterEnd):
             if !afterEnd { current[channel]?.sawReset = true }
             current[channel]?.peerClosed = true
+        case .forwardRequested(let number): answer(number)
         case .sendable, .allSendable, .forwardAnswered, .commandRefused: break
         }
+    }
+
+    private func answer(_ number: PeerForwardNumber) {
+        let request = engine.forwardRequest(number)
+        forwardRequests.append(request)
+        let port = request.action == .listen ? grant(request.request) : 1
+        if port > 0 { engine.acceptForward(number, port: port) } else { engine.refuseForward(number) }
     }
 
     private func judge(_ channel: ChannelNumber) {
@@ -109,7 +112,7 @@ final class FarEnd {
         case .accept:
             engine.accept(channel)
             add(FarStream(channel, request, isOpen: true))
-        case .refuse(let reason): engine.refuse(channel, reason, "as the test has it")
+        case .refuse(let reason): engine.refuse(channel, reason, words: "as the test has it")
         case .silence: break
         }
     }

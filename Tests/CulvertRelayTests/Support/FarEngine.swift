@@ -14,14 +14,15 @@ protocol FarEngine: AnyObject {
     func open(_ request: ChannelOpenRequest) throws(SSHError) -> ChannelNumber
     func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest
     func accept(_ channel: ChannelNumber)
-    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString)
+    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String)
     func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots
     func commit(_ channel: ChannelNumber, count: Int)
     func credit(_ channel: ChannelNumber, count: Int)
     func finish(_ channel: ChannelNumber)
     func close(_ channel: ChannelNumber)
-    func takeForwardRequest() -> PeerForwardRequest?
-    func answerForwardRequest(accepted: Bool, port: UInt16)
+    func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest
+    func acceptForward(_ request: PeerForwardNumber, port: UInt16)
+    func refuseForward(_ request: PeerForwardNumber)
     func disconnect()
 
     /// Bytes that WINDOW_ADJUST messages granted, by our own number of the channel: read from the packets themselves,
@@ -82,8 +83,8 @@ final class NullFarEngine: FarEngine {
     func open(_ request: ChannelOpenRequest) throws(SSHError) -> ChannelNumber { try engine.open(request) }
     func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest { engine.openRequest(channel) }
     func accept(_ channel: ChannelNumber) { engine.accept(channel) }
-    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString) {
-        engine.refuse(channel, reason, description)
+    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String) {
+        engine.refuse(channel, reason, words: words)
     }
     func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots { engine.reserve(channel, maximum: maximum) }
     // The null cipher's commit cannot fail.
@@ -91,10 +92,9 @@ final class NullFarEngine: FarEngine {
     func credit(_ channel: ChannelNumber, count: Int) { engine.credit(channel, count: count) }
     func finish(_ channel: ChannelNumber) { engine.finish(channel) }
     func close(_ channel: ChannelNumber) { engine.close(channel) }
-    func takeForwardRequest() -> PeerForwardRequest? { engine.takeForwardRequest() }
-    func answerForwardRequest(accepted: Bool, port: UInt16) {
-        engine.answerForwardRequest(accepted: accepted, port: port)
-    }
+    func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest { engine.forwardRequest(request) }
+    func acceptForward(_ request: PeerForwardNumber, port: UInt16) { engine.acceptForward(request, port: port) }
+    func refuseForward(_ request: PeerForwardNumber) { engine.refuseForward(request) }
     func disconnect() { engine.disconnect() }
 }
 
@@ -162,8 +162,10 @@ final class NativeFarEngine: FarEngine {
             return name + Self.string(signature)
         }
         transport = try Transport(role: .server, settings: settings, signer: signer)
-        connection = ConnectionLayer(role: .server, settings: settings.connection)
-        try transport.start(preferred: [])
+        var random = RandomSource()
+        connection = ConnectionLayer(
+            role: .server, settings: settings.connection, output: PacketOutput.held(&random))
+        try transport.start(preferred: [], &connection.output)
     }
 
     func receive(_ bytes: UnsafeMutableRawBufferPointer, _ handle: (EngineEvent) -> Void) throws(SSHError) -> Int {
@@ -173,10 +175,10 @@ final class NativeFarEngine: FarEngine {
                 if let event = try take(packet) { handle(event) }
                 if let event = resumed() { handle(event) }
             }
-            try transport.keepLimits()
-            transport.packets.invariants()
+            try transport.keepLimits(&connection.output)
+            connection.output.invariants()
         } catch {
-            transport.fail(error)
+            transport.fail(error, &connection.output)
             throw error
         }
         return transport.input.takeConsumed()
@@ -184,22 +186,22 @@ final class NativeFarEngine: FarEngine {
 
     private func take(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let number = packet.number
-        switch try transport.handle(packet) {
+        switch try transport.handle(packet, &connection.output) {
         case .nothing:
             if number == MessageNumber.newKeys { exchanges += 1 }
         case .secured:
             var info = ExtensionInfo()
             info.signatureAlgorithms = ["ssh-ed25519"]
-            transport.send(info.bytes)
+            connection.output.send(info.bytes)
         case .service:
-            transport.send(ServiceMessage.bytes(MessageNumber.serviceAccept, ServiceMessage.userAuth))
+            connection.output.send(ServiceMessage.bytes(MessageNumber.serviceAccept, ServiceMessage.userAuth))
         case .authentication:
             // SSH_MSG_USERAUTH_SUCCESS (RFC 4252 §5.1).
-            transport.send([52])
+            connection.output.send([52])
             transport.enterConnection()
         case .connection:
             if number == 93 { countGrant(packet) }
-            return try connection.handle(packet, &transport.packets)
+            return try connection.handle(packet)
         case .hostKey, .extensions: preconditionFailure("a server is told nothing of this kind")
         }
         return nil
@@ -213,42 +215,45 @@ final class NativeFarEngine: FarEngine {
     }
 
     private func resumed() -> EngineEvent? {
-        guard transport.takeResume() else { return nil }
-        connection.sendOwed(&transport.packets)
+        guard transport.takeResume(connection.output) else { return nil }
+        connection.sendOwed()
         return .allSendable
     }
 
-    var output: UnsafeRawBufferPointer { transport.packets.unsent }
+    var output: UnsafeRawBufferPointer { connection.output.unsent }
 
     func outputSent(_ count: Int) {
-        transport.packets.didSend(count)
-        connection.sendOwed(&transport.packets)
-        transport.beginIfDue()
+        connection.output.didSend(count)
+        connection.sendOwed()
+        transport.beginIfDue(&connection.output)
         _ = resumed()
     }
 
     func open(_ request: ChannelOpenRequest) throws(SSHError) -> ChannelNumber {
-        try connection.open(request, &transport.packets)
+        try connection.open(request)
     }
     func openRequest(_ channel: ChannelNumber) -> ChannelOpenRequest { connection.openRequest(channel) }
-    func accept(_ channel: ChannelNumber) { connection.accept(channel, &transport.packets) }
-    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, _ description: StaticString) {
-        connection.refuse(channel, reason, description, &transport.packets)
+    func accept(_ channel: ChannelNumber) { connection.accept(channel) }
+    func refuse(_ channel: ChannelNumber, _ reason: OpenFailure, words: String) {
+        connection.refuse(channel, reason, words: words)
     }
     func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots {
-        connection.reserve(channel, maximum: maximum, &transport.packets)
+        connection.reserve(channel, maximum: maximum)
     }
     func commit(_ channel: ChannelNumber, count: Int) {
-        connection.commit(channel, count: count, &transport.packets)
+        connection.commit(channel, count: count)
     }
     func credit(_ channel: ChannelNumber, count: Int) {
-        connection.credit(channel, count: count, &transport.packets)
+        connection.credit(channel, count: count)
     }
-    func finish(_ channel: ChannelNumber) { connection.finish(channel, &transport.packets) }
-    func close(_ channel: ChannelNumber) { connection.close(channel, &transport.packets) }
-    func takeForwardRequest() -> PeerForwardRequest? { connection.peerRequests.take() }
-    func answerForwardRequest(accepted: Bool, port: UInt16) {
-        connection.answerPeerForward(accepted: accepted, port: port, &transport.packets)
+    func finish(_ channel: ChannelNumber) { connection.finish(channel) }
+    func close(_ channel: ChannelNumber) { connection.close(channel) }
+    func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest {
+        connection.peerRequests.request(request)
     }
-    func disconnect() { transport.packets.sendLastWord(.byApplication) }
+    func acceptForward(_ request: PeerForwardNumber, port: UInt16) {
+        connection.acceptForward(request, port: port)
+    }
+    func refuseForward(_ request: PeerForwardNumber) { connection.refuseForward(request) }
+    func disconnect() { connection.output.sendLastWord(.byApplication) }
 }

@@ -99,7 +99,7 @@ import Testing
             #expect(peer.heard.last.map { Array($0.prefix(9)) } == [92] + Script.u32(9) + Script.u32(4))
         } else {
             #expect(events.map(\.words) == ["requested 0"])
-            peer.client.engine.refuse(ChannelNumber(0), .connectFailed, "")
+            peer.client.engine.refuse(ChannelNumber(0), .connectFailed, words: "")
         }
         _ = try peer.client.engine.open(.directStreamLocal(path: "/x"))
         let confirmation = Script.confirm(0, sender: 7, window: 100_000, maximumPacket: maximum)

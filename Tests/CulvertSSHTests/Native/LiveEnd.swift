@@ -91,7 +91,7 @@ final class LiveEnd<Engine: SSHEngine & ~Copyable> {
                 channel.isOpen = true
                 add(channel)
             } else {
-                engine.refuse(number, .connectFailed, "")
+                engine.refuse(number, .connectFailed, words: "")
             }
         case .ended(let number): live(number)?.sawEnd = true
         case .closed(let number, let afterEnd):
@@ -101,7 +101,8 @@ final class LiveEnd<Engine: SSHEngine & ~Copyable> {
             channel.isOver = true
         case .allSendable: exchanges += 1
         case .sendable: break
-        case .openRefused, .forwardAnswered, .commandRefused: Issue.record("nothing here is refused or forwarded")
+        case .openRefused, .forwardAnswered, .forwardRequested, .commandRefused:
+            Issue.record("nothing here is refused or forwarded")
         }
     }
 

@@ -131,8 +131,10 @@ final class EchoServer {
 
     init(_ settings: NativeSettings = NativeSettings(), _ key: TestHostKey = TestHostKey()) throws {
         transport = try Transport(role: .server, settings: settings, signer: key.signer)
-        connection = ConnectionLayer(role: .server, settings: settings.connection)
-        try transport.start(preferred: [])
+        var random = RandomSource()
+        connection = ConnectionLayer(
+            role: .server, settings: settings.connection, output: PacketOutput.held(&random))
+        try transport.start(preferred: [], &connection.output)
     }
 
     func feed(_ bytes: some Collection<UInt8>) throws {
@@ -140,17 +142,17 @@ final class EchoServer {
         let consumed = try inbox.withUnsafeMutableBytes { buffer in
             transport.input.lend(buffer)
             while let packet = try transport.next() { try handle(packet) }
-            try transport.keepLimits()
+            try transport.keepLimits(&connection.output)
             return transport.input.takeConsumed()
         }
         inbox.removeFirst(consumed)
         resume()
         try pump()
-        transport.packets.invariants()
+        connection.output.invariants()
     }
 
     private func handle(_ packet: OpenedPacket) throws {
-        switch try transport.handle(packet) {
+        switch try transport.handle(packet, &connection.output) {
         case .nothing:
             if packet.number == 21 { exchanges += 1 }
             resume()
@@ -158,20 +160,20 @@ final class EchoServer {
             var info = ExtensionInfo()
             info.signatureAlgorithms = ["ssh-ed25519", "rsa-sha2-512"]
             info.answersPing = true
-            transport.send(info.bytes)
-        case .service: transport.send(ServiceMessage.bytes(6, ServiceMessage.userAuth))
+            connection.output.send(info.bytes)
+        case .service: connection.output.send(ServiceMessage.bytes(6, ServiceMessage.userAuth))
         case .authentication:
-            transport.send([52])
+            connection.output.send([52])
             transport.enterConnection()
         case .connection:
-            guard let event = try connection.handle(packet, &transport.packets) else { return }
+            guard let event = try connection.handle(packet) else { return }
             switch event {
             case .openRequested(let number):
-                connection.accept(number, &transport.packets)
+                connection.accept(number)
                 channel = number
             case .payload(let number, let payload):
                 pending += UnsafeRawBufferPointer(start: payload.start, count: payload.count)
-                connection.credit(number, count: payload.count, &transport.packets)
+                connection.credit(number, count: payload.count)
             default: break
             }
         case .hostKey, .extensions: Issue.record("a server is told nothing of this kind")
@@ -179,25 +181,25 @@ final class EchoServer {
     }
 
     private func resume() {
-        if transport.takeResume() {
+        if transport.takeResume(connection.output) {
             wasHeld += 1
-            connection.sendOwed(&transport.packets)
+            connection.sendOwed()
         }
     }
 
     func pump() throws {
         guard let channel, !pending.isEmpty else { return }
-        let slots = connection.reserve(channel, maximum: pending.count, &transport.packets)
+        let slots = connection.reserve(channel, maximum: pending.count)
         guard slots.count > 0 else { return }
-        let count = try fill(slots, pending[...]) { connection.commit(channel, count: $0, &transport.packets) }
+        let count = try fill(slots, pending[...]) { connection.commit(channel, count: $0) }
         pending.removeFirst(count)
     }
 
     func takeOutput(_ limit: Int = .max) throws -> [UInt8] {
-        let taken = Array(transport.packets.unsent.prefix(limit))
-        transport.packets.didSend(taken.count)
-        connection.sendOwed(&transport.packets)
-        transport.beginIfDue()
+        let taken = Array(connection.output.unsent.prefix(limit))
+        connection.output.didSend(taken.count)
+        connection.sendOwed()
+        transport.beginIfDue(&connection.output)
         try pump()
         return taken
     }

@@ -60,7 +60,7 @@ import Testing
         try carry(pair, cut == .oneByte ? 300_000 : 1_500_000) {
             turn += 1
             if turn % 3 != 1 { pair.client.engine.beginKeyExchange() }
-            if turn % 3 != 2 { pair.server.transport.beginExchange() }
+            if turn % 3 != 2 { pair.server.transport.beginExchange(&pair.server.connection.output) }
         }
         try pair.settle()
         #expect(pair.server.exchanges >= 10)

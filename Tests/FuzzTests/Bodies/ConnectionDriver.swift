@@ -184,7 +184,7 @@ struct ConnectionDriver<Engine: FuzzedEngine & ~Copyable>: ~Copyable {
         case 2:
             guard let channel = model.channel(input.byte(), in: [.requested]) else { return }
             ownBytes += 64
-            engine.refuse(channel, .connectFailed, "no")
+            engine.refuse(channel, .connectFailed, words: "no")
             model.refused(channel)
         case 3, 4: try send(&input)
         case 5, 6:
@@ -219,12 +219,26 @@ struct ConnectionDriver<Engine: FuzzedEngine & ~Copyable>: ~Copyable {
         case 12: engine.beginKeyExchange()
         case 13: engine.allowWindows(upTo: Int(input.byte()) << 16)
         case 14:
-            if input.byte() == 0x5a {
+            switch input.byte() {
+            case 0x5a:
                 engine.disconnect()
                 isDisconnected = true
+            case 0xa5: answerForward(accepts: true)
+            case 0xa6: answerForward(accepts: false)
+            default: break
             }
         default: drain(input.uint16())
         }
+    }
+
+    /// Accepts the peer's oldest request for a forward, or refuses its newest: answers come in any order.
+    private mutating func answerForward(accepts: Bool) {
+        guard let request = accepts ? model.requests.first : model.requests.last else { return }
+        _ = engine.forwardRequest(request)
+        // Those that wait behind it may be answered too.
+        ownBytes += 16 * PeerRequests.maximumCount
+        if accepts { engine.acceptForward(request, port: 4000) } else { engine.refuseForward(request) }
+        model.answered(request)
     }
 
     private mutating func send(_ input: inout FuzzInput) throws(SSHError) {

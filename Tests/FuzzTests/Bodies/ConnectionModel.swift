@@ -21,6 +21,8 @@ struct ConnectionModel {
 
     private(set) var channels: [UInt32: Channel] = [:]
     private(set) var forwards: Set<UInt32> = []
+    /// The peer's requests for forwards that are not answered.
+    private(set) var requests: [PeerForwardNumber] = []
     /// The window that the message under way names.
     private var claimedWindow = 0
 
@@ -86,6 +88,9 @@ struct ConnectionModel {
         case .forwardAnswered(let forward, let isAccepted, _):
             promise(forwards.contains(forward.value), "an answer belongs to a request")
             if !isAccepted { forwards.remove(forward.value) }
+        case .forwardRequested(let request):
+            promise(!requests.contains(request), "a request that is not answered has its number for itself")
+            requests.append(request)
         case .commandRefused: promise(false, "nothing is refused that was not asked for")
         }
     }
@@ -109,6 +114,8 @@ struct ConnectionModel {
     mutating func credited(_ number: ChannelNumber, _ count: Int) { self[number].held -= count }
     mutating func asked(_ forward: ForwardNumber) { forwards.insert(forward.value) }
     mutating func cancelled(_ forward: UInt32) { forwards.remove(forward) }
+
+    mutating func answered(_ request: PeerForwardNumber) { requests.removeAll { $0 == request } }
 
     mutating func sent(_ number: ChannelNumber, _ count: Int) {
         self[number].window -= count
