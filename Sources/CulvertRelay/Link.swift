@@ -5,8 +5,8 @@ internal import CulvertSSH
 /// queue of flows that have something to send.
 struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let descriptor: Descriptor
-    /// Its place in the pool; -1 for a link to a jump host.
-    let index: Int
+    /// In the pool; nil for a link to a jump host.
+    let id: LinkID?
     /// What it is on its path, when it leads to a jump host.
     let hop: Hop?
     /// What it runs over, nil for a TCP connection.
@@ -63,18 +63,18 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
     var flowCount = 0
     let since: Tick
 
-    init(_ start: consuming LoggedInLink<Engine>, index: Int, alive: KeepAlive, now: Tick) {
-        self.init(start, index: index, hop: nil, alive: alive, now: now)
+    init(_ start: consuming LoggedInLink<Engine>, id: LinkID, alive: KeepAlive, now: Tick) {
+        self.init(start, id: id, hop: nil, alive: alive, now: now)
     }
 
     init(_ start: consuming LoggedInLink<Engine>, hop: Hop, now: Tick) {
-        self.init(start, index: -1, hop: hop, alive: hop.alive, now: now)
+        self.init(start, id: nil, hop: hop, alive: hop.alive, now: now)
     }
 
-    private init(_ start: consuming LoggedInLink<Engine>, index: Int, hop: Hop?, alive: KeepAlive, now: Tick) {
+    private init(_ start: consuming LoggedInLink<Engine>, id: LinkID?, hop: Hop?, alive: KeepAlive, now: Tick) {
         descriptor = start.socket.release()
         path = start.path
-        self.index = index
+        self.id = id
         self.hop = hop
         self.alive = alive
         engine = start.engine
@@ -85,11 +85,13 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable {
         keysSince = now
     }
 
-    /// In the pool, where new flows come and the supervisor watches.
+    /// In the pool, where new flows come and the pool watches.
     var isOfPool: Bool { hop == nil && !isRetired }
+    /// Its place in the pool; nil for a link to a jump host.
+    var place: Int? { id?.place }
 
     /// For a person.
-    var name: String { hop?.name ?? "link \(index)" }
+    var name: String { hop?.name ?? place.map { "link \($0)" } ?? "link" }
 
     /// The flow of a channel, nil when it has none (any more).
     func flow(of channel: ChannelNumber) -> Int? {

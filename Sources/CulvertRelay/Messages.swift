@@ -44,10 +44,11 @@ struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
 enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     /// A listening socket for a forward.
     case listen(Descriptor, forward: Int)
-    /// A connection that another worker accepted, for a flow of its own kind: through link `link`, or relayed.
+    /// A connection that another worker accepted, for a flow of its own kind: through whichever link has the place
+    /// `link` when it comes, or relayed.
     case carry(IncomingConnection, link: Int?)
-    /// A new link at the place `index` of the pool, to ask for these reverse forwards.
-    case link(Parcel<LoggedInLink<Engine>>, index: Int, reverse: [Int])
+    /// A new link of the pool, to ask for these reverse forwards; an older one at its place takes no new flows.
+    case link(Parcel<LoggedInLink<Engine>>, LinkID, reverse: [Int])
     /// A link to a jump host, and the stream that its one channel is carried over: what it leads to logs in there.
     case hop(Parcel<LoggedInLink<Engine>>, Hop, channel: Parcel<BlockingSocket>)
     /// A link has opened or closed: connections that wait may have their chance.
@@ -60,27 +61,16 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case probe
     /// Reports on everything the worker has.
     case snapshot
-    /// Ends all: cancels reverse forwards, says goodbye, closes.
-    case stop
+    /// Ends all: cancels reverse forwards, says goodbye, closes; what has come whole may reach its reader for so long.
+    case stop(drain: Tick.Span)
 }
 
-/// What the control thread is told.
-enum ControlMessage<Engine: SSHEngine & ~Copyable>: Sendable {
-    case loggedIn(Parcel<LoggedInLink<Engine>>, index: Int)
-    case loginFailed(index: Int, SSHError)
-    case linkLost(index: Int, reason: String)
-    /// The link is silent: a new one should be tried beside it. `recovered`: it has spoken again.
-    case linkSuspect(index: Int)
-    case linkRecovered(index: Int)
-    case reverseAnswered(forward: Int, accepted: Bool, port: UInt16, detail: String)
-    /// A server does not run what `--nodelay` asks it to.
-    case commandRefused
-    /// A local connection waits for a link.
-    case connectionWaits
-    /// The flow of standard input and output is over, cleanly or not.
-    case streamsEnded(cleanly: Bool)
-    case order(TunnelOrder)
-    case snapshot(worker: Int, String)
-    case stopped(worker: Int)
-    case failed(worker: Int, IOError)
+extension WorkerMessage where Engine: ~Copyable {
+    init(_ order: WorkerOrder) {
+        switch order {
+        case .probe: self = .probe
+        case .snapshot: self = .snapshot
+        case .stop(let drain): self = .stop(drain: drain)
+        }
+    }
 }

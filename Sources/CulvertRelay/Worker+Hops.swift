@@ -4,7 +4,7 @@ internal import CulvertSSH
 /// Links to jump hosts. Each has one flow: the channel to the next host of its path, with one end of a socket pair
 /// where others have an application. What logs in over the other end is the next link, which knows nothing of this.
 ///
-/// A hop is asked whether it lives as every link is. It is in no place of the pool: the supervisor hears of it only by
+/// A hop is asked whether it lives as every link is. It has no place in the pool, which hears of it only by
 /// the link at the end of its path.
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func addHop(_ start: consuming LoggedInLink<Engine>, _ hop: Hop, channel descriptor: Descriptor) {

@@ -12,20 +12,20 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Beginning
 
-    mutating func addLink(_ start: consuming LoggedInLink<Engine>, index: Int, reverse: [Int]) {
+    mutating func addLink(_ start: consuming LoggedInLink<Engine>, _ id: LinkID, reverse: [Int]) {
         let descriptor = start.socket.descriptor
-        retireLink(index)
+        retireLink(id.place)
         if links.isFull { loseRetiredLink() }
         guard !links.isFull else {
             driver.close(start.socket.release())
-            return context.control.post(.linkLost(index: index, reason: "too many links at once"))
+            return context.control.post(.linkLost(id, reason: "too many links at once"))
         }
-        let slot = links.insert(Link(start, index: index, alive: context.alive, now: driver.now))
+        let slot = links.insert(Link(start, id: id, alive: context.alive, now: driver.now))
         SocketOption.setNotSentLowWater(descriptor, bytes: links[slot].sealAhead.bytes)
         limitWindows(slot)
         if context.limits.serverSendsAtOnce { links[slot].engine.runTrue() }
         for forward in reverse { askReverse(slot, forward) }
-        context.links[index].isOpen = true
+        context.links[id.place].isOpen = true
         beginReceiving(slot)
         for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
     }
@@ -39,8 +39,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     /// An older link at the same place takes no new flows; those it has may end on it, if it still lives.
-    private mutating func retireLink(_ index: Int) {
-        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].index == index {
+    private mutating func retireLink(_ place: Int) {
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].place == place {
             links[slot].isRetired = true
             for each in links[slot].standing { links[slot].engine.cancelForward(each.number) }
             links[slot].refused = []
@@ -62,8 +62,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             links[slot].asked.append((number, forward))
             links[slot].needsPump = true
         } catch {
-            context.control.post(
-                .reverseAnswered(forward: forward, accepted: false, port: 0, detail: error.description))
+            guard let id = links[slot].id else { return }
+            context.control.post(.reverseAnswered(id, forward: forward, .notAsked(error.description)))
         }
     }
 
@@ -195,7 +195,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             links[slot].refused.append((forward, driver.now + wait, attempts))
             scheduleCheck(slot, at: driver.now + wait)
         }
-        context.control.post(.reverseAnswered(forward: forward, accepted: accepted, port: port, detail: ""))
+        guard let id = links[slot].id else { return }
+        context.control.post(.reverseAnswered(id, forward: forward, accepted ? .standing(port: port) : .refused))
     }
 
     // MARK: Sending
@@ -487,18 +488,18 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// Silent although asked: no new flow goes there, and a second link is tried beside it.
     private mutating func suspect(_ slot: Int) {
         links[slot].isSuspect = true
-        guard links[slot].isOfPool else { return }
-        context.links[links[slot].index].isOpen = false
+        guard links[slot].isOfPool, let id = links[slot].id else { return }
+        context.links[id.place].isOpen = false
         rehold(slot, engineLives: true)
         serveWaiting()
-        context.control.post(.linkSuspect(index: links[slot].index))
+        context.control.post(.linkSuspect(id))
     }
 
     private mutating func linkRecovered(_ slot: Int) {
         links[slot].isSuspect = false
-        guard links[slot].isOfPool else { return }
-        context.links[links[slot].index].isOpen = true
-        context.control.post(.linkRecovered(index: links[slot].index))
+        guard links[slot].isOfPool, let id = links[slot].id else { return }
+        context.links[id.place].isOpen = true
+        context.control.post(.linkRecovered(id))
         for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
     }
 
@@ -523,18 +524,17 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// The link is dead or given up: its flows are reset, those that had not begun wait for another one. A link that
     /// was replaced goes unreported; a hop that still has its flow breaks its path.
     mutating func loseLink(_ slot: Int, _ reason: String, engineLives: Bool = false) {
-        let index = links[slot].index
-        let isOfPool = links[slot].isOfPool
+        let id = links[slot].isOfPool ? links[slot].id : nil
         let cause = links[slot].path?.cause(of: reason) ?? reason
         if let hop = links[slot].hop, links[slot].flowCount > 0 { hop.path.fail("\(hop.name): \(cause)") }
-        if isOfPool { context.links[index].isOpen = false }
+        if let id { context.links[id.place].isOpen = false }
         rehold(slot, engineLives: engineLives)
         for flow in links[slot].allFlows() { removeFlow(flow, reset: true) }
         // What the queue still names was removed before; only its slots were kept.
         while let flow = links[slot].queue.takeFirst() { _ = tunnelFlows.remove(flow) }
         let link = links.remove(slot)
         driver.close(link.descriptor)
-        if isOfPool && !isStopping { context.control.post(.linkLost(index: index, reason: cause)) }
+        if let id, !isStopping { context.control.post(.linkLost(id, reason: cause)) }
         // Another link of the pool may stand: what waits does not wait for this one's successor.
         serveWaiting()
     }

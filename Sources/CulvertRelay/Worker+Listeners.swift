@@ -110,7 +110,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             return pass(connection, link: nil, to: LinkStatus.leastLoaded(context.loads) ?? number)
         }
         guard let link = LinkStatus.leastLoaded(context.links) else { return hold(connection) }
-        pass(connection, link: link, to: context.links[link].worker)
+        pass(connection, link: link, to: context.links[link].worker.number)
     }
 
     private mutating func pass(_ connection: IncomingConnection, link: Int?, to worker: Int) {
@@ -123,7 +123,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         guard let link else {
             return beginPlainFlow(connection.descriptor, forward: connection.forward, peer: connection.peer)
         }
-        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].index == link {
+        for slot in 0..<links.highWater where links.isUsed(slot) && links[slot].place == link {
             if !links[slot].isSuspect && !links[slot].isRetired {
                 let asksFirst = context.forwards[connection.forward].target == .requested && connection.socks == nil
                 return asksFirst ? beginGreeting(connection) : beginDirectFlow(connection, link: slot)

@@ -76,7 +76,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let slot = tunnelFlows.insert(flow)
         links[link].setFlow(of: channel, slot)
         links[link].flowCount += 1
-        if links[link].hop == nil { context.links[links[link].index].flowBegan() }
+        if let place = links[link].place { context.links[place].flowBegan() }
         return slot
     }
 
@@ -425,8 +425,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             tunnelFlows[slot].awaitsWindow = false
             links[link].blockedFlows -= 1
         }
-        if links[link].hop == nil {
-            context.links[links[link].index].flowEnded()
+        if let place = links[link].place {
+            context.links[place].flowEnded()
         } else {
             scheduleCheck(link, at: driver.now)
         }

@@ -9,7 +9,7 @@ struct WorkerContext<Engine: SSHEngine & ~Copyable>: Sendable {
     let mailboxes: [Mailbox<WorkerMessage<Engine>>]
     /// Flows on each worker, for spreading relayed connections.
     let loads: [LinkStatus]
-    let control: Mailbox<ControlMessage<Engine>>
+    let control: Mailbox<ControlMessage>
     let budget: MemoryBudget
     let resolver: Resolver
     /// For the names that SOCKS clients at the server ask for: those that nobody answers may not hold up the others.
@@ -235,14 +235,14 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             case .carry(let connection, let link):
                 context.announced(link, worker: number).flowEnded()
                 carry(connection, link: link)
-            case .link(let parcel, let index, let reverse): addLink(parcel.take(), index: index, reverse: reverse)
+            case .link(let parcel, let id, let reverse): addLink(parcel.take(), id, reverse: reverse)
             case .hop(let parcel, let hop, let channel): addHop(parcel.take(), hop, channel: channel.take().release())
             case .linksChanged: serveWaiting()
             case .resolved(let forward, let addresses, let failure):
                 targetResolved(forward, addresses, failure)
             case .resolvedRequest(let flow, let addresses, let failure): requestResolved(flow, addresses, failure)
             case .probe: probeLinks()
-            case .snapshot: context.control.post(.snapshot(worker: number, snapshot()))
+            case .snapshot: context.control.post(.snapshot(WorkerID(number), snapshot()))
             case .stop: stop()
             }
         }

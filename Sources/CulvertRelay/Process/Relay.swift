@@ -87,8 +87,9 @@ public enum Relay {
                 processors: (0..<workers).map { cores[$0 % cores.count] }, kind: kind, forwards: settings.forwards,
                 reverse: [], links: [], memory: settings.runtime.memory, limits: .ofProcess(), alive: KeepAlive(),
                 journal: journal)
-            var supervisor = PlainSupervisor(settings: settings, group: group, signals: signals, journal: journal)
-            return supervisor.run().exitStatus
+            var process = RelayProcess(
+                settings, crew: group.crew, control: group.control, signals: signals, journal: journal)
+            return process.run().exitStatus
         } catch {
             journal.error("\(error)")
             return Ending.systemError.exitStatus

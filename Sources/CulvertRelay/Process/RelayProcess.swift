@@ -3,19 +3,25 @@ internal import CulvertSSH
 internal import Glibc
 
 /// The control thread of `culvert relay`: opens the listeners, spreads them over the workers, answers signals.
-struct PlainSupervisor {
+struct RelayProcess {
     let settings: RelaySettings
-    let group: WorkerGroup<NativeEngine>
+    let crew: WorkerCrew
+    let control: Mailbox<ControlMessage>
     let signals: SignalSource
     let journal: Journal
-    let service = ServiceNotifier()
+    private let service = ServiceNotifier()
     private var ending: Ending?
-    private var isStopping = false
-    private var stoppedWorkers = 0
+    /// Once it was told to end: the workers are waited for until then.
+    private var deadline: Tick?
+    private var stoppedWorkers: Set<WorkerID> = []
 
-    init(settings: RelaySettings, group: WorkerGroup<NativeEngine>, signals: SignalSource, journal: Journal) {
+    init(
+        _ settings: RelaySettings, crew: WorkerCrew, control: Mailbox<ControlMessage>, signals: SignalSource,
+        journal: Journal
+    ) {
         self.settings = settings
-        self.group = group
+        self.crew = crew
+        self.control = control
         self.signals = signals
         self.journal = journal
     }
@@ -24,9 +30,10 @@ struct PlainSupervisor {
         guard openListeners() else { return .connectionFailed }
         service.tell("READY=1")
         while ending == nil {
-            _ = Wait.forReadable([group.control.descriptor, signals.descriptor], until: nil)
+            _ = Wait.forReadable([control.descriptor, signals.descriptor], until: deadline)
             readSignals()
-            readMailbox()
+            for message in control.takeAll() { read(message) }
+            if let deadline, deadline <= Tick.current() { ending = ending ?? .asAsked }
         }
         return ending ?? .asAsked
     }
@@ -45,7 +52,7 @@ struct PlainSupervisor {
             }
         }
         for (number, each) in descriptors.enumerated() {
-            group.mailboxes[number % group.mailboxes.count].post(.listen(each.descriptor, forward: each.forward))
+            crew.listen(WorkerID(number % crew.count), each.descriptor, each.forward)
         }
         return true
     }
@@ -53,32 +60,31 @@ struct PlainSupervisor {
     private mutating func readSignals() {
         while let signal = signals.next() {
             if signal == SIGUSR1 {
-                group.post(.snapshot)
+                crew.post(.snapshot)
                 continue
             }
-            if isStopping { return ending = .signalled(signal) }
-            isStopping = true
+            if deadline != nil { return ending = .signalled(signal) }
+            let drain = Tick.Span(settings.drain)
+            deadline = Tick.current() + drain + LinkPool.stopPatience
             journal.info("stopping")
             service.tell("STOPPING=1")
-            group.post(.stop)
+            crew.post(.stop(drain: drain))
         }
     }
 
-    private mutating func readMailbox() {
-        for message in group.control.takeAll() {
-            switch message {
-            case .snapshot(let worker, let text):
-                journal.error("snapshot of worker \(worker) (\(group.kind.rawValue)):\n\(text)")
-            case .stopped:
-                stoppedWorkers += 1
-                if stoppedWorkers == group.mailboxes.count { ending = .asAsked }
-            case .failed(_, let error):
-                journal.error("a worker failed: \(error)")
-                ending = .systemError
-            case .commandRefused, .loggedIn, .loginFailed, .linkLost, .linkSuspect, .linkRecovered, .reverseAnswered,
-                .connectionWaits, .streamsEnded, .order:
-                preconditionFailure("a relay without SSH has no links, and reads its signals itself")
-            }
+    private mutating func read(_ message: ControlMessage) {
+        switch message {
+        case .snapshot(let worker, let text):
+            journal.error("snapshot of worker \(worker.number) (\(crew.kind.rawValue)):\n\(text)")
+        case .stopped(let worker):
+            stoppedWorkers.insert(worker)
+            if stoppedWorkers.count == crew.count { ending = ending ?? .asAsked }
+        case .failed(_, let error):
+            journal.error("a worker failed: \(error)")
+            ending = .systemError
+        case .commandRefused, .loggedIn, .loginFailed, .linkLost, .linkSuspect, .linkRecovered, .reverseAnswered,
+            .connectionWaits, .streamsEnded, .order:
+            preconditionFailure("a relay without SSH has no links, and reads its signals itself")
         }
     }
 }

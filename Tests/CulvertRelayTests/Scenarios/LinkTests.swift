@@ -209,7 +209,9 @@ import Testing
             return refusals >= 0 ? 0 : 7000
         }
         var answers: [Bool] {
-            scene.said.compactMap { if case .reverseAnswered(_, let accepted, _, _) = $0 { accepted } else { nil } }
+            scene.said.compactMap {
+                if case .reverseAnswered(_, _, let answer) = $0 { answer != .refused } else { nil }
+            }
         }
         let began = scene.worker.driver.now
         try scene.run("it stands") { answers.last == true }

@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test func theLeastLoadedOpenLinkIsChosen() {
-        let links = (0..<3).map { LinkStatus(worker: $0) }
+        let links = (0..<3).map { LinkStatus(worker: WorkerID($0)) }
         #expect(LinkStatus.leastLoaded(links) == nil)
         links[1].isOpen = true
         links[2].isOpen = true
