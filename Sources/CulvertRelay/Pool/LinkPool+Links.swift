@@ -5,8 +5,7 @@ internal import CulvertSSH
 extension LinkPool {
     /// The place's next link begins its life, unless one is on its way.
     mutating func beginLogin(_ index: Int) {
-        if case .underWay = places[index].attempt { return }
-        guard isRunning else { return }
+        guard isRunning, !places[index].isTrying else { return }
         lastSerial += 1
         let id = LinkID(place: index, serial: lastSerial)
         places[index].attempt = .underWay(id)
@@ -123,10 +122,7 @@ extension LinkPool {
         say(.lost(place: index, reason: reason))
         let jitter = Double.random(in: 0..<1, using: &dice)
         let wait = isSettled ? .zero : places[index].backoff.failed(wasRefused: false, jitter: jitter)
-        if case .underWay = places[index].attempt {
-        } else {
-            places[index].attempt = .due(now + limited(wait, now: now), wasRefused: false)
-        }
+        if !places[index].isTrying { places[index].attempt = .due(now + limited(wait, now: now), wasRefused: false) }
         tellStanding()
     }
 

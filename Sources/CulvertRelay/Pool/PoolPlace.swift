@@ -29,6 +29,11 @@ struct PoolPlace {
     /// A link stands that new connections go to.
     var isServing: Bool { link.map { !$0.isSuspect } ?? false }
 
+    /// A login is under way.
+    var isTrying: Bool {
+        if case .underWay = attempt { true } else { false }
+    }
+
     /// A login is under way under this name.
     func isTrying(_ id: LinkID) -> Bool { attempt == .underWay(id) }
 

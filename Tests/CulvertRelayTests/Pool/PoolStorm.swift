@@ -256,6 +256,10 @@ struct PoolStorm {
             let isDue = pool.places[place].retryAt != nil
             guard !(isTrying && isDue) else { throw Missed("place \(place) tries and waits") }
             let serves = standing[place].map { !$0.isSuspect } ?? false
+            guard !(serves && isDue) else { throw Missed("place \(place) serves, and another is to be made") }
+            if let due = pool.places[place].retryAt, due > now + Backoff.longestAfterRefusal {
+                throw Missed("place \(place) waits for \((due - now).seconds) s")
+            }
             guard serves || isTrying || isDue else { throw Missed("place \(place) waits for nothing") }
         }
         // The next place follows the first login of the one before, however that ends.
