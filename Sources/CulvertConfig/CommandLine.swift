@@ -137,6 +137,7 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: 
         runtime: long.runtime(culvert), links: store.streams == nil ? long.links ?? culvert.links ?? 1 : 1,
         engine: engine,
         hold: long.hold ?? culvert.hold ?? TunnelConfiguration.defaultHold,
+        drain: long.drain ?? culvert.drain ?? RuntimeOptions.defaultDrain,
         persist: long.persist || culvert.persist ?? false, nodelay: nodelay, background: store.background ?? false,
         files: route.files, notes: host.notes)
 }
@@ -186,7 +187,8 @@ private func parseRelay(_ words: [CommandWord]) throws(ConfigurationError) -> In
     }
     return .relay(
         RelayConfiguration(
-            forwards: store.forwards, gatewayPorts: store.gatewayPorts ?? false, output: store.output,
+            forwards: store.forwards, gatewayPorts: store.gatewayPorts ?? false,
+            drain: long.drain ?? RuntimeOptions.defaultDrain, output: store.output,
             runtime: long.runtime(CulvertSettings()), notes: store.notes))
 }
 

@@ -1,6 +1,6 @@
 /// `--help`, written by hand: the tunnel first, as ArgumentParser cannot put it.
 enum HelpText {
-    static let relayOptions: Set<String> = ["--io", "--threads", "--memory", "--version", "--help"]
+    static let relayOptions: Set<String> = ["--io", "--threads", "--memory", "--drain", "--version", "--help"]
 
     static let tunnel = """
         culvert: carries TCP connections through SSH, and comes back by itself
@@ -45,12 +45,14 @@ enum HelpText {
                                 (ProxyCommand='nc %h %p' runs a program as the connection)
                                 ServerAliveInterval is 15 here, where ssh has 0
           -F FILE               settings from FILE, not from ~/.ssh/config and /etc/ssh/ssh_config; none: from neither
-                                culvert's own stand there as CulvertLinks, CulvertHold, CulvertPersist, CulvertEngine,
-                                CulvertIO, CulvertThreads, CulvertMemory and CulvertNoDelay, behind a line
-                                IgnoreUnknown Culvert*
+                                culvert's own stand there as CulvertLinks, CulvertHold, CulvertDrain, CulvertPersist,
+                                CulvertEngine, CulvertIO, CulvertThreads, CulvertMemory and CulvertNoDelay, behind a
+                                line IgnoreUnknown Culvert*
           -G                    print the settings of the host, as ssh -G does, and end
           --links N             SSH connections to the server, as one tunnel (1)
           --hold TIME           how long a new connection waits while the link is down (30s)
+          --drain TIME          how long the end may take: what has come whole reaches its reader meanwhile; a second
+                                signal ends at once (5s)
           --persist             keep trying when the first connection fails, or a port to listen on
           --nodelay             have sshd send small packets at once, on long or busy paths: it does so only after a
                                 command, so culvert runs `true` at the server, once a link
@@ -94,6 +96,8 @@ enum HelpText {
           --io auto|uring|epoll the kernel's interface (auto)
           --threads N           at most N worker threads
           --memory SIZE         ceiling of buffers (256M)
+          --drain TIME          how long the end may take: what has come whole reaches its reader meanwhile; a second
+                                signal ends at once (5s)
           -V, --version         print the version
           -h, --help            print this
 
@@ -122,7 +126,7 @@ enum HelpText {
           IdentityFile = "~/.ssh/home"
 
         A tunnel's keys: destination, local (-L), remote (-R), dynamic (-D), the long options of culvert without their
-        dashes (links, hold, nodelay, engine, io, threads, memory) and the keys of ssh_config(5). What may come several
+        dashes (links, hold, drain, nodelay, engine, io, threads, memory) and the keys of ssh_config(5). What may come several
         times is an array. Each tunnel fails and comes back on its own, as with --persist. Only those named run, when some
         are.
 

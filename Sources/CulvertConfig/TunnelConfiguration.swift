@@ -24,6 +24,8 @@ public struct TunnelConfiguration: Hashable, Sendable {
     public var engine: EngineChoice
     /// How long a new local connection waits for a link that is down.
     public var hold: Duration
+    /// How long the end may take.
+    public var drain: Duration
     /// A first attempt that fails does not end culvert.
     public var persist: Bool
     /// The server is made to send small packets at once, by running `true` there once a link; native engine only.
@@ -41,6 +43,8 @@ public struct RelayConfiguration: Hashable, Sendable {
     /// `-L` only, between TCP or Unix sockets of this machine's reach; empty never.
     public var forwards: [ForwardSpecification]
     public var gatewayPorts: Bool
+    /// How long the end may take.
+    public var drain: Duration
     public var output: OutputOptions
     public var runtime: RuntimeOptions
     public var notes: [String]
@@ -84,6 +88,8 @@ public struct RuntimeOptions: Hashable, Sendable {
     /// Below this a handful of windows alone would meet the ceiling.
     public static let minimumMemory = 16 << 20
     public static let defaultMemory = 256 << 20
+    /// `--drain`.
+    public static let defaultDrain = Duration.seconds(5)
 
     public var io: IOChoice
     /// Upper bound of worker threads; nil: as many as links and cores ask for.

@@ -100,5 +100,11 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
 public struct ResolveError: Error, Sendable, CustomStringConvertible {
     public let host: String
     public let reason: String
+
+    public init(host: String, reason: String) {
+        self.host = host
+        self.reason = reason
+    }
+
     public var description: String { "Could not resolve hostname \(host): \(reason)" }
 }

@@ -2,11 +2,11 @@ internal import Synchronization
 
 /// What every worker may know of a link: whether it takes new flows, and how many it has.
 final class LinkStatus: Sendable {
-    let worker: Int
+    let worker: WorkerID
     private let open = Atomic<Bool>(false)
     private let flows = Atomic<Int>(0)
 
-    init(worker: Int, isOpen: Bool = false) {
+    init(worker: WorkerID, isOpen: Bool = false) {
         self.worker = worker
         open.store(isOpen, ordering: .releasing)
     }

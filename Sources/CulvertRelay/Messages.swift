@@ -44,10 +44,11 @@ struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
 enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     /// A listening socket for a forward.
     case listen(Descriptor, forward: Int)
-    /// A connection that another worker accepted, to go through the link at this place of the pool.
+    /// A connection that another worker accepted, to go through whichever link has the place `link` of the pool when it
+    /// comes.
     case carry(IncomingConnection, link: Int)
-    /// A new link at the place `index` of the pool, to ask for these reverse forwards.
-    case link(Parcel<LoggedInLink<Engine>>, index: Int, reverse: [Int])
+    /// A new link of the pool, to ask for these reverse forwards; an older one at its place takes no new flows.
+    case link(Parcel<LoggedInLink<Engine>>, LinkID, reverse: [Int])
     /// A link to a jump host, and the stream that its one channel is carried over: what it leads to logs in there.
     case hop(Parcel<LoggedInLink<Engine>>, Hop, channel: Parcel<BlockingSocket>)
     /// A link has opened or closed: connections that wait may have their chance.
@@ -66,23 +67,12 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case stop(drain: Tick.Span)
 }
 
-/// What the control thread is told.
-enum ControlMessage<Engine: SSHEngine & ~Copyable>: Sendable {
-    case loggedIn(Parcel<LoggedInLink<Engine>>, index: Int)
-    case loginFailed(index: Int, SSHError)
-    case linkLost(index: Int, reason: String)
-    /// The link is silent: a new one should be tried beside it. `recovered`: it has spoken again.
-    case linkSuspect(index: Int)
-    case linkRecovered(index: Int)
-    case reverseAnswered(forward: Int, accepted: Bool, port: UInt16, detail: String)
-    /// A server does not run what `--nodelay` asks it to.
-    case commandRefused
-    /// A local connection waits for a link.
-    case connectionWaits
-    /// The flow of standard input and output is over, cleanly or not.
-    case streamsEnded(cleanly: Bool)
-    case order(TunnelOrder)
-    case snapshot(worker: Int, String)
-    case stopped(worker: Int)
-    case failed(worker: Int, IOError)
+extension WorkerMessage where Engine: ~Copyable {
+    init(_ order: WorkerOrder) {
+        switch order {
+        case .probe: self = .probe
+        case .snapshot: self = .snapshot
+        case .stop(let drain): self = .stop(drain: drain)
+        }
+    }
 }

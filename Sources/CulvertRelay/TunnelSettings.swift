@@ -13,6 +13,8 @@ public struct TunnelSettings: Sendable {
     public var links = 1
     /// How long a connection to a local port waits for a link before it is closed.
     public var hold = Duration.seconds(30)
+    /// How long the end may take: flows that are whole reach their readers meanwhile.
+    public var drain = Duration.seconds(5)
     /// A first attempt that fails is made again, instead of ending the tunnel; so is the opening of a local forward.
     public var persists = false
     public var exitsOnForwardFailure = false
@@ -113,6 +115,8 @@ public struct RuntimeSettings: Sendable {
 /// What `culvert relay` needs to know.
 public struct RelaySettings: Sendable {
     public var forwards: [LocalForward] = []
+    /// How long the end may take: flows that are whole reach their readers meanwhile.
+    public var drain = Duration.seconds(5)
     public var runtime = RuntimeSettings()
 
     public init() {}

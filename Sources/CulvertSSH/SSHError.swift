@@ -1,5 +1,5 @@
 /// Why a link ended or a login failed. The peer's fault is thrown; our own is a precondition.
-public struct SSHError: Error, Sendable, CustomStringConvertible {
+public struct SSHError: Error, Hashable, Sendable, CustomStringConvertible {
     public enum Kind: Sendable, Hashable {
         /// The peer broke the protocol (RFC 4253 §11.1, code 2).
         case protocolViolation

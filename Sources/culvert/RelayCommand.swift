@@ -14,6 +14,7 @@ struct RelayCommand {
         var settings = RelaySettings()
         let values = ForwardValues(gatewayPorts: configuration.gatewayPorts)
         settings.forwards = configuration.forwards.map(values.local)
+        settings.drain = configuration.drain
         settings.runtime = RuntimeSettings(configuration.runtime)
         return Relay.runRelay(settings, journal: output.journal)
     }

@@ -80,6 +80,7 @@ struct TunnelCommand {
         settings.exitsOnForwardFailure = configuration.forwarding.exitOnForwardFailure
         settings.links = configuration.links
         settings.hold = configuration.hold
+        settings.drain = configuration.drain
         settings.persists = configuration.persist
         settings.serverSendsAtOnce = configuration.nodelay
         settings.runtime = RuntimeSettings(configuration.runtime)

@@ -120,6 +120,7 @@ struct MemoryFiles: Sendable {
             IgnoreUnknown Culvert*
             CulvertLinks 4
             culverthold 5s
+            CulvertDrain 1m
             CulvertEngine libssh2
             CulvertIO epoll
             CulvertMemory 64M
@@ -131,6 +132,7 @@ struct MemoryFiles: Sendable {
         let tunnel = try Self.tunnel(files, "-L1:a:2 host")
         #expect(tunnel.links == 4 && tunnel.hold == .seconds(5) && tunnel.engine == .libssh2 && tunnel.persist)
         #expect(tunnel.runtime == RuntimeOptions(io: .epoll, threads: 2, memory: 64 << 20))
+        #expect(tunnel.drain == .seconds(60))
         #expect(tunnel.notes.isEmpty)
         #expect(try Self.tunnel(files, "--links 2 --io auto -L1:a:2 host").links == 2)
     }

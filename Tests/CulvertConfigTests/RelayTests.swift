@@ -11,13 +11,16 @@ import Testing
 
     @Test func readsItsOptions() throws {
         let configuration = try #require(
-            try relay("-L", "1:a:2", "-vgL[::1]:3:b:4", "-E/log", "--io=epoll", "--threads", "2", "--memory=64M"))
+            try relay(
+                "-L", "1:a:2", "-vgL[::1]:3:b:4", "-E/log", "--io=epoll", "--threads", "2", "--memory=64M",
+                "--drain=7s"))
         #expect(
             configuration.forwards == [
                 forward(.local, .tcp(bind: .default, port: 1), .tcp(host: "a", port: 2), "1:a:2"),
                 forward(.local, .tcp(bind: .address("::1"), port: 3), .tcp(host: "b", port: 4), "[::1]:3:b:4"),
             ])
-        #expect(configuration.gatewayPorts)
+        #expect(configuration.gatewayPorts && configuration.drain == .seconds(7))
+        #expect(try relay("-L1:a:2")?.drain == .seconds(5))
         #expect(configuration.output == OutputOptions(verbosity: .debug1, logFile: "/log", syslog: false))
         #expect(configuration.runtime == RuntimeOptions(io: .epoll, threads: 2, memory: 64 << 20))
     }

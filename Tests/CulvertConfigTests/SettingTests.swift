@@ -32,7 +32,8 @@ import Testing
         #expect(tunnel.algorithms == AlgorithmOptions())
         #expect(tunnel.output == OutputOptions(verbosity: .info, logFile: nil, syslog: false))
         #expect(tunnel.runtime == RuntimeOptions(io: .auto, threads: nil, memory: 256 << 20))
-        #expect(tunnel.links == 1 && tunnel.engine == .native && tunnel.hold == .seconds(30))
+        #expect(
+            tunnel.links == 1 && tunnel.engine == .native && tunnel.hold == .seconds(30) && tunnel.drain == .seconds(5))
         #expect(!tunnel.persist && !tunnel.background && tunnel.notes.isEmpty)
     }
 

@@ -30,6 +30,7 @@ import Testing
             remote = "8822:localhost:22"
             links = 4
             hold = "1m"
+            drain = 9
             engine = "libssh2"
             Port = 2222
             IdentitiesOnly = true
@@ -38,7 +39,8 @@ import Testing
         let expected = try tunnel([
             "--persist", "-L", "5432:db:5432", "-L", "127.0.0.1:6379:cache:6379", "-R", "8822:localhost:22", "--links",
             "4",
-            "--hold", "1m", "--engine", "libssh2", "-p", "2222", "-o", "IdentitiesOnly=yes", "-i", "~/.ssh/a", "-i",
+            "--hold", "1m", "--drain", "9", "--engine", "libssh2", "-p", "2222", "-o", "IdentitiesOnly=yes", "-i",
+            "~/.ssh/a", "-i",
             "~/.ssh/b", "ops@bastion",
         ])
         #expect(entries.map(\.name) == ["db"])

@@ -20,8 +20,8 @@ import Testing
     }
 
     @Test(
-        "Ctrl-C and SIGTERM end it cleanly: exit 0, its reverse forward cancelled",
-        .enabled(if: Subject.isCulvert, "ssh ends with 255"), arguments: [SIGTERM, SIGINT])
+        "Ctrl-C, SIGTERM and SIGHUP end it cleanly: exit 0, its reverse forward cancelled",
+        .enabled(if: Subject.isCulvert, "ssh ends with 255"), arguments: [SIGTERM, SIGINT, SIGHUP])
     func signals(_ signal: Int32) throws {
         try onStage { stage in
             let (tunnel, direct, reverse) = try Self.start(stage)

@@ -69,8 +69,8 @@ func makeContext<Engine: SSHEngine & ~Copyable>(_ sockets: borrowing Sockets, li
             LocalForward(
                 listen: .unix(path: sockets.path("here"), modeMask: 0o177, unlinksFirst: false), target: target,
                 text: "here")
-        ], reverse: [], links: (0..<links).map { _ in LinkStatus(worker: 0) }, mailboxes: [try Mailbox()],
-        loads: [LinkStatus(worker: 0, isOpen: true)], control: try Mailbox(),
+        ], reverse: [], links: (0..<links).map { _ in LinkStatus(worker: WorkerID(0)) }, mailboxes: [try Mailbox()],
+        loads: [LinkStatus(worker: WorkerID(0), isOpen: true)], control: try Mailbox(),
         budget: MemoryBudget(ceiling: 64 << 20), resolver: try Resolver(), requestResolver: try Resolver(),
         journal: Journal(level: .error) { _, line in giveUp(line) }, limits: limits, alive: alive)
 }

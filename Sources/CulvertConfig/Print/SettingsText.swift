@@ -272,8 +272,10 @@ struct SettingsText {
         let file = store.culvert
         let runtime = long.runtime(file)
         let hold = long.hold ?? file.hold ?? TunnelConfiguration.defaultHold
+        let drain = long.drain ?? file.drain ?? RuntimeOptions.defaultDrain
         var values: [(CulvertKey, String)] = [
-            (.engine, (long.engine ?? file.engine ?? .native).rawValue), (.hold, "\(hold.components.seconds)"),
+            (.drain, "\(drain.components.seconds)"), (.engine, (long.engine ?? file.engine ?? .native).rawValue),
+            (.hold, "\(hold.components.seconds)"),
             (.io, runtime.io.rawValue), (.links, "\(long.links ?? file.links ?? 1)"), (.memory, "\(runtime.memory)"),
             (.nodelay, Self.word(long.nodelay || file.nodelay ?? false)),
             (.persist, Self.word(long.persist || file.persist ?? false)),

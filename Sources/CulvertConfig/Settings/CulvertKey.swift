@@ -2,6 +2,7 @@
 ///
 /// ssh takes such a line for a mistake, unless `IgnoreUnknown Culvert*` stands before it.
 enum CulvertKey: String, CaseIterable, Sendable {
+    case drain = "CulvertDrain"
     case engine = "CulvertEngine"
     case hold = "CulvertHold"
     case io = "CulvertIO"
@@ -21,6 +22,7 @@ enum CulvertKey: String, CaseIterable, Sendable {
 
 /// What files say of them; nil where nothing was said.
 struct CulvertSettings {
+    var drain: Duration?
     var engine: EngineChoice?
     var hold: Duration?
     var io: IOChoice?
@@ -36,8 +38,9 @@ struct CulvertSettings {
         let text = try setting.word()
         do throws(LongOptions.Cause) {
             switch key {
+            case .drain: first(\.drain, try LongOptions.time(text))
             case .engine: first(\.engine, try LongOptions.engine(text))
-            case .hold: first(\.hold, try LongOptions.hold(text))
+            case .hold: first(\.hold, try LongOptions.time(text))
             case .io: first(\.io, try LongOptions.io(text))
             case .links: first(\.links, try LongOptions.links(text))
             case .memory: first(\.memory, try LongOptions.memory(text))

@@ -2,11 +2,11 @@ internal import ArgumentParser
 
 /// culvert's own options, which ssh has not.
 enum LongOptionName: String, CaseIterable, Sendable {
-    case io, links, threads, engine, hold, memory, persist, nodelay, version, help
+    case io, links, threads, engine, hold, drain, memory, persist, nodelay, version, help
 
     var takesValue: Bool {
         switch self {
-        case .io, .links, .threads, .engine, .hold, .memory: true
+        case .io, .links, .threads, .engine, .hold, .drain, .memory: true
         case .persist, .nodelay, .version, .help: false
         }
     }
@@ -23,6 +23,7 @@ private struct LongOptionTexts: ParsableArguments {
     @Option(parsing: .unconditionalSingleValue) var threads: [String] = []
     @Option(parsing: .unconditionalSingleValue) var engine: [String] = []
     @Option(parsing: .unconditionalSingleValue) var hold: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var drain: [String] = []
     @Option(parsing: .unconditionalSingleValue) var memory: [String] = []
     @Flag var persist: Int
     @Flag var nodelay: Int
@@ -35,6 +36,7 @@ struct LongOptions {
     let threads: Int?
     let engine: EngineChoice?
     let hold: Duration?
+    let drain: Duration?
     /// Bytes.
     let memory: Int?
     let persist: Bool
@@ -53,7 +55,8 @@ struct LongOptions {
         links = try Self.first(.links, texts.links, Self.links)
         threads = try Self.first(.threads, texts.threads, Self.threads)
         engine = try Self.first(.engine, texts.engine, Self.engine)
-        hold = try Self.first(.hold, texts.hold, Self.hold)
+        hold = try Self.first(.hold, texts.hold, Self.time)
+        drain = try Self.first(.drain, texts.drain, Self.time)
         memory = try Self.first(.memory, texts.memory, Self.memory)
         persist = texts.persist > 0
         nodelay = texts.nodelay > 0
@@ -125,7 +128,7 @@ struct LongOptions {
         return count
     }
 
-    static func hold(_ text: String) throws(Cause) -> Duration {
+    static func time(_ text: String) throws(Cause) -> Duration {
         guard let seconds = TimeValue.seconds(text) else { throw Cause(TimeValue.cause) }
         return .seconds(seconds)
     }

@@ -52,7 +52,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 + (how == .cut ? ", reset: cut short" : ""))
         releaseSocket(flow, how)
         spillPool.removeAll(&flows[flow].spill)
-        if case .pool(let index) = links[flows[flow].link].place { context.links[index].flowEnded() }
+        if case .pool(let id) = links[flows[flow].link].place { context.links[id.place].flowEnded() }
         _ = flows.remove(flow)
     }
 

@@ -28,7 +28,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let id = flows.add(flow)
         links[link].map(channel, to: id)
         links[link].closing = nil
-        if case .pool(let index) = links[link].place { context.links[index].flowBegan() }
+        if case .pool(let id) = links[link].place { context.links[id.place].flowBegan() }
         return id
     }
 
@@ -152,7 +152,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             preconditionFailure("only names are looked up")
         }
         targets[forward].isAsked = true
-        let mailbox = context.mailboxes[number]
+        let mailbox = context.mailboxes[id.number]
         context.resolver.look(up: host, port: port) { addresses, failure in
             mailbox.post(.resolved(forward: forward, addresses: addresses, failure: failure))
         }

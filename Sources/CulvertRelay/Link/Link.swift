@@ -11,8 +11,8 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
 
     /// Where it belongs.
     enum Place {
-        /// In the pool, where new flows come, under its number there.
-        case pool(Int)
+        /// In the pool, where new flows come.
+        case pool(LinkID)
         /// It leads to a jump host, and is in no pool.
         case hop(Hop)
     }
@@ -89,10 +89,10 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
         return nil
     }
 
-    /// Its number in the pool, where new flows come and the control thread watches; nil for a hop, and for a link that
-    /// has no place there any more.
-    var poolIndex: Int? {
-        if case .pool(let index) = place, duty != .retired { return index }
+    /// Its name in the pool, where new flows come and the control thread watches; nil for a hop, and for a link whose place
+    /// a newer one has.
+    var poolID: LinkID? {
+        if case .pool(let id) = place, duty != .retired { return id }
         return nil
     }
 
@@ -102,7 +102,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
     /// For a person.
     var name: String {
         switch place {
-        case .pool(let index): "link \(index)"
+        case .pool(let id): "link \(id.place)"
         case .hop(let hop): hop.name
         }
     }

@@ -105,17 +105,17 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// Silent although asked: no new flow goes there, and a second link is tried beside it.
     private mutating func suspected(_ link: LinkSlot) {
-        guard let index = links[link].poolIndex else { return }
-        context.links[index].isOpen = false
+        guard let id = links[link].poolID else { return }
+        context.links[id.place].isOpen = false
         holdUnopened(link)
         serveHeld()
-        context.control.post(.linkSuspect(index: index))
+        context.control.post(.linkSuspect(id))
     }
 
     mutating func recovered(_ link: LinkSlot) {
-        guard let index = links[link].poolIndex, !isStopping else { return }
-        context.links[index].isOpen = true
-        context.control.post(.linkRecovered(index: index))
+        guard let id = links[link].poolID, !isStopping else { return }
+        context.links[id.place].isOpen = true
+        context.control.post(.linkRecovered(id))
         for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
     }
 }

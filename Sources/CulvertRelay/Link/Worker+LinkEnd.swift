@@ -7,7 +7,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// until its reader has it, the other flows are cut. `reap` does the rest.
     mutating func end(_ link: LinkSlot, _ how: LinkEnd) {
         guard links[link].end == nil else { return }
-        if let index = links[link].poolIndex { context.links[index].isOpen = false }
+        if let id = links[link].poolID { context.links[id.place].isOpen = false }
         if let hop = links[link].hop, links[link].flowCount > 0 {
             hop.path.fail("\(hop.name): \(links[link].path?.cause(of: how.reason) ?? how.reason)")
         }
@@ -50,7 +50,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         driver.close(ended.descriptor)
         switch ended.place {
         case .hop: break
-        case .pool(let index):
+        case .pool(let id):
             let reason = ended.path?.cause(of: how.reason) ?? how.reason
             switch ended.duty {
             case .retired:
@@ -58,8 +58,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                     context.journal.info("an older link that was replaced has ended: \(reason)")
                 }
             case .lastFlowOver where how == .finished: context.control.post(.streamsEnded(cleanly: true))
-            case .lastFlowOver: context.control.post(.linkLost(index: index, reason: reason))
-            case .serving: if !isStopping { context.control.post(.linkLost(index: index, reason: reason)) }
+            case .lastFlowOver: context.control.post(.linkLost(id, reason: reason))
+            case .serving: if !isStopping { context.control.post(.linkLost(id, reason: reason)) }
             }
         }
         // Another link of the pool may stand: what waits does not wait for this one's successor.

@@ -3,17 +3,17 @@ internal import CulvertSSH
 
 /// How links begin on their worker, and what a newer one does to the one that it replaces.
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
-    mutating func addLink(_ start: consuming LoggedInLink<Engine>, index: Int, reverse: [Int]) {
-        retireLinks(of: index)
+    mutating func addLink(_ start: consuming LoggedInLink<Engine>, _ id: LinkID, reverse: [Int]) {
+        retireLinks(at: id.place)
         if links.count >= Self.maximumLinks { giveUpRetiredLink() }
         guard !links.isFull, !isStopping else {
             driver.close(start.socket.release())
-            return context.control.post(.linkLost(index: index, reason: "too many links at once"))
+            return context.control.post(.linkLost(id, reason: "too many links at once"))
         }
-        let link = insertLink(start, .pool(index), alive: context.alive)
+        let link = insertLink(start, .pool(id), alive: context.alive)
         if context.limits.serverSendsAtOnce { links[link].engine.runTrue() }
         for forward in reverse { askReverse(link, forward) }
-        context.links[index].isOpen = true
+        context.links[id.place].isOpen = true
         beginReceiving(link)
         for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
     }
@@ -37,11 +37,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     /// An older link at the same place takes no new flows; those it has may end on it, if it still lives.
-    private mutating func retireLinks(of index: Int) {
+    private mutating func retireLinks(at place: Int) {
         var next = links.first()
         while let link = next {
             next = links.next(after: link)
-            guard links[link].poolIndex == index, links[link].end == nil else { continue }
+            guard links[link].poolID?.place == place, links[link].end == nil else { continue }
             links[link].duty = .retired
             cancelForwards(link)
             scheduleCheck(link, at: driver.now)
@@ -73,15 +73,15 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             links[link].reverse.wasAsked(forward, number)
             wake(link)
         } catch {
-            context.control.post(
-                .reverseAnswered(forward: forward, accepted: false, port: 0, detail: error.description))
+            guard let id = links[link].poolID else { return }
+            context.control.post(.reverseAnswered(id, forward: forward, .notAsked(error.description)))
         }
     }
 
     mutating func reverseAnswered(_ link: LinkSlot, _ number: ForwardNumber, _ accepted: Bool, _ port: UInt16) {
         guard let forward = links[link].reverse.answered(number) else { return }
         // Its successor has asked too.
-        guard links[link].duty == .serving, !isStopping else {
+        guard links[link].duty == .serving, !isStopping, let id = links[link].poolID else {
             if accepted { links[link].engine.cancelForward(number) }
             return
         }
@@ -90,7 +90,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         } else {
             scheduleCheck(link, at: links[link].reverse.wasRefused(forward, now: driver.now))
         }
-        context.control.post(.reverseAnswered(forward: forward, accepted: accepted, port: port, detail: ""))
+        context.control.post(.reverseAnswered(id, forward: forward, accepted ? .standing(port: port) : .refused))
     }
 
     // MARK: Hops

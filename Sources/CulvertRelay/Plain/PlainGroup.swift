@@ -16,16 +16,16 @@ struct PlainGroup: Sendable {
         let control = try Mailbox<PlainNews>()
         let context = PlainContext(
             forwards: forwards, mailboxes: mailboxes, control: control,
-            loads: processors.indices.map { LinkStatus(worker: $0, isOpen: true) },
+            loads: processors.indices.map { LinkStatus(worker: WorkerID($0), isOpen: true) },
             budget: MemoryBudget(ceiling: memory, workers: processors.count), resolver: try Resolver(),
             journal: journal, limits: limits)
         for (number, processor) in processors.enumerated() {
             try Thread.start(name: "culvert-\(number)", processor: processor) {
                 do throws(IOError) {
                     try Self.run(number, kind, context)
-                    control.post(.stopped(worker: number))
+                    control.post(.stopped(WorkerID(number)))
                 } catch {
-                    control.post(.failed(worker: number, error))
+                    control.post(.failed(WorkerID(number), error))
                 }
             }
         }
@@ -39,11 +39,11 @@ struct PlainGroup: Sendable {
         switch kind {
         case .uring:
             var worker = PlainWorker(
-                number: number, driver: try UringDriver(descriptorLimit: descriptors), context: context)
+                WorkerID(number), driver: try UringDriver(descriptorLimit: descriptors), context: context)
             try worker.run()
         case .epoll:
             var worker = PlainWorker(
-                number: number, driver: try EpollDriver(descriptorLimit: descriptors), context: context)
+                WorkerID(number), driver: try EpollDriver(descriptorLimit: descriptors), context: context)
             try worker.run()
         }
     }

@@ -24,7 +24,7 @@ extension PlainWorker where Driver: ~Copyable {
     }
 
     mutating func resumeAccepting(_ listener: ListenerID) {
-        guard Listeners.hasRoom(context.limits, beside: context.mailboxes[number].descriptor) else {
+        guard Listeners.hasRoom(context.limits, beside: context.mailboxes[id.number].descriptor) else {
             return pause(listener, "nearly every descriptor is in use")
         }
         acceptConnections(listener)
@@ -33,8 +33,8 @@ extension PlainWorker where Driver: ~Copyable {
     /// To the least loaded worker; here, when that is this one.
     private mutating func route(_ descriptor: Descriptor, _ listener: ListenerID, _ peer: SocketAddress) {
         let forward = listeners.forward(listener)
-        let worker = LinkStatus.leastLoaded(context.loads) ?? number
-        if worker == number { return begin(descriptor, forward: forward, peer: peer) }
+        let worker = LinkStatus.leastLoaded(context.loads) ?? id.number
+        if worker == id.number { return begin(descriptor, forward: forward, peer: peer) }
         // Counted on its way, so that a burst does not all go to one.
         context.loads[worker].flowBegan()
         context.mailboxes[worker].post(.carry(descriptor, forward: forward, peer: peer))
@@ -46,7 +46,7 @@ extension PlainWorker where Driver: ~Copyable {
             return driver.close(descriptor)
         }
         let flow = flows.add(PlainFlow(client: descriptor, forward: forward, peer: peer, started: driver.now))
-        context.loads[number].flowBegan()
+        context.loads[id.number].flowBegan()
         let deadline = driver.now + context.limits.dial
         flows[flow].dialling = Dialling(deadline: deadline)
         timers.add(deadline, Token(.dialStep, flow))
@@ -63,7 +63,7 @@ extension PlainWorker where Driver: ~Copyable {
             preconditionFailure("only names are looked up")
         }
         targets[forward].isAsked = true
-        let mailbox = context.mailboxes[number]
+        let mailbox = context.mailboxes[id.number]
         context.resolver.look(up: host, port: port) { addresses, failure in
             mailbox.post(.resolved(forward: forward, addresses: addresses, failure: failure))
         }
@@ -93,10 +93,10 @@ extension PlainWorker where Driver: ~Copyable {
         conclude(flow, outcome)
     }
 
-    mutating func dialEnded(_ id: DialID) {
-        let flow = dials.owner(id)
+    mutating func dialEnded(_ dial: DialID) {
+        let flow = dials.owner(dial)
         guard flows[flow].ending == nil, var dialling = flows[flow].dialling else { return }
-        let outcome = dials.ended(id, &dialling, &driver)
+        let outcome = dials.ended(dial, &dialling, &driver)
         flows[flow].dialling = dialling
         if case .waits = outcome { return proceedDial(flow) }
         conclude(flow, outcome)

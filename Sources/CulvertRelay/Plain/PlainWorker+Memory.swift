@@ -23,17 +23,17 @@ extension PlainWorker where Driver: ~Copyable {
         return found
     }
 
-    mutating func publishHeld() { context.budget.publish(greatest()?.held ?? 0, by: number) }
+    mutating func publishHeld() { context.budget.publish(greatest()?.held ?? 0, by: id) }
 
     mutating func relieveMemory() {
         let own = greatest()
-        context.budget.publish(own?.held ?? 0, by: number)
-        switch context.budget.relief(for: number, lastAsked: reliefAsked, now: driver.now) {
+        context.budget.publish(own?.held ?? 0, by: id)
+        switch context.budget.relief(for: id, lastAsked: reliefAsked, now: driver.now) {
         case .none: break
         case .own: if let own { cut(own.holder) }
         case .ask(let worker):
             reliefAsked = driver.now
-            context.mailboxes[worker].post(.giveMemory)
+            context.mailboxes[worker.number].post(.giveMemory)
         }
     }
 
@@ -46,9 +46,9 @@ extension PlainWorker where Driver: ~Copyable {
     private mutating func cut(_ holder: Holder) {
         switch holder {
         case .flow(let flow): exceedCeiling(flow)
-        case .delivery(let id):
-            context.journal.error(deliveries.ceilingText(id))
-            deliveries.cut(id)
+        case .delivery(let each):
+            context.journal.error(deliveries.ceilingText(each))
+            deliveries.cut(each)
         }
     }
 

@@ -18,9 +18,9 @@ enum PlainMessage: Sendable {
 
 /// What the control thread of `culvert relay` is told.
 enum PlainNews: Sendable {
-    case snapshot(worker: Int, String)
-    case stopped(worker: Int)
-    case failed(worker: Int, IOError)
+    case snapshot(WorkerID, String)
+    case stopped(WorkerID)
+    case failed(WorkerID, IOError)
 }
 
 /// What the workers of `culvert relay` share.
@@ -39,7 +39,7 @@ struct PlainContext: Sendable {
 /// A worker of `culvert relay`: connections from socket to socket, without SSH. It marks what is over and frees it once a
 /// turn, as the tunnel's worker does.
 struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
-    let number: Int
+    let id: WorkerID
     let context: PlainContext
     var driver: Driver
     var listeners: Listeners
@@ -55,8 +55,8 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
     var stopDeadline: Tick?
     var hasStopped = false
 
-    init(number: Int, driver: consuming Driver, context: PlainContext) {
-        self.number = number
+    init(_ id: WorkerID, driver: consuming Driver, context: PlainContext) {
+        self.id = id
         self.context = context
         self.driver = driver
         let descriptors = max(1, context.limits.descriptors)
@@ -66,7 +66,7 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
         dials = Dials(capacity: descriptors)
         spillPool = SpillPool(budget: context.budget)
         targets = context.forwards.map { TargetCache($0.target) }
-        self.driver.awaitReadable(context.mailboxes[number].descriptor, Token(.mailbox))
+        self.driver.awaitReadable(context.mailboxes[id.number].descriptor, Token(.mailbox))
     }
 
     // MARK: The loop
@@ -94,12 +94,12 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
         case .targetWrite: if let flow = live(token) { writable(flow, end: 1) }
         case .dialWrite: if let dial = dials.id(token) { dialEnded(dial) }
         case .deliveryRead:
-            if let id = deliveries.slab.id(token) { deliveries.readable(id, &driver, &spillPool, &timers) }
+            if let each = deliveries.slab.id(token) { deliveries.readable(each, &driver, &spillPool, &timers) }
         case .deliveryWrite:
-            if let id = deliveries.slab.id(token) { deliveries.writable(id, &driver, &spillPool, &timers) }
+            if let each = deliveries.slab.id(token) { deliveries.writable(each, &driver, &spillPool, &timers) }
         case .listener: if let listener = listeners.id(token) { acceptConnections(listener) }
         case .mailbox:
-            driver.awaitReadable(context.mailboxes[number].descriptor, token)
+            driver.awaitReadable(context.mailboxes[id.number].descriptor, token)
             readMailbox()
         default: preconditionFailure("every token is made by this worker, and timers do not complete")
         }
@@ -119,7 +119,7 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
         case .dialStep: if let flow = live(token) { proceedDial(flow) }
         case .acceptAgain: if let listener = listeners.id(token) { resumeAccepting(listener) }
         case .deliveryCheck:
-            if let id = deliveries.slab.id(token) { deliveries.check(id, &driver, &spillPool, &timers) }
+            if let each = deliveries.slab.id(token) { deliveries.check(each, &driver, &spillPool, &timers) }
         case .restCheck: if let flow = live(token) { checkRest(flow) }
         case .sweep: sweep()
         // `reap` looks at the time.
@@ -134,17 +134,17 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
     }
 
     private mutating func readMailbox() {
-        for message in context.mailboxes[number].takeAll() {
+        for message in context.mailboxes[id.number].takeAll() {
             switch message {
             case .listen(let descriptor, let forward):
                 guard stopDeadline == nil else { driver.close(descriptor); continue }
                 listeners.add(descriptor, forward: forward, &driver)
             case .carry(let descriptor, let forward, let peer):
-                context.loads[number].flowEnded()
+                context.loads[id.number].flowEnded()
                 begin(descriptor, forward: forward, peer: peer)
             case .resolved(let forward, let addresses, let failure): targetResolved(forward, addresses, failure)
             case .giveMemory: giveMemory()
-            case .snapshot: context.control.post(.snapshot(worker: number, report()))
+            case .snapshot: context.control.post(.snapshot(id, report()))
             case .stop(let drain): stop(drain: drain)
             }
         }
@@ -189,11 +189,11 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
     }
 
     /// Closes, counts, tells and frees.
-    private mutating func free(_ id: PlainFlowID) {
-        dials.end(flows[id].dialling, &driver)
-        for end in 0...1 { release(id, end) }
-        let flow = flows.remove(id)
-        context.loads[number].flowEnded()
+    private mutating func free(_ over: PlainFlowID) {
+        dials.end(flows[over].dialling, &driver)
+        for end in 0...1 { release(over, end) }
+        let flow = flows.remove(over)
+        context.loads[id.number].flowEnded()
         context.journal.verbose(
             "closed \(context.forwards[flow.forward].text) from \(flow.peer): \(flow.ends[0].bytes) bytes out,"
                 + " \(flow.ends[1].bytes) in, \(formatSeconds(driver.now - flow.started))"

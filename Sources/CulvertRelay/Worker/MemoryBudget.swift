@@ -47,7 +47,7 @@ final class MemoryBudget: Sendable {
     func stallBegan() { stalled.add(1, ordering: .relaxed) }
     func stallEnded() { stalled.subtract(1, ordering: .relaxed) }
 
-    func publish(_ bytes: Int, by worker: Int) { greatest[worker].bytes.store(bytes, ordering: .relaxed) }
+    func publish(_ bytes: Int, by worker: WorkerID) { greatest[worker.number].bytes.store(bytes, ordering: .relaxed) }
 
     /// What a worker that finds the ceiling passed is to do.
     enum Relief: Hashable {
@@ -55,22 +55,22 @@ final class MemoryBudget: Sendable {
         /// Its own greatest holder goes.
         case own
         /// Another one's holds more: that worker is asked.
-        case ask(worker: Int)
+        case ask(WorkerID)
     }
 
     /// Asked again when nothing has come of it after this long.
     static let patience = Tick.Span.milliseconds(5)
 
     /// `lastAsked`: when this worker last asked another one.
-    func relief(for worker: Int, lastAsked: Tick?, now: Tick) -> Relief {
-        var found: (worker: Int, bytes: Int)?
+    func relief(for worker: WorkerID, lastAsked: Tick?, now: Tick) -> Relief {
+        var found: (worker: WorkerID, bytes: Int)?
         for (number, each) in greatest.enumerated() {
             let bytes = each.bytes.load(ordering: .relaxed)
-            if bytes > found?.bytes ?? 0 { found = (number, bytes) }
+            if bytes > found?.bytes ?? 0 { found = (WorkerID(number), bytes) }
         }
         guard let found else { return .none }
         if found.worker == worker { return .own }
         if let lastAsked, now - lastAsked < Self.patience { return .none }
-        return .ask(worker: found.worker)
+        return .ask(found.worker)
     }
 }

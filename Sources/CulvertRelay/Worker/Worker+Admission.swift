@@ -36,7 +36,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func resumeAccepting(_ listener: ListenerID) {
-        guard Listeners.hasRoom(context.limits, beside: context.mailboxes[number].descriptor) else {
+        guard Listeners.hasRoom(context.limits, beside: context.mailboxes[id.number].descriptor) else {
             return pause(listener, "nearly every descriptor is in use")
         }
         acceptConnections(listener)
@@ -46,31 +46,31 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// To the worker of the least loaded link; here, when that is this one. Behind those that wait already.
     mutating func route(_ connection: IncomingConnection) {
-        guard held.isEmpty, let index = LinkStatus.leastLoaded(context.links) else { return hold(connection) }
-        pass(connection, index: index)
+        guard held.isEmpty, let place = LinkStatus.leastLoaded(context.links) else { return hold(connection) }
+        pass(connection, place: place)
     }
 
-    private mutating func pass(_ connection: IncomingConnection, index: Int) {
-        let worker = context.links[index].worker
-        if worker == number { return carry(connection, index: index) }
+    private mutating func pass(_ connection: IncomingConnection, place: Int) {
+        let worker = context.links[place].worker
+        if worker == id { return carry(connection, place: place) }
         // Counted on its way, so that a burst does not all go to one.
-        context.links[index].flowBegan()
-        context.mailboxes[worker].post(.carry(connection, link: index))
+        context.links[place].flowBegan()
+        context.mailboxes[worker.number].post(.carry(connection, link: place))
     }
 
     /// Through the link that has that place in the pool now.
-    mutating func carry(_ connection: IncomingConnection, index: Int) {
+    mutating func carry(_ connection: IncomingConnection, place: Int) {
         guard !isStopping else { return drop(connection) }
         // Lost while the connection was on its way.
-        guard let link = openLink(index) else { return hold(connection) }
+        guard let link = openLink(place) else { return hold(connection) }
         let asksFirst = context.forwards[connection.forward].target == .requested && connection.socks == nil
         if asksFirst { beginGreeting(connection) } else { beginDirectFlow(connection, link: link) }
     }
 
-    private func openLink(_ index: Int) -> LinkSlot? {
+    private func openLink(_ place: Int) -> LinkSlot? {
         var next = links.first()
         while let link = next {
-            if links[link].poolIndex == index, links[link].end == nil, !links[link].liveness.isSuspect,
+            if links[link].poolID?.place == place, links[link].end == nil, !links[link].liveness.isSuspect,
                 links[link].duty == .serving
             {
                 return link
@@ -105,13 +105,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// while they waited: a close and a half-close cannot be told apart there. One that need not wait may end its direction
     /// as soon as it likes.
     mutating func serveHeld() {
-        while !held.isEmpty, let index = LinkStatus.leastLoaded(context.links) {
+        while !held.isEmpty, let place = LinkStatus.leastLoaded(context.links) {
             guard let connection = held.takeFirst() else { return }
             guard connection.isStandardStreams || !driver.peerHasGone(connection.descriptor) else {
                 drop(connection)
                 continue
             }
-            pass(connection, index: index)
+            pass(connection, place: place)
             // It came back at once: the link is not what its status says yet.
             if held.list.first?.connection.arrival == connection.arrival { return }
         }

@@ -89,12 +89,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func relieveMemory() {
         let own = greatestHolder()
         publish(own?.held ?? 0)
-        switch context.budget.relief(for: number, lastAsked: reliefAsked, now: driver.now) {
+        switch context.budget.relief(for: id, lastAsked: reliefAsked, now: driver.now) {
         case .none: break
         case .own: if let own { cut(own.holder) }
         case .ask(let worker):
             reliefAsked = driver.now
-            context.mailboxes[worker].post(.giveMemory)
+            context.mailboxes[worker.number].post(.giveMemory)
         }
     }
 
@@ -107,7 +107,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     private mutating func publish(_ held: Int) {
         publishedHeld = held
-        context.budget.publish(held, by: number)
+        context.budget.publish(held, by: id)
     }
 
     /// A flow holds more than before: others compare with it.
@@ -118,9 +118,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func cut(_ holder: Holder) {
         switch holder {
         case .flow(let flow): exceedCeiling(flow)
-        case .delivery(let id):
-            context.journal.error(deliveries.ceilingText(id))
-            deliveries.cut(id)
+        case .delivery(let each):
+            context.journal.error(deliveries.ceilingText(each))
+            deliveries.cut(each)
         }
     }
 

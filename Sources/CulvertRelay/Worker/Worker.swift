@@ -8,7 +8,7 @@ internal import CulvertSSH
 /// stays in its slab until `reap`, once a turn, closes, counts, tells and frees. So nothing that a call-back still holds
 /// is gone when the call returns.
 struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Copyable {
-    let number: Int
+    let id: WorkerID
     let context: WorkerContext<Engine>
     var driver: Driver
     var listeners: Listeners
@@ -48,8 +48,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     /// is room for as many again, since what is given up for a new one is freed after the turn.
     static var maximumLinks: Int { 1024 }
 
-    init(number: Int, driver: consuming Driver, context: WorkerContext<Engine>) {
-        self.number = number
+    init(_ id: WorkerID, driver: consuming Driver, context: WorkerContext<Engine>) {
+        self.id = id
         self.context = context
         self.driver = driver
         // A flow has one descriptor at least, so the descriptors bound every table.
@@ -62,7 +62,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         dials = Dials(capacity: descriptors * 2)
         spillPool = SpillPool(budget: context.budget)
         targets = context.reverse.map { TargetCache($0.target) }
-        self.driver.awaitReadable(context.mailboxes[number].descriptor, Token(.mailbox))
+        self.driver.awaitReadable(context.mailboxes[id.number].descriptor, Token(.mailbox))
     }
 
     var isStopping: Bool { stopDeadline != nil }
@@ -101,13 +101,13 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             wake(link)
         case .dialWrite: if let dial = dials.id(token) { dialEnded(dial) }
         case .deliveryRead:
-            if let id = deliveries.slab.id(token) { deliveries.readable(id, &driver, &spillPool, &timers) }
+            if let each = deliveries.slab.id(token) { deliveries.readable(each, &driver, &spillPool, &timers) }
         case .deliveryWrite:
-            if let id = deliveries.slab.id(token) { deliveries.writable(id, &driver, &spillPool, &timers) }
+            if let each = deliveries.slab.id(token) { deliveries.writable(each, &driver, &spillPool, &timers) }
         case .listener: if let listener = listeners.id(token) { acceptConnections(listener) }
         case .greetingRead: if let greeting = greetings.id(token) { greetingReadable(greeting) }
         case .mailbox:
-            driver.awaitReadable(context.mailboxes[number].descriptor, token)
+            driver.awaitReadable(context.mailboxes[id.number].descriptor, token)
             readMailbox()
         case .clientRead, .targetRead, .clientWrite, .targetWrite:
             preconditionFailure("a tunnel's worker has no plain flows")
@@ -128,7 +128,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         case .linkRest: if let link = live(link: token) { linkReadable(link) }
         case .linkAcknowledgement: if let link = live(link: token) { acknowledge(link) }
         case .deliveryCheck:
-            if let id = deliveries.slab.id(token) { deliveries.check(id, &driver, &spillPool, &timers) }
+            if let each = deliveries.slab.id(token) { deliveries.check(each, &driver, &spillPool, &timers) }
         case .restCheck: if let flow = live(flow: token) { checkRest(flow) }
         case .sweep: sweep()
         // `reap` looks at the time.
@@ -150,20 +150,20 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     }
 
     private mutating func readMailbox() {
-        for message in context.mailboxes[number].takeAll() {
+        for message in context.mailboxes[id.number].takeAll() {
             switch message {
             case .listen(let descriptor, let forward): listen(descriptor, forward: forward)
-            case .carry(let connection, let index):
-                context.links[index].flowEnded()
-                carry(connection, index: index)
-            case .link(let parcel, let index, let reverse): addLink(parcel.take(), index: index, reverse: reverse)
+            case .carry(let connection, let place):
+                context.links[place].flowEnded()
+                carry(connection, place: place)
+            case .link(let parcel, let id, let reverse): addLink(parcel.take(), id, reverse: reverse)
             case .hop(let parcel, let hop, let channel): addHop(parcel.take(), hop, channel: channel.take().release())
             case .linksChanged: serveHeld()
             case .resolved(let forward, let addresses, let failure): targetResolved(forward, addresses, failure)
             case .resolvedRequest(let flow, let addresses, let failure): requestResolved(flow, addresses, failure)
             case .probe: askLinks()
             case .giveMemory: giveMemory()
-            case .snapshot: context.control.post(.snapshot(worker: number, report()))
+            case .snapshot: context.control.post(.snapshot(id, report()))
             case .stop(let drain): stop(drain: drain)
             }
         }
@@ -200,9 +200,9 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         listeners.closeAll(&driver)
         for each in held.takeAll() { drop(each.connection) }
         var greeting = greetings.first()
-        while let id = greeting {
-            greeting = greetings.next(after: id)
-            endGreeting(id)
+        while let each = greeting {
+            greeting = greetings.next(after: each)
+            endGreeting(each)
         }
         var next = flows.first()
         while let flow = next {
@@ -212,9 +212,9 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             end(flow, isWhole ? .whole : .cut)
         }
         var link = links.first()
-        while let id = link {
-            link = links.next(after: id)
-            if links[id].end == nil { cancelForwards(id) }
+        while let each = link {
+            link = links.next(after: each)
+            if links[each].end == nil { cancelForwards(each) }
         }
     }
 

@@ -7,7 +7,7 @@ struct WorkerContext<Engine: SSHEngine & ~Copyable>: Sendable {
     let reverse: [ReverseForward]
     let links: [LinkStatus]
     let mailboxes: [Mailbox<WorkerMessage<Engine>>]
-    let control: Mailbox<ControlMessage<Engine>>
+    let control: Mailbox<ControlMessage>
     let budget: MemoryBudget
     let resolver: Resolver
     /// For the names that SOCKS clients at the server ask for: those that nobody answers may not hold up the others.

@@ -209,7 +209,9 @@ import Testing
             return refusals >= 0 ? 0 : 7000
         }
         var answers: [Bool] {
-            scene.said.compactMap { if case .reverseAnswered(_, let accepted, _, _) = $0 { accepted } else { nil } }
+            scene.said.compactMap {
+                if case .reverseAnswered(_, _, let answer) = $0 { answer != .refused } else { nil }
+            }
         }
         let began = scene.worker.driver.now
         try scene.run("it stands") { answers.last == true }
@@ -256,7 +258,7 @@ import Testing
         let place = SimulatedPlace(seed: 3, faults: .all)
         let scene = try SimulatedScene(
             place, Script(forwards: 1, links: 2, workers: 2), driver: SimulatedDriver(place.network))
-        var other = Worker(number: 1, driver: SimulatedDriver(place.network), context: scene.context)
+        var other = Worker(WorkerID(1), driver: SimulatedDriver(place.network), context: scene.context)
         let far = try scene.addLink(1, worker: 1)
         func run(_ what: String, _ isSo: () -> Bool) throws {
             for _ in 0..<20_000 {

@@ -135,7 +135,7 @@ import Testing
         let scene = try SimulatedScene(
             place, Script(forwards: 1, links: 2, workers: 2, memory: 300 * 1024),
             driver: SimulatedDriver(place.network))
-        var other = Worker(number: 1, driver: SimulatedDriver(place.network), context: scene.context)
+        var other = Worker(WorkerID(1), driver: SimulatedDriver(place.network), context: scene.context)
         func run(_ what: String, _ isSo: () -> Bool) throws {
             for _ in 0..<20_000 {
                 if isSo() { return }

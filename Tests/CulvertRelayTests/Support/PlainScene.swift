@@ -28,10 +28,10 @@ final class PlainScene<Driver: IODriver & ~Copyable> {
             forwards: targets.enumerated().map { number, target in
                 LocalForward(listen: .loopback(port: 0), target: target, text: "forward \(number)")
             },
-            mailboxes: [try Mailbox()], control: try Mailbox(), loads: [LinkStatus(worker: 0, isOpen: true)],
+            mailboxes: [try Mailbox()], control: try Mailbox(), loads: [LinkStatus(worker: WorkerID(0), isOpen: true)],
             budget: MemoryBudget(ceiling: memory), resolver: sharedResolver,
             journal: Journal(level: .error) { _, line in lines.add(line) }, limits: limits)
-        worker = PlainWorker(number: 0, driver: driver, context: context)
+        worker = PlainWorker(WorkerID(0), driver: driver, context: context)
         for number in targets.indices {
             let (descriptor, address) = try place.listen()
             addresses.append(address)

@@ -58,7 +58,9 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
     var worker: Worker<Driver, Engine>
     /// Where each local forward is listened on.
     private(set) var addresses: [SocketAddress] = []
-    private(set) var said: [ControlMessage<Engine>] = []
+    private(set) var said: [ControlMessage] = []
+    /// Links of the pool that were made.
+    private var linksMade: UInt64 = 0
 
     /// Of the budget, by the test itself.
     var takenElsewhere = 0
@@ -77,12 +79,12 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
         let lines = lines
         context = WorkerContext(
             forwards: forwards, reverse: script.reverse,
-            links: (0..<script.links).map { LinkStatus(worker: $0 % script.workers) },
+            links: (0..<script.links).map { LinkStatus(worker: WorkerID($0 % script.workers)) },
             mailboxes: try (0..<script.workers).map { _ in try Mailbox() }, control: try Mailbox(),
             budget: MemoryBudget(ceiling: script.memory, workers: script.workers), resolver: sharedResolver,
             requestResolver: sharedResolver,
             journal: Journal(level: .error) { _, line in lines.add(line) }, limits: limits, alive: script.alive)
-        worker = Worker(number: 0, driver: driver, context: context)
+        worker = Worker(WorkerID(0), driver: driver, context: context)
         for number in 0..<script.forwards {
             let (descriptor, address) = try place.listen()
             addresses.append(address)
@@ -94,6 +96,14 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
 
     /// A link at that place of the pool; the far end of it.
     func addLink(_ index: Int = 0, reverse: [Int] = [], worker: Int = 0, keyExchange: Int? = nil) throws -> FarEnd {
+        linksMade += 1
+        let (far, link) = try readyLink(worker: worker, keyExchange: keyExchange)
+        link.deliver(as: LinkID(place: index, serial: linksMade), reverse: reverse)
+        return far
+    }
+
+    /// A link that has logged in and is not delivered; the far end of it.
+    func readyLink(worker: Int = 0, keyExchange: Int? = nil) throws -> (FarEnd, ReadyLink) {
         let (descriptor, wire) = try place.link()
         var script = script
         script.keyExchange = keyExchange
@@ -103,8 +113,7 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
         let link = LoggedInLink(
             socket: BlockingSocket(adopting: descriptor), engine: pair.near,
             ring: try MirroredRing(capacity: 1024 * 1024), summary: "")
-        context.mailboxes[worker].post(.link(Parcel(link), index: index, reverse: reverse))
-        return far
+        return (far, ReadyLink(link, for: context.mailboxes[worker]))
     }
 
     func client(_ forward: Int = 0) throws -> any Peer { try place.client(to: addresses[forward]) }

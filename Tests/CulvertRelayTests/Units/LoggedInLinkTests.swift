@@ -21,9 +21,21 @@ import Testing
 
     @Test func aLinkThatComesAfterItsTunnelsEndIsClosed() throws {
         let (near, far) = try SocketOption.pair()
-        var control: Mailbox<ControlMessage<NativeEngine>>? = try Mailbox()
-        control?.post(.loggedIn(Parcel(try link(over: near)), index: 0))
+        let worker: Mailbox<WorkerMessage<NativeEngine>> = try Mailbox()
+        var control: Mailbox<ControlMessage>? = try Mailbox()
+        control?.post(.loggedIn(LinkID(place: 0, serial: 1), ReadyLink(try link(over: near), for: worker)))
         control = nil
+        #expect(try end(of: far) == 0)
+        #expect(worker.takeAll().isEmpty)
+    }
+
+    @Test func oneThatIsDeliveredAndNotTakenIsClosedToo() throws {
+        let (near, far) = try SocketOption.pair()
+        var worker: Mailbox<WorkerMessage<NativeEngine>>? = try Mailbox()
+        if let worker {
+            ReadyLink(try link(over: near), for: worker).deliver(as: LinkID(place: 0, serial: 1), reverse: [])
+        }
+        worker = nil
         #expect(try end(of: far) == 0)
     }
 
@@ -42,7 +54,8 @@ import Testing
     @Test func oneThatWasTakenIsTheWorkers() throws {
         let (near, far) = try SocketOption.pair()
         let link = Link(
-            try link(over: near), .pool(0), alive: KeepAlive(), exchangePatience: .seconds(30), now: Tick.current())
+            try link(over: near), .pool(LinkID(place: 0, serial: 1)), alive: KeepAlive(),
+            exchangePatience: .seconds(30), now: Tick.current())
         #expect(link.descriptor == near)
         let stream = BlockingSocket(adopting: far)
         var buffer = [UInt8](repeating: 0, count: 16)

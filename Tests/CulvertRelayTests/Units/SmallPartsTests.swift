@@ -89,15 +89,15 @@ import Testing
     @Test func theGreatestHolderOfAllWorkersGoes() {
         let now = Tick(nanoseconds: 1_000_000_000)
         let budget = MemoryBudget(ceiling: 100, workers: 3)
-        #expect(budget.relief(for: 0, lastAsked: nil, now: now) == .none)
-        budget.publish(50, by: 1)
-        budget.publish(40, by: 2)
-        #expect(budget.relief(for: 1, lastAsked: nil, now: now) == .own)
-        #expect(budget.relief(for: 0, lastAsked: nil, now: now) == .ask(worker: 1))
-        #expect(budget.relief(for: 0, lastAsked: now, now: now + .milliseconds(4)) == .none)
-        #expect(budget.relief(for: 0, lastAsked: now, now: now + .milliseconds(5)) == .ask(worker: 1))
-        budget.publish(0, by: 1)
-        #expect(budget.relief(for: 2, lastAsked: nil, now: now) == .own)
+        #expect(budget.relief(for: WorkerID(0), lastAsked: nil, now: now) == .none)
+        budget.publish(50, by: WorkerID(1))
+        budget.publish(40, by: WorkerID(2))
+        #expect(budget.relief(for: WorkerID(1), lastAsked: nil, now: now) == .own)
+        #expect(budget.relief(for: WorkerID(0), lastAsked: nil, now: now) == .ask(WorkerID(1)))
+        #expect(budget.relief(for: WorkerID(0), lastAsked: now, now: now + .milliseconds(4)) == .none)
+        #expect(budget.relief(for: WorkerID(0), lastAsked: now, now: now + .milliseconds(5)) == .ask(WorkerID(1)))
+        budget.publish(0, by: WorkerID(1))
+        #expect(budget.relief(for: WorkerID(2), lastAsked: nil, now: now) == .own)
     }
 }
 
@@ -126,7 +126,7 @@ import Testing
     }
 
     @Test func theLeastLoadedOpenLinkIsChosen() {
-        let links = (0..<3).map { LinkStatus(worker: $0) }
+        let links = (0..<3).map { LinkStatus(worker: WorkerID($0)) }
         #expect(LinkStatus.leastLoaded(links) == nil)
         links[1].isOpen = true
         links[2].isOpen = true

@@ -83,7 +83,7 @@ extension FuzzTarget {
                 promise((1...TunnelConfiguration.maximumLinks).contains(tunnel.links), "a tunnel has links")
                 promise(tunnel.destination.port > 0 && !tunnel.destination.host.isEmpty, "a server can be dialled")
                 promise(tunnel.runtime.memory >= RuntimeOptions.minimumMemory, "memory has a least ceiling")
-                promise(tunnel.hold >= .zero, "nobody waits less than not at all")
+                promise(tunnel.hold >= .zero && tunnel.drain >= .zero, "nobody waits less than not at all")
                 for forward in tunnel.forwards { check(forward) }
             case .relay(let relay):
                 promise(!relay.forwards.isEmpty, "a relay forwards something")

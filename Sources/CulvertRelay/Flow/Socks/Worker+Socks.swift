@@ -204,7 +204,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             return refuseDialled(flow, "too many names are being looked up")
         }
         requestsResolving += 1
-        let mailbox = context.mailboxes[number]
+        let mailbox = context.mailboxes[id.number]
         context.requestResolver.look(up: request.host, port: request.port) { addresses, failure in
             mailbox.post(.resolvedRequest(flow: flow, addresses: addresses, failure: failure))
         }

@@ -86,8 +86,8 @@ public enum Relay {
             let group = try PlainGroup.start(
                 processors: (0..<workers).map { cores[$0 % cores.count] }, kind: kind, forwards: settings.forwards,
                 memory: settings.runtime.memory, limits: .ofProcess(), journal: journal)
-            var supervisor = PlainSupervisor(settings: settings, group: group, signals: signals, journal: journal)
-            return supervisor.run().exitStatus
+            var process = RelayProcess(settings, group: group, signals: signals, journal: journal)
+            return process.run().exitStatus
         } catch {
             journal.error("\(error)")
             return Ending.systemError.exitStatus

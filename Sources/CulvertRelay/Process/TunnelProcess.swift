@@ -1,56 +1,6 @@
 internal import CulvertIO
-public import CulvertSSH
+internal import CulvertSSH
 internal import Glibc
-
-/// One of the tunnels that a process carries.
-public struct Tunnel: Sendable {
-    public var settings: TunnelSettings
-    /// Asked for once a login, on that login's thread: at a jump host, by its number, or at the destination.
-    public var authority: @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority
-    /// Where this tunnel says what happens.
-    public var journal: Journal
-
-    public init(
-        settings: TunnelSettings,
-        authority: @escaping @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority, journal: Journal
-    ) {
-        self.settings = settings
-        self.authority = authority
-        self.journal = journal
-    }
-}
-
-/// What a tunnel's supervisor is told.
-enum TunnelOrder: Sendable {
-    case snapshot
-    /// Ends all politely, within two seconds.
-    case stop
-}
-
-/// What a supervisor tells the process.
-enum TunnelNews: Sendable {
-    /// Its forwards stand, those that may.
-    case ready
-    /// The first attempt failed, and others will follow.
-    case delayed
-    case standing(TunnelStanding)
-    case ended(Ending)
-}
-
-/// How much of a tunnel stands.
-struct TunnelStanding: Sendable {
-    var destination: String
-    var links: Int
-    var linksUp = 0
-    var forwards: Int
-    var forwardsUp = 0
-
-    init(_ settings: TunnelSettings) {
-        destination = settings.destination
-        links = settings.links
-        forwards = settings.forwards.count + settings.reverse.count
-    }
-}
 
 /// The process around its tunnels, on the first thread: answers signals, tells a service manager and a waiting parent,
 /// and ends when every tunnel has. The tunnels know nothing of each other, and none ends another.
@@ -59,7 +9,10 @@ struct TunnelProcess {
         /// nil once it has ended: what its threads share goes with the last of them, and with it a link whose login
         /// came too late.
         var order: (@Sendable (TunnelOrder) -> Void)?
-        var standing: TunnelStanding
+        let destination: String
+        let links: Int
+        let forwards: Int
+        var standing = TunnelStanding()
         /// It stands, has ended, or (beside others) was delayed: nobody waits for it any longer.
         var isSettled = false
         var ending: Ending?
@@ -81,7 +34,7 @@ struct TunnelProcess {
         news = try Mailbox()
     }
 
-    /// Starts `tunnel`, whose supervisor and workers have threads of their own.
+    /// Starts `tunnel`, whose control thread and workers have threads of their own.
     mutating func start<Engine: SSHEngine & ~Copyable>(
         _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?,
         makeEngine: @escaping Route<Engine>.MakeEngine
@@ -90,7 +43,7 @@ struct TunnelProcess {
         let index = places.count
         let processors = Thread.processors(startingAt: HostProcess.identifier + index)
         let workers = max(1, min(settings.links, processors.count, settings.runtime.threads ?? processors.count))
-        let statuses = (0..<settings.links).map { LinkStatus(worker: $0 % workers) }
+        let statuses = (0..<settings.links).map { LinkStatus(worker: WorkerID($0 % workers)) }
         var limits = RelayLimits.ofProcess()
         limits.serverSendsAtOnce = settings.serverSendsAtOnce
         limits.hold = Tick.Span(settings.hold)
@@ -100,13 +53,18 @@ struct TunnelProcess {
             alive: KeepAlive(settings.server), journal: tunnel.journal)
         let news = news
         places.append(
-            Place(order: { group.control.post(.order($0)) }, standing: TunnelStanding(settings)))
+            Place(
+                order: { group.control.post(.order($0)) }, destination: settings.destination, links: settings.links,
+                forwards: settings.forwards.count + settings.reverse.count))
+        let route = Route(tunnel, makeEngine: makeEngine)
         try Thread.start(name: "culvert-tunnel") {
-            var supervisor = Supervisor<Engine>(
-                tunnel, group: group, statuses: statuses, streams: streams,
-                route: Route(tunnel, makeEngine: makeEngine),
-                tell: { news.post((index, $0)) })
-            news.post((index, .ended(supervisor.run())))
+            var thread = PoolThread(
+                tunnel, crew: group.crew, control: group.control, streams: streams,
+                login: { id, mayPrompt throws(SSHError) in
+                    let worker = group.mailboxes[statuses[id.place].worker.number]
+                    return ReadyLink(try route.link(mayPrompt: mayPrompt, worker: worker), for: worker)
+                }, tell: { news.post((index, $0)) })
+            news.post((index, .ended(thread.run())))
         }
     }
 
@@ -133,8 +91,7 @@ struct TunnelProcess {
             places[tunnel].ending = ending
             places[tunnel].order = nil
             places[tunnel].isSettled = places[tunnel].isSettled || places.count > 1
-            places[tunnel].standing.linksUp = 0
-            places[tunnel].standing.forwardsUp = 0
+            places[tunnel].standing = TunnelStanding()
         }
         guard !isStopping else { return }
         service.tell("STATUS=\(status)")
@@ -147,12 +104,12 @@ struct TunnelProcess {
 
     private var status: String {
         if places.count == 1 {
-            let only = places[0].standing
-            return "\(only.linksUp) of \(only.links) links to \(only.destination) up,"
-                + " \(only.forwardsUp) of \(only.forwards) forwards"
+            let only = places[0]
+            return "\(only.standing.linksUp) of \(only.links) links to \(only.destination) up,"
+                + " \(only.standing.forwardsUp) of \(only.forwards) forwards"
         }
         let up = places.filter { $0.standing.linksUp > 0 }.count
-        let forwards = places.map(\.standing.forwards).reduce(0, +)
+        let forwards = places.map(\.forwards).reduce(0, +)
         let standing = places.map(\.standing.forwardsUp).reduce(0, +)
         return "\(up) of \(places.count) tunnels up, \(standing) of \(forwards) forwards"
     }

@@ -4,7 +4,8 @@ internal import CulvertSSH
 /// The workers of one process: pinned threads, each with its driver.
 struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
     let mailboxes: [Mailbox<WorkerMessage<Engine>>]
-    let control: Mailbox<ControlMessage<Engine>>
+    let control: Mailbox<ControlMessage>
+    let links: [LinkStatus]
     let kind: DriverKind
 
     /// Starts a worker on each of `processors`. Each tells its end by `.stopped` or `.failed`.
@@ -14,7 +15,7 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
     ) throws(IOError) -> WorkerGroup {
         var mailboxes: [Mailbox<WorkerMessage<Engine>>] = []
         for _ in processors { mailboxes.append(try Mailbox()) }
-        let control = try Mailbox<ControlMessage<Engine>>()
+        let control = try Mailbox<ControlMessage>()
         let resolver = try Resolver()
         let asksInSocks = reverse.contains { $0.target == .requested }
         let context = WorkerContext(
@@ -27,13 +28,13 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
             try Thread.start(name: "culvert-\(number)", processor: processor) {
                 do throws(IOError) {
                     try Self.run(number, kind, context)
-                    control.post(.stopped(worker: number))
+                    control.post(.stopped(WorkerID(number)))
                 } catch {
-                    control.post(.failed(worker: number, error))
+                    control.post(.failed(WorkerID(number), error))
                 }
             }
         }
-        return WorkerGroup(mailboxes: mailboxes, control: control, kind: kind)
+        return WorkerGroup(mailboxes: mailboxes, control: control, links: links, kind: kind)
     }
 
     /// The one place where the kind of driver is chosen: below it everything is specialised for one kind.
@@ -43,16 +44,31 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
         switch kind {
         case .uring:
             var worker = Worker(
-                number: number, driver: try UringDriver(descriptorLimit: descriptors), context: context)
+                WorkerID(number), driver: try UringDriver(descriptorLimit: descriptors), context: context)
             try worker.run()
         case .epoll:
             var worker = Worker(
-                number: number, driver: try EpollDriver(descriptorLimit: descriptors), context: context)
+                WorkerID(number), driver: try EpollDriver(descriptorLimit: descriptors), context: context)
             try worker.run()
         }
     }
 
-    func post(_ message: WorkerMessage<Engine>) { for mailbox in mailboxes { mailbox.post(message) } }
+    /// The same, for those who do not know the engine.
+    var crew: WorkerCrew {
+        let mailboxes = mailboxes
+        let links = links
+        return WorkerCrew(
+            count: mailboxes.count, kind: kind,
+            post: { order in for mailbox in mailboxes { mailbox.post(WorkerMessage(order)) } },
+            listen: { worker, descriptor, forward in
+                mailboxes[worker.number].post(.listen(descriptor, forward: forward))
+            },
+            carry: { connection, id in
+                // Counted while it is on its way.
+                links[id.place].flowBegan()
+                mailboxes[links[id.place].worker.number].post(.carry(connection, link: id.place))
+            })
+    }
 }
 
 /// Which driver to use.

@@ -2,17 +2,18 @@ internal import CulvertIO
 internal import Glibc
 
 /// The control thread of `culvert relay`: opens the listeners, spreads them over the workers, answers signals.
-struct PlainSupervisor {
+struct RelayProcess {
     let settings: RelaySettings
     let group: PlainGroup
     let signals: SignalSource
     let journal: Journal
-    let service = ServiceNotifier()
+    private let service = ServiceNotifier()
     private var ending: Ending?
-    private var isStopping = false
-    private var stoppedWorkers = 0
+    /// Once it was told to end: the workers are waited for until then.
+    private var deadline: Tick?
+    private var stoppedWorkers: Set<WorkerID> = []
 
-    init(settings: RelaySettings, group: PlainGroup, signals: SignalSource, journal: Journal) {
+    init(_ settings: RelaySettings, group: PlainGroup, signals: SignalSource, journal: Journal) {
         self.settings = settings
         self.group = group
         self.signals = signals
@@ -23,9 +24,10 @@ struct PlainSupervisor {
         guard openListeners() else { return .connectionFailed }
         service.tell("READY=1")
         while ending == nil {
-            _ = Wait.forReadable([group.control.descriptor, signals.descriptor], until: nil)
+            _ = Wait.forReadable([group.control.descriptor, signals.descriptor], until: deadline)
             readSignals()
-            readMailbox()
+            for message in group.control.takeAll() { read(message) }
+            if let deadline, deadline <= Tick.current() { ending = ending ?? .asAsked }
         }
         return ending ?? .asAsked
     }
@@ -55,26 +57,25 @@ struct PlainSupervisor {
                 group.post(.snapshot)
                 continue
             }
-            if isStopping { return ending = .signalled(signal) }
-            isStopping = true
+            if deadline != nil { return ending = .signalled(signal) }
+            let drain = Tick.Span(settings.drain)
+            deadline = Tick.current() + drain + LinkPool.stopPatience
             journal.info("stopping")
             service.tell("STOPPING=1")
-            group.post(.stop(drain: .seconds(5)))
+            group.post(.stop(drain: drain))
         }
     }
 
-    private mutating func readMailbox() {
-        for message in group.control.takeAll() {
-            switch message {
-            case .snapshot(let worker, let text):
-                journal.error("snapshot of worker \(worker) (\(group.kind.rawValue)):\n\(text)")
-            case .stopped:
-                stoppedWorkers += 1
-                if stoppedWorkers == group.mailboxes.count { ending = .asAsked }
-            case .failed(_, let error):
-                journal.error("a worker failed: \(error)")
-                ending = .systemError
-            }
+    private mutating func read(_ message: PlainNews) {
+        switch message {
+        case .snapshot(let worker, let text):
+            journal.error("snapshot of worker \(worker.number) (\(group.kind.rawValue)):\n\(text)")
+        case .stopped(let worker):
+            stoppedWorkers.insert(worker)
+            if stoppedWorkers.count == group.mailboxes.count { ending = ending ?? .asAsked }
+        case .failed(_, let error):
+            journal.error("a worker failed: \(error)")
+            ending = .systemError
         }
     }
 }

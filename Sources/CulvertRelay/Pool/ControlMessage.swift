@@ -1,0 +1,53 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// What a control thread is told, by login threads, workers and the process.
+enum ControlMessage: Sendable {
+    case loggedIn(LinkID, ReadyLink)
+    case loginFailed(LinkID, SSHError)
+    case linkLost(LinkID, reason: String)
+    /// The link is silent: a new one should be tried beside it.
+    case linkSuspect(LinkID)
+    /// A suspect link has spoken again.
+    case linkRecovered(LinkID)
+    case reverseAnswered(LinkID, forward: Int, ReverseAnswer)
+    /// A server does not run what `--nodelay` asks it to.
+    case commandRefused
+    /// A local connection waits for a link.
+    case connectionWaits
+    /// The flow of standard input and output is over, cleanly or not.
+    case streamsEnded(cleanly: Bool)
+    case snapshot(WorkerID, String)
+    case stopped(WorkerID)
+    case failed(WorkerID, IOError)
+    case order(TunnelOrder)
+}
+
+/// What became of one request for a reverse forward.
+enum ReverseAnswer: Equatable, Sendable {
+    case standing(port: UInt16)
+    case refused
+    /// The engine could not ask for it, and why.
+    case notAsked(String)
+}
+
+/// What a control thread tells its workers, whatever their engine is.
+enum WorkerOrder: Equatable, Sendable {
+    /// Is each link alive? Asked when the path has changed.
+    case probe
+    case snapshot
+    /// End all. What has come whole may still reach its reader for so long.
+    case stop(drain: Tick.Span)
+}
+
+/// The workers of a process as its control thread knows them.
+struct WorkerCrew: Sendable {
+    let count: Int
+    let kind: DriverKind
+    /// To every worker.
+    let post: @Sendable (WorkerOrder) -> Void
+    /// A listening socket for a forward, to the worker of that number.
+    let listen: @Sendable (WorkerID, Descriptor, _ forward: Int) -> Void
+    /// A connection for a flow, to the worker that has the link.
+    let carry: @Sendable (IncomingConnection, LinkID) -> Void
+}

@@ -1,0 +1,94 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// Forwards: what is listened on here and at the server, and when that is enough to stand.
+extension LinkPool {
+    // MARK: Here
+
+    mutating func listenersOpened(_ answers: [ListenerAnswer], now: Tick) {
+        guard isRunning else { return }
+        guard case .opening(let id, let summary) = listeners else { return openedAgain(answers, now: now) }
+        for answer in answers {
+            switch answer.outcome {
+            case .success(let addresses): for each in addresses { say(.listening(forward: answer.forward, each)) }
+            case .failure(let failure):
+                unopened.append(answer.forward)
+                say(.listenerFailed(forward: answer.forward, reason: failure.description))
+            }
+        }
+        if let reason = endingReason {
+            say(reason)
+            // The link that waits is dropped with the rest.
+            return stop(.connectionFailed, now: now)
+        }
+        listeners = .open
+        if !unopened.isEmpty, plan.persists { openAgainAt = now + Self.openingPause }
+        admit(id, summary, now: now)
+    }
+
+    /// Why the tunnel ends now that its listeners were opened; nil: it goes on.
+    private var endingReason: PoolNews? {
+        guard !unopened.isEmpty else { return nil }
+        if plan.exitsOnForwardFailure { return .endsForForward }
+        if plan.persists { return nil }
+        return unopened.count == plan.direct && plan.reverse == 0 ? .endsWithoutForward : nil
+    }
+
+    private mutating func openedAgain(_ answers: [ListenerAnswer], now: Tick) {
+        for answer in answers where unopened.contains(answer.forward) {
+            switch answer.outcome {
+            case .success(let addresses):
+                unopened.removeAll { $0 == answer.forward }
+                for each in addresses { say(.listening(forward: answer.forward, each)) }
+            case .failure(let failure):
+                say(.listenerStillFails(forward: answer.forward, reason: failure.description))
+            }
+        }
+        openAgainAt = unopened.isEmpty ? nil : now + Self.openingPause
+        tellStanding()
+    }
+
+    // MARK: At the server
+
+    mutating func reverseAnswered(_ id: LinkID, _ forward: Int, _ answer: ReverseAnswer, now: Tick) {
+        guard place(of: id) != nil else { return }
+        switch answer {
+        case .standing(let port):
+            say(.reverseStands(forward: forward, port: port))
+            reverseStates[forward] = .standing(port: port)
+        case .refused, .notAsked:
+            let isNews = reverseStates[forward] != .refused
+            say(isNews ? .reverseFailed(forward: forward, answer) : .reverseStillFails(forward: forward))
+            reverseStates[forward] = .refused
+        }
+        checkReady(now: now)
+        tellStanding()
+    }
+
+    // MARK: Standing
+
+    /// Ready when every forward has been answered once; the tunnel ends here when none stands, or when one failed and
+    /// that was not allowed.
+    mutating func checkReady(now: Tick) {
+        guard !isReady, isRunning, listeners == .open, !reverseStates.contains(.unasked) else { return }
+        let refused = reverseStates.count { $0 == .refused }
+        if refused > 0 && plan.exitsOnForwardFailure {
+            say(.endsForForward)
+            return stop(.connectionFailed, now: now)
+        }
+        if unopened.count == plan.direct && refused == plan.reverse && refused > 0 && !plan.persists {
+            say(.endsWithoutForward)
+            return stop(.connectionFailed, now: now)
+        }
+        isReady = true
+        act(.tell(.ready))
+    }
+
+    mutating func tellStanding() {
+        var standing = TunnelStanding()
+        standing.linksUp = places.count { $0.isServing }
+        standing.forwardsUp = reverseStates.count { if case .standing = $0 { true } else { false } }
+        if hasLoggedIn { standing.forwardsUp += plan.direct - unopened.count }
+        act(.tell(.standing(standing)))
+    }
+}

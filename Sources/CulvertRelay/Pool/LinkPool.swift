@@ -1,0 +1,209 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// The links of one tunnel: when each is made, judged and made again, and when the tunnel stands and ends. A value: what
+/// happens, the time and chance go in, what is to be done comes out. It has no clock, no thread, no socket and no words.
+///
+/// Invariants, while it runs: a place whose first login has begun has a link that serves, or a login under way, or a time
+/// at which the next one begins. At most one login is under way a place. After the order to stop nothing begins, and
+/// there is exactly one end.
+struct LinkPool {
+    enum Phase: Equatable {
+        case running
+        /// The workers end their flows; the pool ends as it says once all have, or at the deadline.
+        case stopping(Ending, deadline: Tick)
+        case ended
+    }
+
+    /// What is listened on here, as a whole: nothing before the first login has succeeded.
+    enum Listeners: Equatable {
+        case closed
+        /// They are being opened, and the first link waits for the result.
+        case opening(LinkID, summary: String)
+        case open
+    }
+
+    /// Workers that do not answer an order to stop in their time get this much more.
+    static let stopPatience = Tick.Span.seconds(2)
+    /// A port that another program holds, or an address that is not there yet, is tried again this often.
+    static let openingPause = Tick.Span.seconds(10)
+    /// Routing daemons and container hosts make news of the network all the time: it is acted upon at once, then at most
+    /// this often.
+    static let pathPause = Tick.Span.seconds(1)
+    static let firstAttemptsPause = Tick.Span.seconds(1)
+
+    let plan: PoolPlan
+    var phase = Phase.running
+    var places: [PoolPlace]
+    var lastSerial: UInt64 = 0
+    var firstAttempts = 0
+
+    var listeners = Listeners.closed
+    /// Direct forwards that could not be opened, and when they are tried again (`persists`).
+    var unopened: [Int] = []
+    var openAgainAt: Tick?
+    var reverseStates: [ReverseState]
+    var isReady = false
+    /// `-W` has its link.
+    var streamsHaveBegun = false
+    var wasToldOfCommand = false
+
+    /// A local connection may wait for a link until then.
+    var waitersUntil: Tick?
+    /// When the links are looked at because the network has changed; a burst of news is one change.
+    var pathCheckAt: Tick?
+    var pathCheckedAt: Tick?
+
+    var stoppedWorkers: Set<WorkerID> = []
+    /// While a snapshot is gathered: what has been said.
+    var snapshotParts: [WorkerID: String]?
+
+    /// What the event that is handled has led to so far.
+    private var actions: [PoolAction] = []
+
+    init(_ plan: PoolPlan) {
+        precondition(plan.links > 0 && plan.workers > 0, "a pool has a place and a worker")
+        self.plan = plan
+        places = Array(repeating: PoolPlace(), count: plan.links)
+        reverseStates = Array(repeating: .unasked, count: plan.reverse)
+    }
+
+    var isRunning: Bool { phase == .running }
+    var hasLoggedIn: Bool { listeners != .closed }
+
+    mutating func act(_ action: PoolAction) { actions.append(action) }
+    mutating func say(_ news: PoolNews) { act(.say(news)) }
+
+    // MARK: Events
+
+    /// `now` never goes back.
+    mutating func handle(_ event: PoolEvent, now: Tick, dice: inout some RandomNumberGenerator) -> [PoolAction] {
+        switch event {
+        case .loggedIn(let id, let summary): loggedIn(id, summary, now: now)
+        case _ where phase == .ended: break
+        case .begun: beginLogin(0)
+        case .loginFailed(let id, let error): loginFailed(id, error, now: now, dice: &dice)
+        case .linkLost(let id, let reason): linkLost(id, reason, now: now, dice: &dice)
+        case .linkSuspect(let id): linkSuspect(id, now: now)
+        case .linkRecovered(let id): linkRecovered(id)
+        case .reverseAnswered(let id, let forward, let answer): reverseAnswered(id, forward, answer, now: now)
+        case .commandRefused: commandRefused()
+        case .connectionWaits: connectionWaits(now: now)
+        case .streamsEnded(let cleanly): streamsEnded(cleanly, now: now)
+        case .listenersOpened(let answers): listenersOpened(answers, now: now)
+        case .networkChanged: networkChanged(now: now)
+        case .slept: doubtPath(.sleep, now: now)
+        case .ordered(.stop): stop(.asAsked, now: now)
+        case .ordered(.snapshot): beginSnapshot()
+        case .snapshot(let worker, let text): addSnapshot(worker, text)
+        case .workerStopped(let worker): workerStopped(worker)
+        case .workerFailed(_, let error): workerFailed(error)
+        case .timePassed: timePassed(now: now)
+        }
+        defer { actions = [] }
+        return actions
+    }
+
+    /// When time alone leads to something next. nil: never.
+    var nextMoment: Tick? {
+        var moments = places.compactMap(\.retryAt)
+        if let pathCheckAt { moments.append(pathCheckAt) }
+        if let openAgainAt { moments.append(openAgainAt) }
+        if case .stopping(_, let deadline) = phase { moments.append(deadline) }
+        return phase == .ended ? nil : moments.min()
+    }
+
+    private mutating func timePassed(now: Tick) {
+        if case .stopping(let ending, let deadline) = phase, deadline <= now { return end(ending) }
+        if let due = pathCheckAt, due <= now { doubtPath(.networkChange, now: now) }
+        for index in places.indices {
+            if let due = places[index].retryAt, due <= now { beginLogin(index) }
+        }
+        if let due = openAgainAt, due <= now {
+            openAgainAt = nil
+            act(.openListeners(unopened))
+        }
+    }
+
+    // MARK: The network
+
+    private mutating func networkChanged(now: Tick) {
+        pathCheckAt = pathCheckAt ?? max(now, pathCheckedAt.map { $0 + Self.pathPause } ?? now)
+    }
+
+    /// Whatever is known of the links is old: those that stand are asked, those that do not are tried.
+    private mutating func doubtPath(_ doubt: PathDoubt, now: Tick) {
+        say(.checksLinks(doubt))
+        pathCheckAt = nil
+        pathCheckedAt = now
+        for index in places.indices { places[index].hurry(to: now) }
+        act(.post(.probe))
+    }
+
+    // MARK: The end
+
+    /// Ends once the workers have stopped, or soon. The first reason counts.
+    mutating func stop(_ ending: Ending, now: Tick) {
+        guard isRunning else { return }
+        phase = .stopping(ending, deadline: now + plan.drain + Self.stopPatience)
+        openAgainAt = nil
+        for index in places.indices where places[index].retryAt != nil { places[index].attempt = .none }
+        if case .opening(let id, _) = listeners { dismiss(id) }
+        act(.post(.stop(drain: plan.drain)))
+    }
+
+    /// The process ends with the one flow of `-W`; one that is cut by the end is no clean one.
+    private mutating func streamsEnded(_ cleanly: Bool, now: Tick) {
+        if case .stopping(_, let deadline) = phase, !cleanly {
+            phase = .stopping(.connectionFailed, deadline: deadline)
+        }
+        stop(cleanly ? .asAsked : .connectionFailed, now: now)
+    }
+
+    private mutating func workerStopped(_ worker: WorkerID) {
+        stoppedWorkers.insert(worker)
+        guard stoppedWorkers.count == plan.workers else { return }
+        if case .stopping(let ending, _) = phase { end(ending) } else { end(.asAsked) }
+    }
+
+    /// Beside other tunnels the process goes on, and nobody would look after what is left of this one.
+    private mutating func workerFailed(_ error: IOError) {
+        say(.workerFailed(error))
+        act(.post(.stop(drain: .zero)))
+        end(.systemError)
+    }
+
+    private mutating func end(_ ending: Ending) {
+        if case .opening(let id, _) = listeners { dismiss(id) }
+        phase = .ended
+        act(.end(ending))
+    }
+
+    /// The first link waits for the listeners in vain.
+    private mutating func dismiss(_ id: LinkID) {
+        places[id.place].attempt = .none
+        listeners = .open
+        act(.drop(id))
+    }
+
+    // MARK: Snapshots
+
+    /// One that is ordered while another is gathered is the same.
+    private mutating func beginSnapshot() {
+        guard snapshotParts == nil else { return }
+        snapshotParts = [:]
+        act(.post(.snapshot))
+    }
+
+    private mutating func addSnapshot(_ worker: WorkerID, _ text: String) {
+        guard snapshotParts != nil else { return }
+        snapshotParts?[worker] = text
+        guard let parts = snapshotParts, parts.count == plan.workers else { return }
+        snapshotParts = nil
+        let said = parts.sorted { $0.key.number < $1.key.number }.map(\.value).filter { !$0.isEmpty }
+        say(
+            .snapshot(
+                PoolSnapshot(
+                    down: places.indices.filter { places[$0].link == nil }, reverse: reverseStates, workers: said)))
+    }
+}

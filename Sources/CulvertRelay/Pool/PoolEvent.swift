@@ -1,0 +1,110 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// What happens to a pool. Of a link that is not the pool's any more nothing counts.
+enum PoolEvent: Sendable {
+    /// Once, before everything else.
+    case begun
+    case loggedIn(LinkID, summary: String)
+    case loginFailed(LinkID, SSHError)
+    case linkLost(LinkID, reason: String)
+    case linkSuspect(LinkID)
+    case linkRecovered(LinkID)
+    case reverseAnswered(LinkID, forward: Int, ReverseAnswer)
+    case commandRefused
+    case connectionWaits
+    case streamsEnded(cleanly: Bool)
+    /// The answer to `.openListeners`: each forward that was named there.
+    case listenersOpened([ListenerAnswer])
+    /// The kernel has news of interfaces, addresses or routes.
+    case networkChanged
+    /// The machine was suspended.
+    case slept
+    case ordered(TunnelOrder)
+    case snapshot(WorkerID, String)
+    case workerStopped(WorkerID)
+    case workerFailed(WorkerID, IOError)
+    /// After everything that was read at a time, and whenever `nextMoment` has come.
+    case timePassed
+}
+
+/// What became of the opening of one forward's listeners.
+struct ListenerAnswer: Sendable {
+    let forward: Int
+    /// Where it is listened on, or why it is not.
+    let outcome: Result<[SocketAddress], Listening.Failure>
+}
+
+/// What a pool wants done, in this order.
+enum PoolAction: Equatable, Sendable {
+    /// Answered by `.loggedIn` or `.loginFailed` with the same name.
+    case beginLogin(LinkID, mayPrompt: Bool)
+    /// The link whose login was told goes to its worker, to ask for these reverse forwards.
+    case deliver(LinkID, reverse: [Int])
+    /// The link whose login was told is not wanted.
+    case drop(LinkID)
+    /// Of these direct forwards. Answered by `.listenersOpened`.
+    case openListeners([Int])
+    /// Standard input and output become a flow of this link, which was delivered.
+    case carryStreams(LinkID)
+    case post(WorkerOrder)
+    /// To the process.
+    case tell(TunnelNews)
+    /// To people.
+    case say(PoolNews)
+    /// The last one.
+    case end(Ending)
+}
+
+/// What people may want to know of a pool. The words are the narrator's.
+enum PoolNews: Equatable, Sendable {
+    /// Before the first success; the next try follows.
+    case firstLoginFailed(SSHError, again: Tick.Span)
+    /// Before the first success; the tunnel ends.
+    case loginGivenUp(SSHError)
+    /// `isOldNews`: the same was said often enough already.
+    case loginFailed(SSHError, again: Tick.Span, isOldNews: Bool)
+    case connected(summary: String)
+    case back(place: Int, after: Tick.Span?, summary: String)
+    case lost(place: Int, reason: String)
+    /// The tunnel ends with it (`-W`).
+    case lostForGood(reason: String)
+    case silent
+    case answersAgain
+    case runsNoCommand
+    case checksLinks(PathDoubt)
+    case listening(forward: Int, SocketAddress)
+    case listenerFailed(forward: Int, reason: String)
+    case listenerStillFails(forward: Int, reason: String)
+    case reverseStands(forward: Int, port: UInt16)
+    case reverseFailed(forward: Int, ReverseAnswer)
+    case reverseStillFails(forward: Int)
+    /// The tunnel ends: a forward failed, and that was not allowed.
+    case endsForForward
+    /// The tunnel ends: no forward stands.
+    case endsWithoutForward
+    case snapshot(PoolSnapshot)
+    case workerFailed(IOError)
+}
+
+/// Why every link is asked whether it lives.
+enum PathDoubt: Equatable, Sendable {
+    case networkChange
+    case sleep
+}
+
+/// How a reverse forward is.
+enum ReverseState: Equatable, Sendable {
+    case unasked
+    case standing(port: UInt16)
+    case refused
+}
+
+/// What a pool and its workers have, at about one moment.
+struct PoolSnapshot: Equatable, Sendable {
+    /// Places without a link.
+    var down: [Int]
+    var reverse: [ReverseState]
+    /// What each worker says, without those that have nothing.
+    var workers: [String]
+}

@@ -1,0 +1,43 @@
+internal import CulvertIO
+
+/// What a pool must know of its tunnel. Forwards are numbers here: direct and reverse ones each count from 0.
+struct PoolPlan: Sendable {
+    /// Places, each for one link.
+    var links = 1
+    var workers = 1
+    /// Direct forwards that are listened for here.
+    var listening: [Int] = []
+    /// One more direct forward is standard input and output (`-W`): the process ends with its one flow.
+    var carriesStreams = false
+    /// Reverse forwards.
+    var reverse = 0
+    /// Tries of the first connection, a second apart.
+    var connectionAttempts = 1
+    /// A first attempt that fails is made again, instead of ending the tunnel; so is the opening of a listener.
+    var persists = false
+    var exitsOnForwardFailure = false
+    /// How long a connection waits for a link.
+    var hold = Tick.Span.seconds(30)
+    /// How long the workers may take to end.
+    var drain = Tick.Span.seconds(5)
+
+    var direct: Int { listening.count + (carriesStreams ? 1 : 0) }
+
+    /// The reverse forwards that a place asks for: they are spread over the places.
+    func reverse(of place: Int) -> [Int] { (0..<reverse).filter { $0 % links == place } }
+}
+
+extension PoolPlan {
+    init(_ settings: TunnelSettings, workers: Int) {
+        links = settings.links
+        self.workers = workers
+        listening = settings.forwards.indices.filter { !settings.forwards[$0].isStandardStreams }
+        carriesStreams = settings.forwards.contains(where: \.isStandardStreams)
+        reverse = settings.reverse.count
+        connectionAttempts = settings.connectionAttempts
+        persists = settings.persists
+        exitsOnForwardFailure = settings.exitsOnForwardFailure
+        hold = Tick.Span(settings.hold)
+        drain = Tick.Span(settings.drain)
+    }
+}

@@ -1,0 +1,25 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// A link that has logged in, on its way from its login thread through the control thread to its worker. Which engine
+/// speaks on it is known to those two alone.
+///
+/// Delivered at most once. One that nobody delivers, because its tunnel has ended or the old link spoke again meanwhile,
+/// closes its stream as it is dropped.
+struct ReadyLink: Sendable {
+    /// Engine and algorithms, for a person.
+    let summary: String
+    private let handOver: @Sendable (LinkID, [Int]) -> Void
+
+    /// `worker` is the one that serves the link's place in the pool; its path's hops are there already.
+    init<Engine: SSHEngine & ~Copyable>(
+        _ link: consuming LoggedInLink<Engine>, for worker: Mailbox<WorkerMessage<Engine>>
+    ) {
+        summary = link.summary
+        let parcel = Parcel(link)
+        handOver = { id, reverse in worker.post(.link(parcel, id, reverse: reverse)) }
+    }
+
+    /// Gives the link to its worker under that name, to ask for these reverse forwards.
+    func deliver(as id: LinkID, reverse: [Int]) { handOver(id, reverse) }
+}

@@ -1,0 +1,88 @@
+internal import CulvertIO
+internal import CulvertSSH
+
+/// Says what happens to a pool, in words that people and programs look for: the only place that has them.
+struct Narrator: Sendable {
+    let settings: TunnelSettings
+    let workers: Int
+    let kind: DriverKind
+    let journal: Journal
+
+    private var destination: String { settings.destination }
+
+    func say(_ news: PoolNews) {
+        switch news {
+        case .firstLoginFailed(let error, let again): journal.error("\(error); trying again in \(Int(again.seconds)) s")
+        case .loginGivenUp(let error):
+            journal.error(error.kind == .authentication ? "\(destination): \(error)" : "\(error)")
+        case .loginFailed(let error, let again, let isOldNews):
+            let text = "cannot connect to \(destination): \(error); trying again in \(formatSeconds(again))"
+            if isOldNews { journal.verbose(text) } else { journal.error(text) }
+        case .connected(let summary): journal.info("connected to \(destination) (\(summary))")
+        case .back(let place, let outage, let summary):
+            let after = outage.map { " after \(formatSeconds($0))" } ?? ""
+            journal.info("\(name(of: place) ?? "link") to \(destination) is back\(after) (\(summary))")
+        case .lost(let place, let reason):
+            journal.error("lost \(name(of: place) ?? "the link") to \(destination): \(reason); reconnecting")
+        case .lostForGood(let reason): journal.error("lost the link to \(destination): \(reason)")
+        case .silent: journal.info("\(destination) is silent: trying a second connection beside the first")
+        case .answersAgain: journal.info("\(destination) answers again")
+        case .runsNoCommand:
+            journal.info("\(destination) runs no command, which --nodelay needs: it may hold small replies back")
+        case .checksLinks(.networkChange): journal.verbose("a network change: checking the links")
+        case .checksLinks(.sleep): journal.verbose("the machine has slept: checking the links")
+        case .listening(let forward, let address):
+            journal.info("listening on \(address) for \(settings.forwards[forward].target)")
+        case .listenerFailed(let forward, let reason): journal.error("\(settings.forwards[forward].text): \(reason)")
+        case .listenerStillFails(let forward, let reason):
+            journal.verbose("\(settings.forwards[forward].text): still \(reason)")
+        case .reverseStands(let forward, let port): sayStands(settings.reverse[forward], port)
+        case .reverseFailed(let forward, let answer): sayFailed(settings.reverse[forward], answer)
+        case .reverseStillFails(let forward):
+            journal.verbose("remote port forwarding still fails for \(settings.reverse[forward].text)")
+        case .endsForForward: journal.error("ending: a forward failed and ExitOnForwardFailure is set")
+        case .endsWithoutForward: journal.error("ending: no forward stands")
+        case .snapshot(let snapshot): journal.error(text(of: snapshot))
+        case .workerFailed(let error): journal.error("a worker failed: \(error)")
+        }
+    }
+
+    /// nil: the tunnel has only one link, which needs no number.
+    private func name(of place: Int) -> String? { settings.links > 1 ? "link \(place)" : nil }
+
+    private func sayFailed(_ spec: ReverseForward, _ answer: ReverseAnswer) {
+        let words =
+            if case .notAsked(let reason) = answer { reason } else {
+                "the server refused to listen on \(spec.listenDescription): the port is in use there (an older"
+                    + " session may still hold it), or forbidden (look at AllowTcpForwarding, PermitListen and"
+                    + " GatewayPorts in its sshd_config); asking again"
+            }
+        journal.error("remote port forwarding failed for \(spec.text): \(words)")
+    }
+
+    private func sayStands(_ spec: ReverseForward, _ port: UInt16) {
+        // The server says yes and binds loopback all the same, unless its GatewayPorts allows more.
+        let reach = "other hosts reach it only if GatewayPorts in its sshd_config allows"
+        if case .tcp(_, 0) = spec.listen {
+            // ssh's words, which programs look for.
+            journal.info("Allocated port \(port) for remote forward to \(spec.target)")
+            if !spec.isLoopback { journal.info("port \(port) of the server: \(reach)") }
+        } else {
+            let note = spec.isLoopback ? "" : " (\(reach))"
+            journal.info("the server listens on \(spec.listenDescription) for \(spec.target)\(note)")
+        }
+    }
+
+    private func text(of snapshot: PoolSnapshot) -> String {
+        var lines = ["snapshot of \(destination) (\(kind.rawValue), \(workers) workers):"]
+        for place in snapshot.down { lines.append("link \(place): down") }
+        for (state, spec) in zip(snapshot.reverse, settings.reverse) {
+            switch state {
+            case .standing(let port): lines.append("forward \(spec.text): the server listens on port \(port)")
+            case .refused: lines.append("forward \(spec.text): refused, asking again")
+            case .unasked: lines.append("forward \(spec.text): waits for its link")
+            }
+        }
+        return (lines + snapshot.workers).joined(separator: "\n")
+    }
+}

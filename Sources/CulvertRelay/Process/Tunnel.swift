@@ -1,0 +1,42 @@
+public import CulvertSSH
+
+/// One of the tunnels that a process carries.
+public struct Tunnel: Sendable {
+    public var settings: TunnelSettings
+    /// Asked for once a login, on that login's thread: at a jump host, by its number, or at the destination.
+    public var authority: @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority
+    /// Where this tunnel says what happens.
+    public var journal: Journal
+
+    public init(
+        settings: TunnelSettings,
+        authority: @escaping @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority, journal: Journal
+    ) {
+        self.settings = settings
+        self.authority = authority
+        self.journal = journal
+    }
+}
+
+/// What a tunnel's control thread is told by the process.
+enum TunnelOrder: Equatable, Sendable {
+    case snapshot
+    /// Ends all politely: what has come whole may reach its reader for as long as `--drain` says.
+    case stop
+}
+
+/// What a tunnel tells the process.
+enum TunnelNews: Equatable, Sendable {
+    /// Its forwards stand, those that may.
+    case ready
+    /// The first attempt failed, and others will follow.
+    case delayed
+    case standing(TunnelStanding)
+    case ended(Ending)
+}
+
+/// How much of a tunnel stands.
+struct TunnelStanding: Equatable, Sendable {
+    var linksUp = 0
+    var forwardsUp = 0
+}
