@@ -58,7 +58,8 @@ class Flow:
 
     @property
     def is_broken_off(self):
-        return self.client_plan.style in BREAKS or self.target_plan.style in BREAKS
+        return self.client_plan.style in BREAKS or self.target_plan.style in BREAKS or any(
+            side is not None and side.broke for side in (self.client, self.target))
 
     def moved(self):
         self.last_move = time.monotonic()

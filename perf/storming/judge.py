@@ -33,6 +33,9 @@ def judge(flow, reader):
     if writer is not None and writer.broke and writer.made_by in (SSHD, UNIX):
         # sshd tells a reset of its own socket as EOF.
         return "sshd's word for a reset", None
+    if writer is not None and writer.saw == "self" and writer.made_by == SSHD and reader.received < sent:
+        # It closed while the other side still spoke, which its kernel answers with a reset.
+        return "sshd's word for an early close", None
     return "lie", (LIE, words)
 
 

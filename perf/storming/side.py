@@ -17,10 +17,18 @@ UNDER_WAY = (errno.EINPROGRESS, errno.EAGAIN)
 READS_A_TURN = 4
 
 
-def unread(connection):
+def asked(connection, what):
     count = array.array("i", [0])
-    fcntl.ioctl(connection.fileno(), termios.FIONREAD, count)
+    fcntl.ioctl(connection.fileno(), what, count)
     return count[0]
+
+
+def unread(connection):
+    return asked(connection, termios.FIONREAD)
+
+
+def unacknowledged(connection):
+    return asked(connection, termios.TIOCOUTQ)
 
 
 class Side:
@@ -214,6 +222,11 @@ class Side:
             return
         try:
             if style in ("close", "both") and self.saw is None and unread(self.connection) == 0:
+                if unacknowledged(self.connection) > 0:
+                    # What the kernel had not sent yet would be lost if the other side spoke after the close.
+                    self.write_paused = True
+                    self.loop.after(0.005, self.go_on_writing)
+                    return
                 self.connection.shutdown(socket.SHUT_WR if style == "close" else socket.SHUT_RDWR)
                 self.end, self.saw = "fin", "self"
                 self.note(f"closed after {self.sent} bytes, {self.received} received")
