@@ -2,9 +2,9 @@
 
 usage: python3 badproxy.py FAULT LISTEN-PORT TARGET-PORT
 
-FAULT: none, truncate (some streams end early with a clean end), forge (a reset becomes a clean end), corrupt (one byte of
-some streams), double (a block twice), hang (some streams stand still), leak (nothing is ever closed), spin (works without
-being asked to), die (after some connections), grow (memory).
+FAULT: none, truncate (some streams end early with a clean end), forge (a reset becomes a clean end), corrupt (one byte
+of some streams), double (a block twice), hang (some streams stand still), leak (nothing is ever closed), spin (works
+without being asked to), die (after some connections), grow (memory).
 """
 
 import random

@@ -6,14 +6,15 @@ import time
 
 # What a phase with faults does, and how often. calm phases only ask for snapshots and let culvert rest for a moment.
 WILD = {
-    "sessions killed": 6, "sessions ended": 4, "one session killed": 3, "sessions frozen": 5, "sessions frozen, killed": 2,
-    "sshd restarted": 3, "snapshot": 3, "culvert frozen": 4, "culvert ended": 2, "culvert ended twice": 1,
+    "sessions killed": 6, "sessions ended": 4, "one session killed": 3, "sessions frozen": 5,
+    "sessions frozen, killed": 2, "sshd restarted": 3, "snapshot": 3, "culvert frozen": 4, "culvert ended": 2, "culvert ended twice": 1,
     "culvert killed": 1,
 }
 CALM = {"snapshot": 2, "culvert frozen briefly": 3, "nothing": 3}
-PLAIN = {"snapshot": 2, "culvert frozen": 3, "culvert ended": 1, "culvert ended twice": 1, "culvert killed": 1, "nothing": 3}
+PLAIN = {"snapshot": 2, "culvert frozen": 3, "culvert ended": 1, "culvert ended twice": 1, "culvert killed": 1,
+         "nothing": 3}
 # How long a fault counts as the cause of what is found.
-NEAR = 3.0
+NEAR = 8.0
 # culvert has so long to end by itself.
 PATIENCE = 12.0
 
@@ -26,12 +27,12 @@ class Faults:
         self.dice = storm.dice
         self.stopped = self.is_ending = False
         self.last, self.last_at = "", 0.0
-        # Until then the end of culvert is asked for.
         self.crashes = 0
-        self.next()
 
     def near(self):
         """For the label of what is found."""
+        if not self.is_ending and not self.subject.runs:
+            return ", as culvert died"
         return f", after '{self.last}'" if self.last and time.monotonic() - self.last_at < NEAR else ""
 
     def next(self):
@@ -151,7 +152,8 @@ class Faults:
         child = self.subject.child
         if self.is_ending or child.poll() is None:
             return True
-        self.storm.fail(f"culvert died with {child.returncode}", f"by itself\n{self.subject.log_end()}", crash_story(self))
+        self.storm.fail(
+            f"culvert died with {child.returncode}", f"by itself\n{self.subject.log_end()}", crash_story(self))
         self.crashes += 1
         if self.crashes >= 5:
             return False

@@ -40,7 +40,8 @@ class Flow:
         self.target.received = head
         self.note("arrived at the target")
         self.moved()
-        if self.client.closed and self.client.closed_at + 2 < self.last_move and not self.subject.was_frozen_since(self.born):
+        if self.client.closed and self.client.closed_at + 2 < self.last_move \
+                and not self.subject.was_frozen_since(self.born):
             self.fails("request of a client that had gone",
                        f"carried out {self.last_move - self.client.closed_at:.1f} s after the client had closed")
         self.target.begin()
@@ -48,7 +49,7 @@ class Flow:
     @property
     def is_calm(self):
         """Nothing was done to the path since before it began."""
-        return self.subject.troubles == self.troubles and self.born > self.subject.trouble_until \
+        return self.subject.runs and self.subject.troubles == self.troubles and self.born > self.subject.trouble_until \
             and not self.subject.has_ceiling
 
     @property

@@ -1,9 +1,9 @@
 """The law of ends, as far as both ends of a flow can see it.
 
 A clean end (FIN) that a reader sees says that every byte which the writer sent before its own clean end was delivered.
-Judged is every end that culvert makes: `made_by` of the reader is "culvert". What stock sshd makes at its own sockets of
-CLOSE, of a lost link and of a reset is counted apart, and so are Unix sockets, which know no reset; but where nothing was
-done to the path and nobody reset anything, bytes may not be missing there either.
+Judged is every end that culvert makes: `made_by` of the reader is "culvert". What stock sshd makes at its own sockets
+of CLOSE, of a lost link and of a reset is counted apart, and so are Unix sockets, which know no reset; but where
+nothing was done to the path and nobody reset anything, bytes may not be missing there either.
 """
 
 CULVERT, SSHD, UNIX, PIPE = "culvert", "sshd", "Unix socket", "culvert -W"

@@ -6,6 +6,9 @@ import select
 import time
 
 
+SLOW = 0.5
+
+
 class Loop:
     """Handlers are called with the events of their descriptor; timers once, when they are due."""
 
@@ -15,6 +18,9 @@ class Loop:
         self.masks = {}
         self.timers = []
         self.order = itertools.count()
+        # When it last found that nothing of it had run for SLOW seconds, and the longest such time.
+        self.stalled_at = self.longest = 0.0
+        self.turned_at = time.monotonic()
 
     def watch(self, descriptor, mask, handler):
         """Whoever wants nothing is not watched at all: an end or an error would be told for ever."""
@@ -43,13 +49,24 @@ class Loop:
         now = time.monotonic()
         if self.timers:
             patience = max(0.0, min(patience, self.timers[0][0] - now))
-        for descriptor, events in self.poll.poll(patience):
+        ready = self.poll.poll(patience)
+        self.note_stall(patience)
+        for descriptor, events in ready:
             handler = self.handlers.get(descriptor)
             if handler:
                 handler(events)
         now = time.monotonic()
         while self.timers and self.timers[0][0] <= now:
             heapq.heappop(self.timers)[2]()
+
+    def note_stall(self, patience):
+        """On a machine that is busy with something else, times say nothing."""
+        now = time.monotonic()
+        late = now - self.turned_at - patience
+        self.turned_at = now
+        if late > SLOW:
+            self.stalled_at = now
+            self.longest = max(self.longest, late)
 
     def run(self, seconds):
         end = time.monotonic() + seconds

@@ -7,7 +7,7 @@ import struct
 
 
 class Opening:
-    """The client's steps until payload begins. `socks` is the target's port, None where the door leads to one target."""
+    """The client's steps until payload begins. `socks` is the target's port, None where the door leads to one."""
 
     def __init__(self, side, socks, eager):
         self.side, self.socks, self.eager = side, socks, eager

@@ -20,7 +20,7 @@ IDLE_SECONDS, IDLE_CPU = 1.5, 0.08
 class Limits:
     """How much goes on at once, and how long is waited."""
 
-    def __init__(self, flows=40, starts_a_second=25, standstill=STANDSTILL, level=LEVEL):
+    def __init__(self, flows=90, starts_a_second=40, standstill=STANDSTILL, level=LEVEL):
         self.flows, self.starts_a_second, self.standstill, self.level = flows, starts_a_second, standstill, level
 
 
@@ -33,10 +33,14 @@ class Phase:
         storm, subject = self.storm, self.subject
         storm.drains = False
         subject.wait_ready()
-        self.warm()
-        before = subject.measure()
         faults = Faults(storm, subject, self.weights)
         storm.on_fault = faults.near
+        self.warm()
+        while not subject.runs and faults.look():
+            subject.wait_ready()
+            self.warm()
+        before = subject.measure()
+        faults.next()
         pipes = Pipes(storm, subject) if getattr(subject, "pipe", None) else None
         load = self.load.begin(self.seconds) if self.load else None
         lives = self.blow(faults, pipes)
@@ -83,11 +87,12 @@ class Phase:
     def look_for_standstill(self):
         """A flow that gets nowhere though both sides want to, and though nothing was done to the path for long."""
         now = time.monotonic()
-        if now < self.subject.trouble_until:
+        if now < max(self.subject.trouble_until, self.storm.loop.stalled_at + self.standstill):
             return
         for flow in list(self.storm.flows.values()):
             if now - flow.last_move > self.standstill and not any(
-                    side is not None and (side.read_paused or not side.plan.reads) for side in (flow.client, flow.target)):
+                    side is not None and (side.read_paused or not side.plan.reads)
+                    for side in (flow.client, flow.target)):
                 flow.fails("hang", f"no progress for {self.standstill:.0f} s")
                 flow.abandon()
 
@@ -140,6 +145,8 @@ class Phase:
                      if after[name] > before[name] + (RESIDENT_GROWTH_MB if name == "resident MB" else 0)]
         for words in wrong:
             storm.fail(f"leak of {words.split(':')[0]}", f"{words}\n{subject.log_end()}")
+        if not faults.look():
+            return
         cpu = subject.cpu()
         storm.loop.run(IDLE_SECONDS)
         used = subject.cpu() - cpu
@@ -197,7 +204,8 @@ class Load:
         self.child = subprocess.Popen(
             [self.program, "mix", f"127.0.0.1:{self.port}", "--part", "request --connections 4 --rate 60", "--part",
              "churn --connections 4 --rate 10", "--part",
-             "request --connections 2 --rate 10 --response-size uniform:1:300000", "--duration", f"{max(2, int(seconds) - 3)}s", "--timeout", "30s", "--json"],
+             "request --connections 2 --rate 10 --response-size uniform:1:300000", "--duration",
+             f"{max(2, int(seconds) - 3)}s", "--timeout", "30s", "--json"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.child.name, self.child.log = "load", "/dev/null"
         self.stage.children.append(self.child)

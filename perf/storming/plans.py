@@ -1,9 +1,9 @@
 """What one side of a flow does, by dice."""
 
-# How a side ends. half: it shuts its direction and reads the other to its end. answer: the same, but it speaks only when
-# the other has ended. close: it shuts its direction and closes at once. both: it shuts both directions. reset: it breaks
-# off with linger 0. unread: it closes while input lies unread, which the kernel makes a reset of. silent: gone before it
-# has said a word.
+# How a side ends. half: it shuts its direction and reads the other to its end. answer: the same, but it speaks only
+# when the other has ended. close: it shuts its direction and closes at once. both: it shuts both directions. reset: it
+# breaks off with linger 0. unread: it closes while input lies unread, which the kernel makes a reset of. silent: gone
+# before it has said a word.
 STYLES = {"half": 52, "answer": 8, "close": 12, "both": 4, "reset": 11, "unread": 11, "silent": 2}
 CLEAN = ("half", "answer")
 BREAKS = ("reset", "unread", "silent")
@@ -33,7 +33,8 @@ class SidePlan:
         pieces = self.size / (sum(self.write_sizes) / 2 * self.burst)
         # Not for ever.
         self.write_pause = min(dice.choice([0, 0, 0, 0.002, 0.02]), LONGEST_SPEECH / (pieces + 1))
-        self.read_size, self.read_pause = dice.choice([(1 << 18, 0)] * 5 + [(4096, 0.001), (30_000, 0.01), (700, 0.002)])
+        self.read_size, self.read_pause = dice.choice(
+            [(1 << 18, 0)] * 5 + [(4096, 0.001), (30_000, 0.01), (700, 0.002)])
         # (place in the stream, seconds)
         self.stalls = sorted(
             (dice.randrange(1 + dice.choice([1000, 100_000, 1 << 20])), dice.choice([0.05, 0.3, 1, 5]))

@@ -56,8 +56,8 @@ class Server:
 
 
 class Subject:
-    """A process and the doors into it. `troubles` counts what was done to the path; what begins before `trouble_until` may
-    still feel it."""
+    """A process and the doors into it. `troubles` counts what was done to the path; what begins before `trouble_until`
+    may still feel it."""
 
     def __init__(self, storm, stage, name, label, driver):
         self.storm, self.stage, self.name, self.label, self.driver = storm, stage, name, label, driver
@@ -92,6 +92,10 @@ class Subject:
     def is_ready(self):
         return all(is_listening(door.address[1]) for door in self.doors if door.family == socket.AF_INET)
 
+    @property
+    def runs(self):
+        return self.child.poll() is None
+
     def wait_ready(self):
         def condition():
             if self.child.poll() is not None:
@@ -108,7 +112,7 @@ class Subject:
             self.frozen_until = max(self.frozen_until, now + seconds)
 
     def was_frozen_since(self, moment):
-        return self.frozen_until > moment
+        return max(self.frozen_until, self.storm.loop.stalled_at) > moment
 
     def log_end(self):
         return "".join(f"    {line}\n" for line in self.stage.log(self.name).splitlines()[-15:])
@@ -116,6 +120,8 @@ class Subject:
     def measure(self):
         """Descriptors, threads, and resident memory in MB."""
         pid = self.child.pid
+        if not self.runs:
+            raise Failed(f"{self.label} ended with {self.child.returncode}\n{self.log_end()}")
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
             status = dict(line.split(":", 1) for line in file)
         return {"descriptors": len(os.listdir(f"/proc/{pid}/fd")), "threads": int(status["Threads"]),
@@ -154,7 +160,8 @@ def relay(storm, stage, name, driver, load_port):
     return subject
 
 
-def tunnel(storm, stage, name, driver, load_port, *, hop=False, engine=None, options=(), server_options=(), label="tunnel"):
+def tunnel(
+        storm, stage, name, driver, load_port, *, hop=False, engine=None, options=(), server_options=(), label="tunnel"):
     """culvert with every kind of forward."""
     subject = Subject(storm, stage, name, f"{label}, {driver}", driver)
     subject.has_ceiling = "--memory" in options
@@ -171,8 +178,8 @@ def tunnel(storm, stage, name, driver, load_port, *, hop=False, engine=None, opt
     subject.login = [
         program(), "-F", configuration, "-v", "--io", driver, *(["--engine", engine] if engine else []),
         *(["-J", "hop"] if hop else []), "-p", str(server.port), "-i", stage.path("login"), "-o",
-        f"UserKnownHostsFile={stage.path('known_hosts')}", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o",
-        "IdentitiesOnly=yes", "-o", "ServerAliveInterval=2", "-o", "StreamLocalBindUnlink=yes"]
+        f"UserKnownHostsFile={stage.path('known_hosts')}", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes",
+        "-o", "IdentitiesOnly=yes", "-o", "ServerAliveInterval=2", "-o", "StreamLocalBindUnlink=yes"]
     subject.place = f"{USER}@127.0.0.1"
     subject.words = subject.login + [
         *options, "-L", f"127.0.0.1:{direct}:127.0.0.1:{subject.port('direct')}", "-L",

@@ -17,8 +17,8 @@ STORIES = 25
 
 
 class Door:
-    """Where connections go in, and where they come out. `kind` is for people; `client_end` and `target_end` say who makes
-    the ends that client and target see. `socks`: the client says where to go."""
+    """Where connections go in, and where they come out. `kind` is for people; `client_end` and `target_end` say who
+    makes the ends that client and target see. `socks`: the client says where to go."""
 
     def __init__(self, subject, kind, family, address, client_end, target_end, socks=False):
         self.subject, self.kind, self.family, self.address = subject, kind, family, address
