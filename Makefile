@@ -141,6 +141,7 @@ soak: tools optimised
 SOAK_KILLS ?= 1000
 soak-kills: optimised
 	@perf/install-packages openssh-server openssh-client python3
+	$(SWIFT) build -c release --product culvert-load
 	CULVERT=$${CULVERT:-$(OPTIMISED)} perf/soak $(SOAK_KILLS)
 
 CIPHER ?= default

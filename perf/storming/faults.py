@@ -7,7 +7,8 @@ import time
 # What a phase with faults does, and how often. calm phases only ask for snapshots and let culvert rest for a moment.
 WILD = {
     "sessions killed": 6, "sessions ended": 4, "one session killed": 3, "sessions frozen": 5,
-    "sessions frozen, killed": 2, "sshd restarted": 3, "snapshot": 3, "culvert frozen": 4, "culvert ended": 2, "culvert ended twice": 1,
+    "sessions frozen, killed": 2, "sshd restarted": 3, "snapshot": 3, "culvert frozen": 4,
+    "culvert ended": 2, "culvert ended twice": 1,
     "culvert killed": 1,
 }
 CALM = {"snapshot": 2, "culvert frozen briefly": 3, "nothing": 3}

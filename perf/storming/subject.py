@@ -96,6 +96,12 @@ class Subject:
     def runs(self):
         return self.child.poll() is None
 
+    def is_dying(self):
+        """Whether it has ended: its sockets are closed a moment before its end can be seen."""
+        if self.runs:
+            time.sleep(0.02)
+        return not self.runs
+
     def wait_ready(self):
         def condition():
             if self.child.poll() is not None:
@@ -161,7 +167,8 @@ def relay(storm, stage, name, driver, load_port):
 
 
 def tunnel(
-        storm, stage, name, driver, load_port, *, hop=False, engine=None, options=(), server_options=(), label="tunnel"):
+        storm, stage, name, driver, load_port, *, hop=False, engine=None, options=(), server_options=(),
+        label="tunnel"):
     """culvert with every kind of forward."""
     subject = Subject(storm, stage, name, f"{label}, {driver}", driver)
     subject.has_ceiling = "--memory" in options

@@ -95,13 +95,16 @@ class Storm:
 
     def judge(self, flow, reader):
         what, failure = judge.judge(flow, reader)
+        if failure and flow.subject.is_dying():
+            # What its end does to flows is no finding of its own, but for a clean end.
+            what, failure = judge.judge(flow, reader)
         self.count_end(what)
         if failure and not flow.has_failed:
             flow.fails(*failure)
 
     def refused(self, flow, words):
         self.count_end("not connected")
-        if flow.is_calm and flow.client_plan.style != "silent":
+        if flow.is_calm and flow.client_plan.style != "silent" and not flow.subject.is_dying():
             flow.fails("refused without a cause", words)
 
     def over(self, flow):
