@@ -31,7 +31,7 @@ class Pipes:
         # Ended with the stage, too.
         self.child.name, self.child.log = "pipe", self.log
         subject.stage.children.append(self.child)
-        self.flow = self.storm.begin(subject.pipe, ours, crawls=self.storm.dice.random() < 0.35)
+        self.flow = self.storm.begin(subject.pipe, ours, crawls=self.count == 1 or self.storm.dice.random() < 0.35)
         self.storm.loop.after(0.1, self.look)
 
     def look(self):

@@ -13,7 +13,7 @@ SIZES = (0, 1, 40, 300, 2_000, 20_000, 100_000, 100_000, 400_000, 1 << 20, 3 << 
 
 
 class SidePlan:
-    def __init__(self, dice, role, other=None, crawls=False):
+    def __init__(self, dice, role, other=None):
         styles = dict(STYLES)
         if role == "target":
             del styles["silent"]
@@ -48,10 +48,6 @@ class SidePlan:
         if self.style in ("reset", "unread") and dice.random() < 0.25:
             # Reads nothing, for ever.
             self.reads = False
-        if crawls:
-            # Longer than any patience that is not for a stream that moves.
-            self.style, self.size, self.reads, self.stalls = "half", min(self.size, 2000), True, []
-            self.read_size, self.read_pause, self.receive_buffer = 8192, 0.04, 65536
 
     def __str__(self):
         low, high = self.write_sizes
@@ -92,13 +88,21 @@ def farewell(dice):
     return sides
 
 
+def crawl(dice):
+    """Much toward a reader that takes it at 200 kB/s, whose own direction ends at once: (client, target)."""
+    sides = SidePlan(dice, "client"), SidePlan(dice, "target")
+    writer, reader = dice.sample(sides, 2)
+    writer.style, writer.size, writer.small_writes, writer.reads, writer.stalls = "half", 6 << 20, False, True, []
+    writer.write_sizes, writer.burst, writer.write_pause = (1 << 16, 1 << 16), 4, 0
+    reader.style, reader.size, reader.small_writes, reader.reads, reader.stalls = "half", 0, False, True, []
+    reader.read_size, reader.read_pause, reader.receive_buffer = 8192, 0.04, 65536
+    return sides
+
+
 def pair(dice, crawls=False):
     """The plans of a flow: (client, target)."""
     if crawls:
-        target = SidePlan(dice, "target")
-        target.style, target.size, target.small_writes = "half", 6 << 20, False
-        target.write_sizes, target.burst, target.write_pause = (1 << 16, 1 << 16), 4, 0
-        return SidePlan(dice, "client", crawls=True), target
+        return crawl(dice)
     fate = dice.random()
     if fate < 0.15:
         return chatty_download(dice)
