@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel perf perf-quick perf-programs demo \
-	release install soak soak-rekey format lint sanitize hotpath hotpath-load icount bench bench-update bench-times \
+	release install storm soak soak-kills soak-rekey format lint sanitize hotpath hotpath-load icount bench bench-update bench-times \
 	compare compare-load compare-link fuzz transcripts clean packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
@@ -43,7 +43,10 @@ help:
 	'make test-libssh2  the tests against real programs with the libssh2 engine' \
 	'make interop   the servers of others with every combination of algorithms, and README.md'\''s table of them' \
 	'make interop-table  the table alone, from what was found last' \
-	'make soak      the tests against real programs in full size: hours, and 4 GiB at a time' \
+	'make storm     STORM_SECONDS (3600) of flows that end in every way, over links that die in every way' \
+	'make soak      the tests against real programs in full size, hours and 4 GiB at a time; then SOAK_KILLS (1000) links' \
+	'               that die under load' \
+	'make soak-kills  of it, the links that die' \
 	'make soak-rekey CIPHER=… GIB=…  much through one channel, every byte compared, over re-exchanges of keys' \
 	'make perf-quick  culvert beside ssh, haproxy, nginx and others, in under three minutes' \
 	'make perf      the same in full, with emulated links and scaling: two hours, for root; into perf/results' \
@@ -104,6 +107,7 @@ test: tools lint
 	$(MAKE) --no-print-directory icount
 	CULVERT_ENGINE=libssh2 CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel \
 		--filter '$(BOTH_ENGINES)'
+	STORM_SECONDS=300 $(MAKE) --no-print-directory storm
 	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
 
 # Enough of the tests against real programs to show that both engines do the same; test-libssh2 is all of them.
@@ -122,8 +126,23 @@ interop: tools optimised
 interop-table:
 	CULVERT_TABLE=write $(SWIFT) test --disable-xctest --filter InteropTests.PeerTableTests
 
+# First that it finds what is wrong with proxies that are bad on purpose.
+STORM_SECONDS ?= 3600
+storm: optimised
+	@perf/install-packages openssh-server openssh-client python3
+	$(SWIFT) build -c release --product culvert-load
+	perf/storm --self-test
+	CULVERT=$${CULVERT:-$(OPTIMISED)} perf/storm $(STORM_SECONDS)
+
 soak: tools optimised
 	CULVERT_SOAK=1 CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests
+	$(MAKE) --no-print-directory soak-kills
+
+SOAK_KILLS ?= 1000
+soak-kills: optimised
+	@perf/install-packages openssh-server openssh-client python3
+	$(SWIFT) build -c release --product culvert-load
+	CULVERT=$${CULVERT:-$(OPTIMISED)} perf/soak $(SOAK_KILLS)
 
 CIPHER ?= default
 GIB ?= 100

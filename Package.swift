@@ -51,7 +51,8 @@ let package = Package(
         .executableTarget(
             name: "culvert",
             dependencies: [
-                "CulvertConfig", "CulvertIdentity", "CulvertRelay", .product(name: "Logging", package: "swift-log"),
+                "CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertRelay",
+                .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: rules),
 
         .executableTarget(

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -16,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "CLinux.h"
+#include "Faults.h"
 
 void culvert_error_text(int number, char *out, size_t capacity) {
     const char *text = strerror_r(number, out, capacity);
@@ -99,7 +101,26 @@ int culvert_pin(int processor) {
 int culvert_current_processor(void) { return sched_getcpu(); }
 void culvert_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
+typedef struct {
+    void *(*body)(void *);
+    void *argument;
+} thread_entry;
+
+static void *run_thread(void *memory) {
+    thread_entry entry = *(thread_entry *)memory;
+    free(memory);
+    // At the end of the stack that an overflow does not reach.
+    _Alignas(16) char stack[CULVERT_FAULT_STACK];
+    culvert_fault_stack_use(stack);
+    void *result = entry.body(entry.argument);
+    culvert_fault_stack_use(NULL);
+    return result;
+}
+
 int culvert_thread_start(void *(*body)(void *), void *argument) {
+    thread_entry *entry = malloc(sizeof *entry);
+    if (entry == NULL) return -ENOMEM;
+    *entry = (thread_entry){body, argument};
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -115,7 +136,8 @@ int culvert_thread_start(void *(*body)(void *), void *argument) {
     sigdelset(&all, SIGTRAP);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t thread;
-    int result = pthread_create(&thread, &attributes, body, argument);
+    int result = pthread_create(&thread, &attributes, run_thread, entry);
+    if (result != 0) free(entry);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return -result;

@@ -5,7 +5,8 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
     case success = 0
     /// EX_USAGE: the command line is wrong, or a configuration file.
     case usage = 64
-    /// EX_SOFTWARE: a fault of culvert's own.
+    /// EX_SOFTWARE: a fault of culvert's own. It ends at once, with one line; CULVERT_BACKTRACE=1 in the environment leaves
+    /// faults to the Swift runtime, which shows where it was.
     case internalFault = 70
     /// EX_OSERR: the system refuses what culvert cannot do without (threads, memory, io_uring asked for by `--io`).
     case system = 71
@@ -20,7 +21,8 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
         switch self {
         case .success: "ended as asked (Ctrl-C, SIGTERM)"
         case .usage: "the command line is wrong, or a configuration file"
-        case .internalFault: "a fault of culvert's own: please report it"
+        case .internalFault:
+            "a fault of culvert's own: please report it (CULVERT_BACKTRACE=1 shows more)"
         case .system: "the system refused threads, memory, or the io_uring asked for with --io"
         case .logFile: "the file of -E cannot be written"
         case .connection: "no connection, host key or login refused, or no forward stands (as ssh)"

@@ -19,6 +19,7 @@ struct CulvertLoad: ParsableCommand {
                 0  every byte was right and nothing failed
                 1  a payload was wrong, or a connection or a request failed
                64  the command line is wrong
+               70  a fault of its own: please report it
                71  the system refuses threads, ports, open files or io_uring
             """,
         subcommands: [
@@ -26,7 +27,11 @@ struct CulvertLoad: ParsableCommand {
             VNCCommand.self, DatabaseCommand.self, MixCommand.self,
         ])
 
+    /// As culvert's own.
+    static let version = "0.1.0"
+
     static func main() {
+        ProcessFaults.endAtOnce(program: "culvert-load", version: version)
         var status = ExitStatus.success
         do { try attempt() } catch { status = tell(error) }
         // Without destructors: other threads may still run, and have nothing to save.

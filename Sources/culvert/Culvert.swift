@@ -1,4 +1,5 @@
 internal import CulvertConfig
+internal import CulvertIO
 internal import CulvertIdentity
 internal import CulvertRelay
 internal import CulvertSSH
@@ -8,6 +9,7 @@ internal import Glibc
 @main
 struct Culvert {
     static func main() {
+        ProcessFaults.endAtOnce(program: "culvert", version: culvertVersion)
         Relay.prepareProcess()
         do throws(ConfigurationError) {
             let arguments = Array(CommandLine.arguments.dropFirst())

@@ -1,4 +1,5 @@
 internal import CulvertConfig
+internal import CulvertIO
 internal import CulvertRelay
 internal import Glibc
 internal import Logging
@@ -49,6 +50,7 @@ struct LogOutput {
             guard descriptor >= 0 else {
                 throw Failure(description: "-E \(path): \(unsafe String(cString: strerror(errno)))")
             }
+            ProcessFaults.alsoTell(descriptor)
         }
         let usesSyslog = options.syslog
         if usesSyslog { openlog(nil, LOG_PID, LOG_USER) }

@@ -56,6 +56,17 @@ import Testing
         #expect(watched[0].number("cpu_s_per_answer") >= 0)
     }
 
+    @Test(
+        "a fault of its own ends it at once, with one line and exit status 70", arguments: [SIGILL, SIGSEGV, SIGABRT])
+    func fault(_ signal: Int32) throws {
+        let server = try LoadServer(["--load", "0"])
+        kill(server.program.process.processIdentifier, signal)
+        #expect(try server.program.waitForEnd() == 70)
+        let lines = server.program.errors.split(separator: "\n")
+        #expect(lines.count == 1, "\(lines)")
+        #expect(lines.first?.hasSuffix(": this is a fault in culvert-load: please report it") == true, "\(lines)")
+    }
+
     @Test("a table for people")
     func table() throws {
         let server = try LoadServer(["--load", "0"])

@@ -56,7 +56,7 @@ extension Rule {
         "CulvertIdentity": ["CulvertSSH"],
         "CulvertConfig": [],
         "CulvertRelay": ["CulvertIO", "CulvertSSH", "CulvertLibSSH2"],
-        "culvert": ["CulvertConfig", "CulvertIdentity", "CulvertRelay", "CulvertSSH"],
+        "culvert": ["CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertRelay", "CulvertSSH"],
         "culvert-load": ["CulvertIO"],
     ]
 

@@ -90,6 +90,16 @@ import Testing
         #expect(said.contains("5 kinds of fault"))
     }
 
+    @Test("both programs have one version")
+    func versions() throws {
+        let files = try Repository.files().filter { $0.path.hasPrefix("Sources/") && $0.isSwift }
+        let declared = files.flatMap(\.lines).filter {
+            $0.range(of: "let (culvertV|v)ersion = \"", options: .regularExpression) != nil
+        }
+        let versions = Set(declared.compactMap { $0.components(separatedBy: "\"").dropFirst().first })
+        #expect(declared.count == 2 && versions.count == 1, "\(declared)")
+    }
+
     @Test("the README's long options exist")
     func options() throws {
         let readme = try String(contentsOfFile: "\(Repository.root)/README.md", encoding: .utf8)

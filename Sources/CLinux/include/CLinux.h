@@ -165,11 +165,19 @@ int culvert_current_processor(void);
 void culvert_name_thread(const char *name);
 // Waits of this thread end within a microsecond of their time, where a thread's default is fifty.
 void culvert_wake_on_time(void);
-// Starts a detached thread on a small stack with every signal blocked.
+// Starts a detached thread on a small stack with every signal blocked but those of faults, which have a stack of their own.
 int culvert_thread_start(void *(*body)(void *), void *argument);
 
 uint64_t culvert_clock(void);          // CLOCK_MONOTONIC, nanoseconds
 uint64_t culvert_clock_boottime(void); // goes on while the machine sleeps
+
+// From now on a fault of the program (SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGABRT, SIGFPE) ends the process at once, with
+// one line on standard error and exit status 70: the signal, the thread's name, and the address of the instruction, or of
+// what called it from the program, counted from where the program was loaded. Called by the first thread, before there is
+// another. With CULVERT_BACKTRACE=1 in the environment the handlers stay as they are: the Swift runtime's, for developers.
+void culvert_faults_end_at_once(const char *program, const char *version);
+// The line is also written there; -1: no longer.
+void culvert_faults_also_to(int descriptor);
 
 int64_t culvert_raise_descriptor_limit(void); // returns the limit
 // The soft limit before it was first raised, 0 when it never was: programs that others wrote are started with it.
