@@ -84,7 +84,7 @@ struct TunnelProcess {
     /// Starts `tunnel`, whose supervisor and workers have threads of their own.
     mutating func start<Engine: SSHEngine & ~Copyable>(
         _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?,
-        makeEngine: @escaping Route<Engine>.MakeEngine
+        logIn: @escaping Route<Engine>.LogIn
     ) throws(IOError) {
         let settings = tunnel.settings
         let index = places.count
@@ -104,7 +104,7 @@ struct TunnelProcess {
         try Thread.start(name: "culvert-tunnel") {
             var supervisor = Supervisor<Engine>(
                 tunnel, group: group, statuses: statuses, streams: streams,
-                route: Route(tunnel, makeEngine: makeEngine),
+                route: Route(tunnel, logIn: logIn),
                 tell: { news.post((index, $0)) })
             news.post((index, .ended(supervisor.run())))
         }
