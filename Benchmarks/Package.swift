@@ -12,9 +12,11 @@ let modules = Target.Dependency.product(name: "CulvertModules", package: "culver
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 /// Scenarios that must see what a target keeps to itself have its sources among theirs, as a link: compiled with them as
-/// one module, they are optimised as they are in the product.
+/// one module, they are optimised as they are in the product. What they share with the tests asks for ONE_MODULE.
 func scenarios(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: "\(name)Scenarios", dependencies: ["Scenario"] + dependencies, swiftSettings: rules)
+    .target(
+        name: "\(name)Scenarios", dependencies: ["Scenario"] + dependencies,
+        swiftSettings: rules + [.define("ONE_MODULE")])
 }
 
 let package = Package(

@@ -75,7 +75,7 @@ public import CulvertSSH
     /// libssh2 counts its own initialisations without a lock: once, for the whole process.
     private static let initialised: Int32 = libssh2_init(0)
 
-    public init(settings: LibSSH2Settings = LibSSH2Settings()) throws(SSHError) {
+    init(settings: LibSSH2Settings) throws(SSHError) {
         guard Self.initialised == 0 else { throw SSHError(.local, "libssh2 cannot be initialised") }
         self.settings = settings
         unsafe wire = UnsafeMutablePointer<Wire>.allocate(capacity: 1)

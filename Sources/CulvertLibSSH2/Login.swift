@@ -1,5 +1,5 @@
 internal import CLibSSH2
-public import CulvertSSH
+internal import CulvertSSH
 
 /// How far a login has come; each step is re-entered until libssh2 has what it needs.
 struct Login {
@@ -41,7 +41,7 @@ extension LibSSH2Engine {
     /// non-blocking mode it does nothing but look at its flags.
     private static let noDescriptor = Int32.max
 
-    public mutating func advanceLogin(_ authority: some LoginAuthority) throws(SSHError) -> LoginProgress {
+    mutating func advanceLogin(_ authority: some LoginAuthority) throws(SSHError) -> LoginProgress {
         if let failure { throw failure }
         while true {
             switch login.step {

@@ -55,7 +55,13 @@ func keyFile(_ name: String, _ passphrase: String? = nil) throws -> Credential {
 
 /// Drives one engine over one socket, and blocks: what the relay does, in the simplest form.
 final class TestLink {
-    var engine: LibSSH2Engine
+    private var way: LibSSH2Login?
+    private var made: LibSSH2Engine?
+    /// After the login.
+    var engine: LibSSH2Engine {
+        _read { yield made! }
+        _modify { yield &made! }
+    }
     let socket: Socket
     let authority: TestAuthority
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
@@ -85,7 +91,7 @@ final class TestLink {
     init(
         port: UInt16, settings: LibSSH2Settings = LibSSH2Settings(), authority: TestAuthority
     ) throws {
-        engine = try LibSSH2Engine(settings: settings)
+        way = try LibSSH2Login(settings: settings)
         self.authority = authority
         socket = try Socket.connect(port)
         _ = fcntl(socket.descriptor, F_SETFL, O_NONBLOCK)
@@ -105,21 +111,30 @@ final class TestLink {
     func login() throws {
         let deadline = Date().addingTimeInterval(20)
         while true {
-            let progress = try engine.advanceLogin(authority)
-            let used = engine.takeConsumed()
+            let progress = try way!.advance(authority)
+            let used = way!.takeConsumed()
             guard used == held else { throw Failed("\(used) of \(held) bytes used in the login") }
             held = 0
             flush()
-            if case .loggedIn = progress { return }
+            if case .loggedIn = progress {
+                made = way.take()!.engine()
+                return
+            }
             guard !isOver, Date() < deadline else { throw Failed("the login does not end") }
             receive(1000)
-            engine.receive(UnsafeMutableRawBufferPointer(rebasing: buffer[..<held]))
+            way!.receive(UnsafeMutableRawBufferPointer(rebasing: buffer[..<held]))
         }
+    }
+
+    private var output: UnsafeRawBufferPointer { way != nil ? way!.output : engine.output }
+
+    private func outputSent(_ count: Int) {
+        if way != nil { way!.outputSent(count) } else { engine.outputSent(count) }
     }
 
     private func receive(_ milliseconds: Int32) {
         var entry = pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
-        if engine.output.count > 0 { entry.events |= Int16(POLLOUT) }
+        if output.count > 0 { entry.events |= Int16(POLLOUT) }
         guard poll(&entry, 1, milliseconds) > 0, entry.revents & ~Int16(POLLOUT) != 0 else { return }
         let count = read(socket.descriptor, buffer.baseAddress! + held, buffer.count - held)
         if count > 0 {
@@ -133,12 +148,12 @@ final class TestLink {
 
     func flush() {
         while true {
-            let output = engine.output
+            let output = output
             guard output.count > 0 else { return }
             if tamperOutput != nil {
                 var copy = [UInt8](output)
                 tamperOutput?(&copy)
-                engine.outputSent(copy.count)
+                outputSent(copy.count)
                 _ = fcntl(socket.descriptor, F_SETFL, 0)
                 socket.write(copy)
                 _ = fcntl(socket.descriptor, F_SETFL, O_NONBLOCK)
@@ -146,7 +161,7 @@ final class TestLink {
             }
             let count = send(socket.descriptor, output.baseAddress, output.count, Int32(MSG_NOSIGNAL))
             guard count > 0 else { return }
-            engine.outputSent(count)
+            outputSent(count)
         }
     }
 

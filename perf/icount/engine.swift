@@ -16,24 +16,12 @@ struct EngineBench: ~Copyable {
     static func opened(_ test: Case) throws -> EngineBench {
         var settings = NativeSettings()
         settings.ciphers = test.cipher.name
-        var near = try NativeEngine(settings: settings)
-        var far = try FarSide.started(settings)
-        var toNear = Inbox()
-        var toFar = Inbox()
-        let authority = EverybodyIsWelcome()
-        var isLoggedIn = false
-        while !isLoggedIn {
-            near.receive(toNear.bytes)
-            if case .loggedIn = try near.advanceLogin(authority) { isLoggedIn = true }
-            toNear.removeFirst(near.takeConsumed())
-            toFar.append(near.output)
-            near.outputSent(near.output.count)
-            try far.receive(&toFar)
-            far.takeOutput(&toNear)
-        }
+        let ends = try NativeEnds(settings, EverybodyIsWelcome())
+        var near = ends.client
         let channel = try near.open(.directTCPIP(host: "far", port: 1, originator: "near", originatorPort: 2))
         var bench = EngineBench(
-            near: near, far: far, toNear: toNear, toFar: toFar, channel: channel, length: test.payloadLength)
+            near: near, far: FarSide(ends.server), toNear: Inbox(), toFar: Inbox(), channel: channel,
+            length: test.payloadLength)
         try bench.settle()
         guard bench.far.channel != nil, bench.near.sendable(channel) > 0 else { fatalError("the channel stays shut") }
         return bench
@@ -100,11 +88,11 @@ func runEngine(_ test: Case, count: Int) throws {
         try bench.settle()
     }
     mark()
-    bench.far.send(round, test.payloadLength, &bench.toNear)
+    try bench.far.send(round, test.payloadLength, &bench.toNear)
     warmReceive(&bench)
     try bench.settle()
     for _ in 0..<count / round {
-        bench.far.send(round, test.payloadLength, &bench.toNear)
+        try bench.far.send(round, test.payloadLength, &bench.toNear)
         measuredReceive(&bench)
         try bench.settle()
     }

@@ -1,5 +1,3 @@
-import Crypto
-
 // A server's side of a link, in memory. The benchmarks compile it too.
 
 /// Trusts every host key and offers no credential: "none" is what gets in.
@@ -34,74 +32,44 @@ struct Inbox: ~Copyable {
     var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: memory, count: count) }
 }
 
-/// The server's side: transport and connection in the other role.
+/// The server's side: the engine in the other role.
 struct FarSide: ~Copyable {
-    var transport: Transport
-    var connection: ConnectionLayer
+    var engine: NativeEngine
     var channel: ChannelNumber?
     var received = 0
 
-    static func started(_ settings: NativeSettings) throws -> FarSide {
-        let key = Curve25519.Signing.PrivateKey()
-        func string(_ bytes: some Collection<UInt8>) -> [UInt8] {
-            withUnsafeBytes(of: UInt32(bytes.count).bigEndian) { Array($0) } + bytes
-        }
-        let name = string("ssh-ed25519".utf8)
-        let signer = HostKeySigner(blob: name + string(key.publicKey.rawRepresentation), schemes: [.ed25519]) {
-            (_, hash) throws(SSHError) in
-            guard let signature = try? key.signature(for: hash) else { throw SSHError(.local, "no signature") }
-            return name + string(signature)
-        }
-        var transport = try Transport(role: .server, settings: settings, signer: signer)
-        var random = RandomSource()
-        var output = PacketOutput.held(&random)
-        try transport.start(preferred: [], &output)
-        return FarSide(
-            transport: transport,
-            connection: ConnectionLayer(role: .server, settings: settings.connection, output: output))
-    }
+    init(_ engine: consuming NativeEngine) { self.engine = engine }
 
     mutating func receive(_ inbox: inout Inbox) throws {
-        transport.input.lend(inbox.bytes)
-        while let packet = try transport.next() {
-            switch try transport.handle(packet, &connection.output) {
-            case .nothing, .secured: break
-            case .service: connection.output.send(ServiceMessage.bytes(MessageNumber.serviceAccept, ServiceMessage.userAuth))
-            case .authentication:
-                // SSH_MSG_USERAUTH_SUCCESS.
-                connection.output.send([52])
-                transport.enterConnection()
-            case .connection:
-                switch try connection.handle(packet) {
-                case .openRequested(let number):
-                    connection.accept(number)
-                    channel = number
-                case .payload(let number, let payload):
-                    received += payload.count
-                    connection.credit(number, count: payload.count)
-                default: break
-                }
-            case .hostKey, .extensions: fatalError("a server is told nothing of this kind")
+        engine.receive(inbox.bytes)
+        while let event = try engine.nextEvent() {
+            switch event {
+            case .openRequested(let number):
+                engine.accept(number)
+                channel = number
+            case .payload(let number, let payload):
+                received += payload.count
+                engine.credit(number, count: payload.count)
+            default: break
             }
         }
-        inbox.removeFirst(transport.input.takeConsumed())
+        inbox.removeFirst(engine.takeConsumed())
     }
 
     mutating func takeOutput(_ inbox: inout Inbox) {
-        while !connection.output.unsent.isEmpty {
-            inbox.append(connection.output.unsent)
-            connection.output.didSend(connection.output.unsent.count)
-            connection.sendOwed()
+        while !engine.output.isEmpty {
+            inbox.append(engine.output)
+            engine.outputSent(engine.output.count)
         }
     }
 
-    mutating func send(_ packets: Int, _ length: Int, _ inbox: inout Inbox) {
+    mutating func send(_ packets: Int, _ length: Int, _ inbox: inout Inbox) throws {
         guard let channel else { fatalError("there is no channel") }
         for _ in 0..<packets {
-            guard connection.reserve(channel, maximum: length).totalLength == length else {
+            guard engine.reserve(channel, maximum: length).totalLength == length else {
                 fatalError("the window is too small for a round")
             }
-            connection.commit(channel, count: length)
+            try engine.commit(channel, count: length)
             takeOutput(&inbox)
         }
     }

@@ -12,8 +12,8 @@ private struct PathRound: ~Copyable, Round {
     init(_ cipher: PacketCipher, payloadLength: Int) throws {
         var settings = NativeSettings()
         settings.ciphers = cipher.name
-        var pair = Pair(near: try NativeEngine(settings: settings), far: try FarSide.started(settings))
-        try pair.logIn()
+        let ends = try NativeEnds(settings, EverybodyIsWelcome())
+        var pair = Pair(near: ends.client, far: FarSide(ends.server))
         channel = try pair.near.open(.directTCPIP(host: "far", port: 1, originator: "near", originatorPort: 2))
         pair.carry()
         guard pair.far.channel != nil, pair.near.sendable(channel) > 0 else { giveUp("the channel stays shut") }
@@ -46,20 +46,6 @@ private struct Pair: ~Copyable {
     init(near: consuming NativeEngine, far: consuming FarSide) {
         self.near = near
         self.far = far
-    }
-
-    mutating func logIn() throws {
-        let authority = EverybodyIsWelcome()
-        var isLoggedIn = false
-        while !isLoggedIn {
-            near.receive(toNear.bytes)
-            if case .loggedIn = try near.advanceLogin(authority) { isLoggedIn = true }
-            toNear.removeFirst(near.takeConsumed())
-            toFar.append(near.output)
-            near.outputSent(near.output.count)
-            try far.receive(&toFar)
-            far.takeOutput(&toNear)
-        }
     }
 
     /// Everything that is under way.

@@ -43,12 +43,12 @@ enum Login {
     /// As much of the first words as is told where they are others, bytes.
     private static let openingLength = 60
 
-    /// `path` is what `socket` runs over, nil for a TCP connection.
-    static func perform<Engine: SSHEngine & ~Copyable>(
-        _ plan: LoginPlan, over socket: consuming BlockingSocket, path: LinkPath? = nil,
-        engine made: consuming Engine, authority: any LoginAuthority
+    /// `path` is what `socket` runs over, nil for a TCP connection; `engine` is what a login that is over comes to.
+    static func perform<Way: SSHLogin & ~Copyable, Engine: SSHEngine & ~Copyable>(
+        _ plan: LoginPlan, over socket: consuming BlockingSocket, path: LinkPath? = nil, login made: consuming Way,
+        authority: any LoginAuthority, engine: (consuming Way) -> Engine
     ) throws(SSHError) -> LoggedInLink<Engine> {
-        var engine = made
+        var login = made
         var ring: MirroredRing
         do throws(IOError) { ring = try MirroredRing(capacity: ringCapacity) } catch {
             throw SSHError(.local, error.description)
@@ -58,12 +58,12 @@ enum Login {
         var waiting = plan.waiting
         do throws(SSHError) {
             while true {
-                unsafe engine.receive(ring.readable)
-                let progress = try engine.advanceLogin(authority)
-                ring.release(engine.takeConsumed())
+                unsafe login.receive(ring.readable)
+                let progress = try login.advance(authority)
+                ring.release(login.takeConsumed())
                 let begun = Tick.current()
                 let deadline = begun + (isFirst ? plan.connect : min(plan.silence, waiting))
-                try send(&engine, socket, deadline)
+                try send(&login, socket, deadline)
                 if progress == .loggedIn { break }
                 guard try receive(&ring, socket, deadline) else {
                     throw noSSH(plan, opening)
@@ -75,15 +75,15 @@ enum Login {
             }
         } catch {
             // The last word (SSH_MSG_DISCONNECT), as far as it goes.
-            try? send(&engine, socket, Tick.current() + .seconds(1))
+            try? send(&login, socket, Tick.current() + .seconds(1))
             let tried = authority.attempted
             if error.kind == .protocolViolation, let mend = noSSH(plan, opening) { throw mend }
             guard error.kind == .authentication, !tried.isEmpty else { throw error }
             throw SSHError(error.kind, "\(error); tried \(tried.joined(separator: "; "))")
         }
-        let summary = engine.summary
+        let summary = login.summary
         return LoggedInLink(
-            socket: socket, engine: engine, ring: ring, summary: summary, path: path)
+            socket: socket, engine: engine(login), ring: ring, summary: summary, path: path)
     }
 
     static func connect(_ plan: LoginPlan, _ journal: Journal) throws(SSHError) -> BlockingSocket {
@@ -111,14 +111,14 @@ enum Login {
         }
     }
 
-    private static func send<Engine: SSHEngine & ~Copyable>(
-        _ engine: inout Engine, _ socket: borrowing BlockingSocket, _ deadline: Tick
+    private static func send<Way: SSHLogin & ~Copyable>(
+        _ login: inout Way, _ socket: borrowing BlockingSocket, _ deadline: Tick
     ) throws(SSHError) {
         while true {
-            let output = unsafe engine.output
+            let output = unsafe login.output
             guard unsafe !output.isEmpty else { return }
             do throws(IOError) { try unsafe socket.send(output, deadline: deadline) } catch { throw transport(error) }
-            engine.outputSent(output.count)
+            login.outputSent(output.count)
         }
     }
 

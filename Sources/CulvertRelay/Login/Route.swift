@@ -7,7 +7,11 @@ internal import CulvertSSH
 /// Every login makes a path of its own, so the links of a pool have theirs side by side, and a path ends as a whole: a
 /// hop that is lost takes what goes through it with it, and a hop that carries nothing any more ends.
 struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
-    typealias MakeEngine = @Sendable (AlgorithmSettings) throws(SSHError) -> Engine
+    /// `Login.perform` with the login of this engine.
+    typealias LogIn =
+        @Sendable (Step, consuming BlockingSocket, LinkPath?, any LoginAuthority) throws(SSHError) -> LoggedInLink<
+            Engine
+        >
     typealias MakeAuthority = @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority
 
     /// One login.
@@ -22,11 +26,11 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
 
     /// The destination last.
     let steps: [Step]
-    let makeEngine: MakeEngine
+    let logIn: LogIn
     let makeAuthority: MakeAuthority
     let journal: Journal
 
-    init(_ tunnel: Tunnel, makeEngine: @escaping MakeEngine) {
+    init(_ tunnel: Tunnel, logIn: @escaping LogIn) {
         let settings = tunnel.settings
         let servers = settings.hops + [settings.server]
         steps = servers.enumerated().map { number, server in
@@ -36,7 +40,7 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
                 name: isHop ? "hop \(number + 1) of \(settings.hops.count), \(server.destination)" : "",
                 plan: LoginPlan(server), alive: KeepAlive(server), algorithms: server.algorithms)
         }
-        self.makeEngine = makeEngine
+        self.logIn = logIn
         makeAuthority = tunnel.authority
         journal = tunnel.journal
     }
@@ -76,9 +80,7 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             } else {
                 socket = try Login.connect(step.plan, journal)
             }
-            return try Login.perform(
-                step.plan, over: socket, path: path, engine: try makeEngine(step.algorithms),
-                authority: makeAuthority(step.hop, mayPrompt))
+            return try logIn(step, socket, path, makeAuthority(step.hop, mayPrompt))
         } catch {
             throw explained(error, step, stream, path)
         }

@@ -51,18 +51,32 @@ public enum Relay {
         _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?, in process: inout TunnelProcess
     ) throws(IOError) {
         switch tunnel.settings.engine {
-        case .native:
-            try process.start(tunnel, kind, streams) { lists throws(SSHError) in
-                try NativeEngine(settings: nativeSettings(lists))
-            }
-        case .libssh2:
-            try process.start(tunnel, kind, streams) { lists throws(SSHError) in
-                let settings = LibSSH2Settings(
-                    keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
-                    hostKeyAlgorithms: lists.hostKeys)
-                return try LibSSH2Engine(settings: settings)
-            }
+        case .native: try process.start(tunnel, kind, streams, logIn: logInNative)
+        case .libssh2: try process.start(tunnel, kind, streams, logIn: logInLibSSH2)
         }
+    }
+
+    private static func logInNative(
+        _ step: Route<NativeEngine>.Step, _ socket: consuming BlockingSocket, _ path: LinkPath?,
+        _ authority: any LoginAuthority
+    ) throws(SSHError) -> LoggedInLink<NativeEngine> {
+        try Login.perform(
+            step.plan, over: socket, path: path, login: ClientLogin(settings: nativeSettings(step.algorithms)),
+            authority: authority
+        ) { $0.engine() }
+    }
+
+    private static func logInLibSSH2(
+        _ step: Route<LibSSH2Engine>.Step, _ socket: consuming BlockingSocket, _ path: LinkPath?,
+        _ authority: any LoginAuthority
+    ) throws(SSHError) -> LoggedInLink<LibSSH2Engine> {
+        let lists = step.algorithms
+        let settings = LibSSH2Settings(
+            keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
+            hostKeyAlgorithms: lists.hostKeys)
+        return try Login.perform(
+            step.plan, over: socket, path: path, login: LibSSH2Login(settings: settings), authority: authority
+        ) { $0.engine() }
     }
 
     private static func nativeSettings(_ lists: AlgorithmSettings) -> NativeSettings {

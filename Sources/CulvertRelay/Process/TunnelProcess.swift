@@ -37,7 +37,7 @@ struct TunnelProcess {
     /// Starts `tunnel`, whose control thread and workers have threads of their own.
     mutating func start<Engine: SSHEngine & ~Copyable>(
         _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?,
-        makeEngine: @escaping Route<Engine>.MakeEngine
+        logIn: @escaping Route<Engine>.LogIn
     ) throws(IOError) {
         let settings = tunnel.settings
         let index = places.count
@@ -56,7 +56,7 @@ struct TunnelProcess {
             Place(
                 order: { group.control.post(.order($0)) }, destination: settings.destination, links: settings.links,
                 forwards: settings.forwards.count + settings.reverse.count))
-        let route = Route(tunnel, makeEngine: makeEngine)
+        let route = Route(tunnel, logIn: logIn)
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
                 tunnel, crew: group.crew, control: group.control, streams: streams,

@@ -26,9 +26,6 @@ public struct NullCipherEngine: ~Copyable, ConnectionEngine {
 
     public mutating func takeConsumed() -> Int { input.takeConsumed() }
 
-    /// There is none: both ends are there at once.
-    public mutating func advanceLogin(_ authority: some LoginAuthority) throws(SSHError) -> LoginProgress { .loggedIn }
-
     public var summary: String { "null cipher, no protection" }
 
     /// There are no keys to exchange: a test that needs an exchange which does not end says so here.

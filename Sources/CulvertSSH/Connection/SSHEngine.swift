@@ -1,4 +1,4 @@
-/// What speaks SSH on a link: bytes in, events and bytes out. It holds no socket, no clock and no thread; who drives
+/// What speaks SSH on a link that has logged in (`SSHLogin`): bytes in, events and bytes out. It holds no socket, no clock and no thread; who drives
 /// it (the relay, a test) owns those. A value: moved to one worker, it stays there.
 ///
 /// One turn of the driver, when bytes have come:
@@ -35,14 +35,9 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// The first `count` bytes of `output` are with the kernel.
     mutating func outputSent(_ count: Int)
 
-    // MARK: Login
+    // MARK: Keys
 
-    /// Takes the login one step further (version, key exchange, host key, user authentication). May block in the
-    /// authority (prompts, agent), so it is called on a login thread. `.needsBytes`: send `output`, receive, call
-    /// again. Throws when the login has failed.
-    mutating func advanceLogin(_ authority: some LoginAuthority) throws(SSHError) -> LoginProgress
-
-    /// One line for a person: engine and negotiated algorithms. Meaningful once the keys are exchanged.
+    /// One line for a person: engine and negotiated algorithms.
     var summary: String { mutating get }
 
     /// How often the keys were exchanged again; nil for an engine that does not tell.
@@ -154,12 +149,6 @@ extension SSHEngine where Self: ~Copyable {
     private static func isAskedForNoForward() -> Never {
         preconditionFailure("only an engine that tells of a peer's request is asked about it")
     }
-}
-
-/// How far a login has come.
-public enum LoginProgress: Sendable {
-    case needsBytes
-    case loggedIn
 }
 
 /// What happened on a link. Small and trivial: texts are fetched by a call of their own.

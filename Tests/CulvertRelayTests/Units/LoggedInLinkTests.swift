@@ -1,5 +1,6 @@
 import CulvertIO
 import CulvertSSH
+import TestSupport
 import Testing
 
 @testable import CulvertRelay
@@ -7,8 +8,9 @@ import Testing
 /// A link on its way to a worker is its own: where nobody takes it any more, the server sees it end.
 @Suite struct LoggedInLinkTests {
     private func link(over descriptor: Descriptor) throws -> LoggedInLink<NativeEngine> {
-        LoggedInLink(
-            socket: BlockingSocket(adopting: descriptor), engine: try NativeEngine(),
+        let ends = try NativeEnds(NativeSettings(), EverybodyIsWelcome())
+        return LoggedInLink(
+            socket: BlockingSocket(adopting: descriptor), engine: ends.client,
             ring: try MirroredRing(capacity: 64 * 1024), summary: "")
     }
 

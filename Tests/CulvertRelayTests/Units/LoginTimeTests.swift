@@ -52,7 +52,8 @@ import Testing
         let began = Tick.current()
         let error = #expect(throws: SSHError.self) {
             _ = try Login.perform(
-                plan, over: Login.connect(plan, journal), engine: NativeEngine(), authority: EverybodyIsWelcome())
+                plan, over: Login.connect(plan, journal), login: ClientLogin(), authority: EverybodyIsWelcome()
+            ) { $0.engine() }
         }
         #expect(error?.kind == .transport, "\(String(describing: error))")
         #expect(error?.description == "the server did not answer in time during the login")
@@ -82,7 +83,8 @@ import Testing
         let journal = Journal(level: .error) { _, _ in }
         let error = #expect(throws: SSHError.self) {
             _ = try Login.perform(
-                plan, over: Login.connect(plan, journal), engine: NativeEngine(), authority: EverybodyIsWelcome())
+                plan, over: Login.connect(plan, journal), login: ClientLogin(), authority: EverybodyIsWelcome()
+            ) { $0.engine() }
         }
         #expect(error?.description.contains(told) == true, "\(String(describing: error))")
     }

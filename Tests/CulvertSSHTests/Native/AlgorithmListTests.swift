@@ -55,7 +55,7 @@ import Testing
         ] as [(inout NativeSettings) -> Void] {
             var settings = NativeSettings()
             change(&settings)
-            let error = #expect(throws: SSHError.self) { _ = try NativeEngine(settings: settings) }
+            let error = #expect(throws: SSHError.self) { _ = try ClientLogin(settings: settings) }
             #expect(error?.kind == .unsupported)
         }
     }

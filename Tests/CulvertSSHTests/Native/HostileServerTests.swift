@@ -66,7 +66,7 @@ import Testing
         try peer.sayInit()
         try peer.sayNewKeys(try peer.sayReply())
         #expect(peer.algorithms?.clientToServer == .aes128GCM)
-        #expect(peer.client.engine.summary.hasSuffix("aes128-gcm@openssh.com"))
+        #expect(peer.client.end.summary.hasSuffix("aes128-gcm@openssh.com"))
 
         let strict = try ScriptedServer(settings)
         try strict.sayInit()
@@ -373,13 +373,13 @@ import Testing
         var packets: [UInt8] = []
         for _ in 0..<100 { packets += peer.seal(ping) }
         try peer.client.feed(packets)
-        let once = peer.client.engine.output.count
+        let once = peer.client.end.output.count
         for _ in 0..<20 {
             packets = []
             for _ in 0..<100 { packets += peer.seal(ping) }
             try peer.client.feed(packets)
         }
-        #expect(peer.client.engine.output.count >= once && peer.client.engine.output.count <= OutputBlock.capacity)
+        #expect(peer.client.end.output.count >= once && peer.client.end.output.count <= OutputBlock.capacity)
         peer.listen()
         #expect(peer.last(193) == [193] + ping.dropFirst())
         // In an exchange nothing is answered, then or later (CVE-2025-26466).

@@ -31,51 +31,47 @@ final class LiveChannel {
     }
 }
 
-/// One end of a connection: an engine, its channels, and sockets that take and give bytes by chance.
-final class LiveEnd<Engine: SSHEngine & ~Copyable> {
-    var engine: Engine
+/// One end of a connection: login and engine, its channels, and sockets that take and give bytes by chance.
+final class LiveEnd<Way: SSHLogin & ~Copyable> {
+    private var end: NativeEnd<Way>
     private let authority = NativeAuthority()
-    private var isLoggedIn = false
     /// Received and not consumed.
     private(set) var inbox: [UInt8] = []
     private(set) var channels: [ChannelNumber: LiveChannel] = [:]
     /// Answers a channel that the other end opens.
     var accept: (ChannelOpenRequest, ChannelNumber) -> LiveChannel? = { _, _ in nil }
     private(set) var exchanges = 0
-    private let check: (borrowing Engine) -> Void
+    private let check: (borrowing NativeEngine) -> Void
 
-    init(_ engine: consuming Engine, check: @escaping (borrowing Engine) -> Void) {
-        self.engine = engine
+    init(_ end: consuming NativeEnd<Way>, check: @escaping (borrowing NativeEngine) -> Void) {
+        self.end = end
         self.check = check
+    }
+
+    var engine: NativeEngine {
+        _read { yield end.engine }
+        _modify { yield &end.engine }
     }
 
     func add(_ channel: LiveChannel) { channels[channel.number] = channel }
 
     func isReady() throws -> Bool {
-        if !isLoggedIn { try feed([]) }
-        return isLoggedIn
+        if !end.isLoggedIn { try feed([]) }
+        return end.isLoggedIn
     }
 
     // MARK: Bytes
 
     func feed(_ bytes: ArraySlice<UInt8>) throws {
         inbox += bytes
-        let hadLoggedIn = isLoggedIn
         let consumed = try inbox.withUnsafeMutableBytes { buffer in
-            engine.receive(buffer)
-            if !isLoggedIn {
-                if case .loggedIn = try engine.advanceLogin(authority) { isLoggedIn = true }
-            }
-            // The first bytes behind the login are shown again.
-            if hadLoggedIn { while let event = try engine.nextEvent() { handle(event) } }
-            return engine.takeConsumed()
+            try end.receive(buffer, authority) { engine, event in handle(&engine, event) }
         }
         inbox.removeFirst(consumed)
-        check(engine)
-        if isLoggedIn && !hadLoggedIn { try feed([]) }
+        if end.isLoggedIn { check(engine) }
     }
 
-    private func handle(_ event: EngineEvent) {
+    private func handle(_ engine: inout NativeEngine, _ event: EngineEvent) {
         switch event {
         case .payload(let number, let payload):
             guard let channel = live(number) else { return }
@@ -114,9 +110,7 @@ final class LiveEnd<Engine: SSHEngine & ~Copyable> {
 
     /// What the link's socket takes now.
     func take(_ limit: Int) -> [UInt8] {
-        let taken = Array(engine.output.prefix(limit))
-        if !taken.isEmpty { engine.outputSent(taken.count) }
-        return taken
+        end.takeOutput(limit)
     }
 
     // MARK: Channels
@@ -127,7 +121,7 @@ final class LiveEnd<Engine: SSHEngine & ~Copyable> {
         for channel in channels.values.sorted(by: { $0.number.value < $1.number.value }) where channel.isOpen {
             if Bool.random(using: &random), try serve(channel, &random) { happened = true }
         }
-        check(engine)
+        if end.isLoggedIn { check(engine) }
         return happened
     }
 

@@ -29,8 +29,8 @@ import Testing
     }
 
     private final class World {
-        let client: LiveEnd<NativeEngine>
-        let server: LiveEnd<ServerEngine>
+        let client: LiveEnd<ClientLogin>
+        let server: LiveEnd<WelcomingLogin>
         var random: SplitMix
         private var toServer = Wire()
         private var toClient = Wire()
@@ -39,11 +39,11 @@ import Testing
 
         /// `piece`: no more bytes than this arrive at once.
         init(_ client: NativeSettings, _ server: NativeSettings, seed: UInt64, piece: Int) throws {
-            self.client = LiveEnd(try NativeEngine(settings: client)) { $0.invariants() }
-            self.server = LiveEnd(try ServerEngine(server)) { engine in
+            self.client = LiveEnd(try ClientEnd(settings: client)) { $0.invariants() }
+            self.server = LiveEnd(try ServerEnd(settings: server)) { engine in
                 engine.invariants()
                 // What the peer may make us answer, and one message for each channel of what we do ourselves.
-                let waiting = engine.waiting
+                let waiting = engine.deferredBytes
                 precondition(waiting < 4096, "messages that wait are few")
             }
             random = SplitMix(seed)
@@ -66,7 +66,7 @@ import Testing
             idleSteps = moved ? 0 : idleSteps + 1
         }
 
-        private func send<Engine: ~Copyable>(_ end: LiveEnd<Engine>, _ wire: inout Wire) -> Bool {
+        private func send<Way: ~Copyable>(_ end: LiveEnd<Way>, _ wire: inout Wire) -> Bool {
             guard wire.room > 0 else { return false }
             let taken = end.take(Int.random(in: 0...wire.room, using: &random))
             wire.bytes += taken

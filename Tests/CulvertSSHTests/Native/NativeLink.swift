@@ -34,7 +34,7 @@ final class NativeAuthority: LoginAuthority {
 
 /// Drives the native engine over one socket, and blocks: what the relay does, in the simplest form.
 final class NativeLink {
-    var engine: NativeEngine
+    private var end: ClientEnd
     let authority: NativeAuthority
     private let socket: Socket
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
@@ -46,7 +46,7 @@ final class NativeLink {
     }
 
     init(port: UInt16, _ authority: NativeAuthority, _ settings: NativeSettings) throws {
-        engine = try NativeEngine(settings: settings)
+        end = try ClientEnd(settings: settings)
         self.authority = authority
         socket = try Socket.connect(port)
         _ = fcntl(socket.descriptor, F_SETFL, O_NONBLOCK)
@@ -59,8 +59,13 @@ final class NativeLink {
 
     private var lent: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: buffer[..<held]) }
 
-    private func release() {
-        let used = engine.takeConsumed()
+    var engine: NativeEngine {
+        _read { yield end.engine }
+        _modify { yield &end.engine }
+    }
+
+    private func receive(_ handle: (inout NativeEngine, EngineEvent) -> Void) throws(SSHError) {
+        let used = try end.receive(lent, authority, handle)
         if used > 0 && used < held {
             buffer.baseAddress!.copyMemory(from: buffer.baseAddress! + used, byteCount: held - used)
         }
@@ -69,16 +74,14 @@ final class NativeLink {
 
     func login() throws {
         while true {
-            engine.receive(lent)
-            let progress: LoginProgress
-            do { progress = try engine.advanceLogin(authority) } catch {
-                _ = engine.takeConsumed()
+            do throws(SSHError) {
+                try receive { _, event in preconditionFailure("a link begins with \(event)") }
+            } catch {
                 flush()
                 throw error
             }
-            release()
             flush()
-            if case .loggedIn = progress { return }
+            if end.isLoggedIn { return }
             try wait(seconds: 20)
         }
     }
@@ -86,7 +89,7 @@ final class NativeLink {
     /// Waits for bytes, or for room when some wait to be sent.
     private func wait(seconds: Int32) throws {
         var entry = pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
-        if engine.output.count > 0 { entry.events |= Int16(POLLOUT) }
+        if end.output.count > 0 { entry.events |= Int16(POLLOUT) }
         guard poll(&entry, 1, seconds * 1000) > 0 else { throw Failed("nothing comes") }
         if entry.revents & Int16(POLLOUT) != 0 { flush() }
         guard entry.revents & ~Int16(POLLOUT) != 0 else { return }
@@ -96,11 +99,11 @@ final class NativeLink {
     }
 
     private func flush() {
-        while engine.output.count > 0 {
-            let output = engine.output
+        while end.output.count > 0 {
+            let output = end.output
             let count = send(socket.descriptor, output.baseAddress, output.count, Int32(MSG_NOSIGNAL))
             guard count > 0 else { return }
-            engine.outputSent(count)
+            end.outputSent(count)
         }
     }
 
@@ -108,18 +111,18 @@ final class NativeLink {
     func turn(_ payload: (UnsafeRawBufferPointer) -> Void) throws -> [EngineEvent] {
         flush()
         try wait(seconds: 20)
-        engine.receive(lent)
         var events: [EngineEvent] = []
-        while let event = try engine.nextEvent() {
+        var renewals = 0
+        try receive { engine, event in
             if case .payload(let channel, let range) = event {
                 payload(UnsafeRawBufferPointer(start: range.start, count: range.count))
                 engine.credit(channel, count: range.count)
             } else {
-                if case .allSendable = event { allSendable += 1 }
+                if case .allSendable = event { renewals += 1 }
                 events.append(event)
             }
         }
-        release()
+        allSendable += renewals
         return events
     }
 

@@ -18,23 +18,24 @@ struct TestHostKey {
     }
 }
 
-/// A client that a test feeds: the native engine, its authority, and what it was shown.
+/// A client that a test feeds: login and engine, its authority, and what it was shown.
 final class NativeNode {
-    var engine: NativeEngine
+    var end: ClientEnd
     let authority = NativeAuthority()
     private var inbox: [UInt8] = []
-    private(set) var isLoggedIn = false
     private(set) var allSendable = 0
     var received: [UInt8] = []
     /// Credits each payload as it comes.
     var credits = true
 
-    init(_ settings: NativeSettings = NativeSettings()) throws {
-        engine = try NativeEngine(settings: settings)
+    init(_ settings: NativeSettings = NativeSettings(), random: RandomSource = RandomSource()) throws {
+        end = NativeEnd(try ClientLogin(settings: settings, random: random)) { $0.engine() }
     }
 
-    init(_ settings: NativeSettings, random: RandomSource) throws {
-        engine = try NativeEngine(settings: settings, random: random)
+    var isLoggedIn: Bool { end.isLoggedIn }
+    var engine: NativeEngine {
+        _read { yield end.engine }
+        _modify { yield &end.engine }
     }
 
     /// Bytes come, in the login or after it. Returns events other than payload, which is credited at once.
@@ -42,42 +43,25 @@ final class NativeNode {
     func feed(_ bytes: some Collection<UInt8>) throws -> [EngineEvent] {
         inbox += bytes
         var events: [EngineEvent] = []
-        // After the login the rest of the bytes is shown again.
-        var again = true
-        while again {
-            again = false
-            var credits: [(ChannelNumber, Int)] = []
-            let before = inbox.count
-            let consumed: Int = try inbox.withUnsafeMutableBytes { buffer in
-                // A packet that is whole lies in memory of exactly that length: nothing behind it may be touched.
-                engine.receive(buffer)
-                if !isLoggedIn {
-                    if case .loggedIn = try engine.advanceLogin(authority) {
-                        isLoggedIn = true
-                        again = true
-                    }
-                    return engine.takeConsumed()
+        var credits: [(ChannelNumber, Int)] = []
+        let consumed = try inbox.withUnsafeMutableBytes { buffer in
+            try end.receive(buffer, authority) { _, event in
+                switch event {
+                case .payload(let channel, let payload):
+                    received += UnsafeRawBufferPointer(start: payload.start, count: payload.count)
+                    credits.append((channel, payload.count))
+                case .allSendable:
+                    allSendable += 1
+                    events.append(event)
+                default: events.append(event)
                 }
-                while let event = try engine.nextEvent() {
-                    switch event {
-                    case .payload(let channel, let payload):
-                        received += UnsafeRawBufferPointer(start: payload.start, count: payload.count)
-                        credits.append((channel, payload.count))
-                    case .allSendable:
-                        allSendable += 1
-                        events.append(event)
-                    default: events.append(event)
-                    }
-                }
-                return engine.takeConsumed()
             }
-            inbox.removeFirst(consumed)
-            if self.credits {
-                for (channel, count) in credits { engine.credit(channel, count: count) }
-            }
-            engine.invariants()
-            again = again && (!inbox.isEmpty || consumed < before)
         }
+        inbox.removeFirst(consumed)
+        if self.credits {
+            for (channel, count) in credits { engine.credit(channel, count: count) }
+        }
+        end.invariants()
         return events
     }
 
@@ -86,11 +70,7 @@ final class NativeNode {
     /// The first step, which needs no bytes.
     func start() throws { try feed([]) }
 
-    func takeOutput(_ limit: Int = .max) -> [UInt8] {
-        let taken = Array(engine.output.prefix(limit))
-        engine.outputSent(taken.count)
-        return taken
-    }
+    func takeOutput(_ limit: Int = .max) -> [UInt8] { end.takeOutput(limit) }
 
     func takeAllOutput() -> [UInt8] {
         var all: [UInt8] = []
@@ -117,89 +97,55 @@ func fill(_ slots: PayloadSlots, _ bytes: ArraySlice<UInt8>, _ commit: (Int) thr
     return slots.totalLength
 }
 
-/// A server for tests: the same transport in the other role, a login that lets everybody in, and channels that send back
-/// what comes.
+/// A server whose channels send back what comes.
 final class EchoServer {
-    var transport: Transport
-    var connection: ConnectionLayer
+    var end: ServerEnd
+    private let authority = NativeAuthority()
     private var inbox: [UInt8] = []
     private var pending: [UInt8] = []
     private var channel: ChannelNumber?
     private(set) var wasHeld = 0
-    /// How often keys were renewed after the first time.
-    private(set) var exchanges = 0
 
     init(_ settings: NativeSettings = NativeSettings(), _ key: TestHostKey = TestHostKey()) throws {
-        transport = try Transport(role: .server, settings: settings, signer: key.signer)
-        var random = RandomSource()
-        connection = ConnectionLayer(
-            role: .server, settings: settings.connection, output: PacketOutput.held(&random))
-        try transport.start(preferred: [], &connection.output)
+        end = try ServerEnd(settings: settings, signer: key.signer)
     }
+
+    /// How often keys were renewed after the first time.
+    var exchanges: Int { end.isLoggedIn ? Int(end.engine.keyRenewals ?? 0) : 0 }
 
     func feed(_ bytes: some Collection<UInt8>) throws {
         inbox += bytes
         let consumed = try inbox.withUnsafeMutableBytes { buffer in
-            transport.input.lend(buffer)
-            while let packet = try transport.next() { try handle(packet) }
-            try transport.keepLimits(&connection.output)
-            return transport.input.takeConsumed()
+            try end.receive(buffer, authority) { engine, event in handle(&engine, event) }
         }
         inbox.removeFirst(consumed)
-        resume()
         try pump()
-        connection.output.invariants()
+        end.invariants()
     }
 
-    private func handle(_ packet: OpenedPacket) throws {
-        switch try transport.handle(packet, &connection.output) {
-        case .nothing:
-            if packet.number == 21 { exchanges += 1 }
-            resume()
-        case .secured:
-            var info = ExtensionInfo()
-            info.signatureAlgorithms = ["ssh-ed25519", "rsa-sha2-512"]
-            info.answersPing = true
-            connection.output.send(info.bytes)
-        case .service: connection.output.send(ServiceMessage.bytes(6, ServiceMessage.userAuth))
-        case .authentication:
-            connection.output.send([52])
-            transport.enterConnection()
-        case .connection:
-            guard let event = try connection.handle(packet) else { return }
-            switch event {
-            case .openRequested(let number):
-                connection.accept(number)
-                channel = number
-            case .payload(let number, let payload):
-                pending += UnsafeRawBufferPointer(start: payload.start, count: payload.count)
-                connection.credit(number, count: payload.count)
-            default: break
-            }
-        case .hostKey, .extensions: Issue.record("a server is told nothing of this kind")
+    private func handle(_ engine: inout NativeEngine, _ event: EngineEvent) {
+        switch event {
+        case .openRequested(let number):
+            engine.accept(number)
+            channel = number
+        case .payload(let number, let payload):
+            pending += UnsafeRawBufferPointer(start: payload.start, count: payload.count)
+            engine.credit(number, count: payload.count)
+        case .allSendable: wasHeld += 1
+        default: break
         }
     }
 
-    private func resume() {
-        if transport.takeResume(connection.output) {
-            wasHeld += 1
-            connection.sendOwed()
-        }
-    }
-
-    func pump() throws {
+    private func pump() throws {
         guard let channel, !pending.isEmpty else { return }
-        let slots = connection.reserve(channel, maximum: pending.count)
+        let slots = end.engine.reserve(channel, maximum: pending.count)
         guard slots.count > 0 else { return }
-        let count = try fill(slots, pending[...]) { connection.commit(channel, count: $0) }
+        let count = try fill(slots, pending[...]) { try end.engine.commit(channel, count: $0) }
         pending.removeFirst(count)
     }
 
     func takeOutput(_ limit: Int = .max) throws -> [UInt8] {
-        let taken = Array(connection.output.unsent.prefix(limit))
-        connection.output.didSend(taken.count)
-        connection.sendOwed()
-        transport.beginIfDue(&connection.output)
+        let taken = end.takeOutput(limit)
         try pump()
         return taken
     }

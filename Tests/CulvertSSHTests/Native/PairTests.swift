@@ -24,7 +24,7 @@ import Testing
             try pair.settle()
             #expect(pair.client.isLoggedIn)
             #expect(pair.client.engine.summary == "culvert, \(method), ssh-ed25519, \(cipher)")
-            let isStrict = pair.server.transport.isStrict
+            let isStrict = pair.server.end.engine.transport.isStrict
             #expect(isStrict)
             #expect(pair.client.authority.hostKeys.count == 1)
             try carry(pair, 10_000)
@@ -60,7 +60,7 @@ import Testing
         try carry(pair, cut == .oneByte ? 300_000 : 1_500_000) {
             turn += 1
             if turn % 3 != 1 { pair.client.engine.beginKeyExchange() }
-            if turn % 3 != 2 { pair.server.transport.beginExchange(&pair.server.connection.output) }
+            if turn % 3 != 2 { pair.server.end.engine.beginKeyExchange() }
         }
         try pair.settle()
         #expect(pair.server.exchanges >= 10)
@@ -95,10 +95,10 @@ import Testing
         pair.client.engine.beginKeyExchange()
         #expect(pair.client.engine.sendable(channel) == 0)
         #expect(pair.client.engine.reserve(channel, maximum: 10).count == 0)
-        let length = pair.client.engine.output.count
+        let length = pair.client.end.output.count
         // What the connection wants to say waits.
         pair.client.engine.probe()
-        #expect(pair.client.engine.output.count == length)
+        #expect(pair.client.end.output.count == length)
         try pair.settle()
         #expect(pair.takeEvents().map(\.words) == ["all sendable"])
         #expect(pair.client.engine.sendable(channel) > 0)

@@ -48,7 +48,7 @@ import Testing
         let count = flood(peer, message)
         let most = Transport.maximumTalk / (message.count + Transport.packetCost)
         #expect(count <= most && count >= most - 2)
-        #expect(peer.client.engine.output.count < 1000)
+        #expect(peer.client.end.output.count < 1000)
     }
 
     /// Between the two SSH_MSG_KEXINITs messages of the connection may come; those that spend no window are counted.
@@ -68,7 +68,7 @@ import Testing
             left -= count
         }
         #expect(flood(peer, message) <= 10)
-        peer.client.engine.invariants()
+        peer.client.end.invariants()
     }
 
     /// What was under way when the client began is taken, all that the window lets come, in packets of any size.

@@ -35,11 +35,11 @@ import Testing
     /// The server reads nothing: the output is full, so that the password waits in the clear.
     private func fill(_ peer: ScriptedServer) throws {
         let left = OutputBlock.capacity - OutputBlock.exchangeRoom
-        for _ in 0..<left / 40 where peer.client.engine.output.count < left - 5000 {
+        for _ in 0..<left / 40 where peer.client.end.output.count < left - 5000 {
             try peer.client.feed(peer.seal([200]))
         }
-        while case let before = peer.client.engine.output.count,
-            try peer.client.feed(peer.seal([200])).isEmpty, peer.client.engine.output.count > before
+        while case let before = peer.client.end.output.count,
+            try peer.client.feed(peer.seal([200])).isEmpty, peer.client.end.output.count > before
         {}
     }
 
@@ -48,7 +48,7 @@ import Testing
         let peer = try login(trace.secret())
         // Not heard with the test's own ears, which would remember it.
         try peer.client.feed(peer.seal(wantsPassword))
-        #expect(!peer.client.engine.output.isEmpty)
+        #expect(!peer.client.end.output.isEmpty)
         #expect(try trace.count() == 0)
         withExtendedLifetime(peer) {}
     }

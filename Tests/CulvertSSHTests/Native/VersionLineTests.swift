@@ -41,7 +41,7 @@ import Testing
         #expect(error?.kind == .protocolViolation)
         let clean = try EchoServer()
         for byte in Array("SSH-2.0-x\r\n".utf8) { try clean.feed([byte]) }
-        let version = clean.transport.peerVersion
+        let version = clean.end.peerVersion
         #expect(version == Array("SSH-2.0-x".utf8))
     }
 }

@@ -157,7 +157,7 @@ final class TranscriptPlayer {
     var received: [UInt8] { node.received }
     private(set) var said: [UInt8] = []
     var isLoggedIn: Bool { node.isLoggedIn }
-    var summary: String { node.engine.summary }
+    var summary: String { node.end.summary }
 
     /// The key that logs in; it opens nothing but a server that runs for one recording.
     private static let key = CipherNumbers(5).key()
@@ -188,6 +188,12 @@ final class TranscriptPlayer {
     func perform(_ step: Transcript.Step, drips: Bool = false) throws -> Transcript.Result {
         var events: [EngineEvent] = []
         var bytes: [UInt8] = []
+        switch step {
+        case .start, .hear: break
+        case .open, .send, .rekey, .probe, .finish, .close, .disconnect:
+            // What is damaged need not come to a login, and nothing of this can be asked for in one.
+            guard node.isLoggedIn else { throw Failed("the login is not over") }
+        }
         switch step {
         case .start: break
         case .hear(let heard) where drips:

@@ -68,7 +68,7 @@ extension FuzzTarget {
         chosen.ciphers = mode & 1 == 0 ? "aes256-gcm@openssh.com" : "chacha20-poly1305@openssh.com"
         if mode & 4 != 0 { chosen.rekeyLimits.bytes = 2000 }
         chosen.connection = settings(&input)
-        var handshake = Handshake(Handshake.makeEngine(chosen))
+        var handshake = Handshake(Handshake.makeLogin(chosen))
         do throws(SSHError) {
             try handshake.logIn()
         } catch {
@@ -96,7 +96,7 @@ extension FuzzTarget {
         }
     ) { bytes in
         var input = FuzzInput(bytes)
-        var handshake = Handshake(Handshake.makeEngine(handshakeSettings))
+        var handshake = Handshake(Handshake.makeLogin(handshakeSettings))
         handshake.run(&input)
     }
 

@@ -1,8 +1,8 @@
 @testable import CulvertSSH
 
-/// A client engine up to its login, and the server that it talks to.
+/// A client's login, and the server that it talks to.
 struct Handshake: ~Copyable {
-    private var engine: NativeEngine
+    private var login: ClientLogin
     private let server = FuzzServer(isBare: false)
     private let authority = FuzzAuthority()
     private var inbox: [UInt8] = []
@@ -12,11 +12,11 @@ struct Handshake: ~Copyable {
     /// What the client said last.
     private var heard: [[UInt8]] = []
 
-    init(_ engine: consuming NativeEngine) { self.engine = engine }
+    init(_ login: consuming ClientLogin) { self.login = login }
 
     /// The same keys in every run.
-    static func makeEngine(_ settings: NativeSettings) -> NativeEngine {
-        do { return try NativeEngine(settings: settings, random: .reproducible(seed: 1)) } catch {
+    static func makeLogin(_ settings: NativeSettings) -> ClientLogin {
+        do { return try ClientLogin(settings: settings, random: .reproducible(seed: 1)) } catch {
             fatalError("fixed settings are right: \(error)")
         }
     }
@@ -27,20 +27,20 @@ struct Handshake: ~Copyable {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: inbox.count, alignment: 1)
         defer { memory.deallocate() }
         memory.copyBytes(from: inbox)
-        engine.receive(memory)
-        if case .loggedIn = try engine.advanceLogin(authority) {
+        login.receive(memory)
+        if case .loggedIn = try login.advance(authority) {
             promise(mayLogIn && server.isHonest && authority.verified == 1, "a login follows a right exchange")
             isLoggedIn = true
         }
-        inbox.removeFirst(engine.takeConsumed())
-        engine.invariants()
+        inbox.removeFirst(login.takeConsumed())
+        login.invariants()
         drain()
     }
 
     private mutating func drain() {
-        while engine.output.count > 0 {
-            let output = Array(engine.output)
-            engine.outputSent(output.count)
+        while login.output.count > 0 {
+            let output = Array(login.output)
+            login.outputSent(output.count)
             heard += server.hear(output)
         }
     }
@@ -71,7 +71,7 @@ struct Handshake: ~Copyable {
     }
 
     consuming func takeDriver() -> ConnectionDriver<NativeEngine> {
-        ConnectionDriver(engine: engine, server: server)
+        ConnectionDriver(engine: login.engine(), server: server)
     }
 
     /// Ends with the input, with the login, or with an error and its last word.

@@ -1,0 +1,1 @@
+../../../Tests/CulvertSSHTests/Native/NativeEnd.swift

@@ -1,0 +1,1 @@
+../../CulvertSSHTests/Native/NativeEnd.swift
