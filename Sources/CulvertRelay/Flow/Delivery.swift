@@ -220,13 +220,15 @@ struct Delivery: ~Copyable, SlabElement {
         over = []
     }
 
-    /// The one that holds most, bytes of memory.
-    func greatest() -> (id: DeliveryID, held: Int)? {
-        var found: (id: DeliveryID, held: Int)?
+    /// The one that holds most, and more than the floor.
+    func greatest(above floor: Int, now: Tick) -> (id: DeliveryID, rank: HoldRank)? {
+        var found: (id: DeliveryID, rank: HoldRank)?
         var next = slab.first()
         while let id = next {
-            if slab[id].rest.held > found?.held ?? 0, !isOver(id) { found = (id, slab[id].rest.held) }
             next = slab.next(after: id)
+            guard slab[id].rest.held > floor, !isOver(id) else { continue }
+            let rank = HoldRank(held: slab[id].rest.held, stalled: now - slab[id].progressSince)
+            if found.map({ $0.rank < rank }) ?? true { found = (id, rank) }
         }
         return found
     }

@@ -73,13 +73,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             }
             sent = max(0, sent - length)
         }
-        noteHeld(flow)
         if !flows[flow].awaitsWritable {
             flows[flow].awaitsWritable = true
             flows[flow].stalledSince = driver.now
             if let sink = flows[flow].sink { driver.awaitWritable(sink, Token(.flowWrite, flow)) }
             startSweeping()
         }
+        noteHeld(flow)
         return .stalled
     }
 

@@ -120,6 +120,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func limitWindows(_ link: LinkSlot) {
-        links[link].engine.allowWindows(upTo: windowsMayGrow ? links[link].windowNeed.bytes : 0)
+        let mayGrow = windowsMayGrow && !context.budget.isNear
+        links[link].engine.allowWindows(upTo: mayGrow ? links[link].windowNeed.bytes : 0)
     }
 }

@@ -47,6 +47,8 @@ struct PlainFlow: ~Copyable, SlabElement {
     let forward: Int
     let started: Tick
     let peer: SocketAddress
+    /// One of its readers has been slow since then.
+    var stalledSince = Tick(nanoseconds: 0)
     /// While its target is looked up or dialled.
     var dialling: Dialling?
     /// Set once: it is over.

@@ -61,6 +61,7 @@ extension PlainWorker where Driver: ~Copyable {
 
     /// The sink is full: what is left stays in the slot where the driver can spare it, or moves into the spill.
     private mutating func keep(_ flow: PlainFlowID, for end: Int, _ lent: LentSlot, from offset: Int, count: Int) {
+        flows[flow].stalledSince = driver.now
         if driver.mayKeep(lent) {
             flows[flow].ends[end].kept = lent
             flows[flow].ends[end].keptOffset = offset

@@ -8,26 +8,27 @@ extension PlainWorker where Driver: ~Copyable {
     }
 
     /// Who holds most of this worker, and more than its floor.
-    private func greatest() -> (holder: Holder, held: Int)? {
+    private func greatest() -> (holder: Holder, rank: HoldRank)? {
         let floor = context.budget.floor
-        var found: (holder: Holder, held: Int)?
+        var found: (holder: Holder, rank: HoldRank)?
         var next = flows.first()
         while let flow = next {
             next = flows.next(after: flow)
-            let held = flows[flow].held
-            if held > found?.held ?? floor, flows[flow].ending == nil { found = (.flow(flow), held) }
+            guard flows[flow].held > floor, flows[flow].ending == nil else { continue }
+            let rank = HoldRank(held: flows[flow].held, stalled: driver.now - flows[flow].stalledSince)
+            if found.map({ $0.rank < rank }) ?? true { found = (.flow(flow), rank) }
         }
-        if let delivery = deliveries.greatest(), delivery.held > found?.held ?? floor {
-            found = (.delivery(delivery.id), delivery.held)
+        if let (id, rank) = deliveries.greatest(above: floor, now: driver.now), found.map({ $0.rank < rank }) ?? true {
+            found = (.delivery(id), rank)
         }
         return found
     }
 
-    mutating func publishHeld() { context.budget.publish(greatest()?.held ?? 0, by: id) }
+    mutating func publishHeld() { context.budget.publish(greatest()?.rank, by: id) }
 
     mutating func relieveMemory() {
         let own = greatest()
-        context.budget.publish(own?.held ?? 0, by: id)
+        context.budget.publish(own?.rank, by: id)
         switch context.budget.relief(for: id, lastAsked: reliefAsked, now: driver.now) {
         case .none: break
         case .own: if let own { cut(own.holder) }

@@ -10,9 +10,9 @@ final class MemoryBudget: Sendable {
     /// What one receive of a link can bring, bytes.
     static let overdraft = 1024 * 1024
 
-    /// One worker's flow that holds most, bytes: as it was last told.
+    /// One worker's flow that holds most, as it was last told.
     private final class Greatest: Sendable {
-        let bytes = Atomic<Int>(0)
+        let rank = Atomic<Int>(0)
     }
 
     let ceiling: Int
@@ -31,6 +31,9 @@ final class MemoryBudget: Sendable {
     var inUse: Int { used.load(ordering: .relaxed) }
     var isOver: Bool { inUse > ceiling }
 
+    /// At three quarters of the ceiling no window grows.
+    var isNear: Bool { inUse >= ceiling / 4 * 3 }
+
     /// What every stalled flow may hold, whatever the others do, bytes.
     var floor: Int { ceiling / 2 / max(1, stalled.load(ordering: .relaxed)) }
 
@@ -47,7 +50,9 @@ final class MemoryBudget: Sendable {
     func stallBegan() { stalled.add(1, ordering: .relaxed) }
     func stallEnded() { stalled.subtract(1, ordering: .relaxed) }
 
-    func publish(_ bytes: Int, by worker: WorkerID) { greatest[worker.number].bytes.store(bytes, ordering: .relaxed) }
+    func publish(_ rank: HoldRank?, by worker: WorkerID) {
+        greatest[worker.number].rank.store(rank?.number ?? 0, ordering: .relaxed)
+    }
 
     /// What a worker that finds the ceiling passed is to do.
     enum Relief: Hashable {
@@ -63,14 +68,28 @@ final class MemoryBudget: Sendable {
 
     /// `lastAsked`: when this worker last asked another one.
     func relief(for worker: WorkerID, lastAsked: Tick?, now: Tick) -> Relief {
-        var found: (worker: WorkerID, bytes: Int)?
+        var found: (worker: WorkerID, rank: Int)?
         for (number, each) in greatest.enumerated() {
-            let bytes = each.bytes.load(ordering: .relaxed)
-            if bytes > found?.bytes ?? 0 { found = (WorkerID(number), bytes) }
+            let rank = each.rank.load(ordering: .relaxed)
+            if rank > found?.rank ?? 0 { found = (WorkerID(number), rank) }
         }
         guard let found else { return .none }
         if found.worker == worker { return .own }
         if let lastAsked, now - lastAsked < Self.patience { return .none }
         return .ask(found.worker)
     }
+}
+
+/// How much of the memory a flow holds, for comparing: whoever holds more goes first, and of those that hold the same
+/// whoever has been stalled for longer.
+struct HoldRank: Comparable, Sendable, BitwiseCopyable {
+    /// Pages in the upper bits, milliseconds in the lower ones.
+    let number: Int
+
+    init(held: Int, stalled: Tick.Span) {
+        let milliseconds = min(max(0, stalled.nanoseconds / 1_000_000), 0xff_ffff)
+        number = (held / SpillPool.smallLength) << 24 | Int(milliseconds)
+    }
+
+    static func < (left: HoldRank, right: HoldRank) -> Bool { left.number < right.number }
 }

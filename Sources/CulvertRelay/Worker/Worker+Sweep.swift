@@ -41,7 +41,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             next = links.next(after: link)
             if links[link].end == nil { limitWindows(link) }
         }
-        publish(greatestHolder()?.held ?? 0)
+        publish(greatestHolder()?.rank)
         if held + context.budget.inUse > ceiling, held > 0, let own = greatestHolder() { cut(own.holder) }
     }
 
@@ -63,32 +63,36 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// Who holds most of this worker, and more than its floor. Behind a hop are all the flows of a link, and no slow
     /// reader: one of those is named only where nobody else is.
-    private func greatestHolder() -> (holder: Holder, held: Int)? {
+    private func greatestHolder() -> (holder: Holder, rank: HoldRank)? {
         let floor = context.budget.floor
-        var found: (holder: Holder, held: Int)?
-        var hop: (holder: Holder, held: Int)?
+        var found: (holder: Holder, rank: HoldRank)?
+        var hop: (holder: Holder, rank: HoldRank)?
         var next = flows.first()
         while let flow = next {
             next = flows.next(after: flow)
-            let held = flows[flow].spill.held
-            guard held > floor, flows[flow].end == nil else { continue }
+            guard flows[flow].spill.held > floor, flows[flow].end == nil else { continue }
+            let rank = rank(flow)
             if flows[flow].purpose == .nextHop {
-                hop = (.flow(flow), held)
-            } else if held > found?.held ?? 0 {
-                found = (.flow(flow), held)
+                hop = (.flow(flow), rank)
+            } else if found.map({ $0.rank < rank }) ?? true {
+                found = (.flow(flow), rank)
             }
         }
-        if let delivery = deliveries.greatest(), delivery.held > found?.held ?? floor {
-            found = (.delivery(delivery.id), delivery.held)
+        if let (id, rank) = deliveries.greatest(above: floor, now: driver.now), found.map({ $0.rank < rank }) ?? true {
+            found = (.delivery(id), rank)
         }
         return found ?? hop
+    }
+
+    private func rank(_ flow: FlowID) -> HoldRank {
+        HoldRank(held: flows[flow].spill.held, stalled: driver.now - flows[flow].stalledSince)
     }
 
     /// At the ceiling, after the turn: whoever holds most of all workers goes. What is another worker's is asked of it,
     /// and again when nothing has come of that.
     mutating func relieveMemory() {
         let own = greatestHolder()
-        publish(own?.held ?? 0)
+        publish(own?.rank)
         switch context.budget.relief(for: id, lastAsked: reliefAsked, now: driver.now) {
         case .none: break
         case .own: if let own { cut(own.holder) }
@@ -102,17 +106,18 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func giveMemory() {
         guard context.budget.isOver else { return }
         if let own = greatestHolder() { cut(own.holder) }
-        publish(greatestHolder()?.held ?? 0)
+        publish(greatestHolder()?.rank)
     }
 
-    private mutating func publish(_ held: Int) {
-        publishedHeld = held
-        context.budget.publish(held, by: id)
+    private mutating func publish(_ rank: HoldRank?) {
+        published = rank
+        context.budget.publish(rank, by: id)
     }
 
     /// A flow holds more than before: others compare with it.
     mutating func noteHeld(_ flow: FlowID) {
-        if flows[flow].spill.held > publishedHeld { publish(flows[flow].spill.held) }
+        let rank = rank(flow)
+        if published.map({ $0 < rank }) ?? true { publish(rank) }
     }
 
     private mutating func cut(_ holder: Holder) {

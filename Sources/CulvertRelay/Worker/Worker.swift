@@ -36,8 +36,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var isSweeping = false
     /// False while memory is short.
     var windowsMayGrow = true
-    /// What other workers know of the flow here that holds most, bytes.
-    var publishedHeld = 0
+    /// What other workers know of the flow here that holds most.
+    var published: HoldRank?
     /// When another worker was last asked to give memory.
     var reliefAsked: Tick?
     /// Told to stop: by then everything is ended.
