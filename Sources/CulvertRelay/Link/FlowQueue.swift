@@ -1,8 +1,9 @@
 /// The flows of a link that have payload to send, in the order in which they are served: sparse flows (new to the
-/// queue) first, then deficit round robin. The order of fq_codel (RFC 8290 §4), without its dropping. A sparse flow that
-/// was served goes once round the list of the old ones before it counts as new again (§4.2), and after so much of sparse
-/// payload a backlogged flow that waits has its quantum: so neither many small flows nor a few that are never quite
-/// sparse keep a large one from its share.
+/// queue) first, then deficit round robin. The order of fq_codel (RFC 8290 §4), without its dropping: a sparse flow that
+/// was served goes once round the list of the old ones before it counts as new again (§4.2).
+///
+/// What fq_codel leaves open is how much many small flows may take from a large one. Here a backlogged flow that waits has
+/// its quantum at the latest after `lightRun` bytes of theirs: so it keeps a third of the link, however many they are.
 ///
 /// Invariant: a flow stands in it at most once, and its `Standing` says where. One that is over is forgotten; its name
 /// stays until its turn comes, and names nothing then.
@@ -13,25 +14,39 @@ struct FlowQueue: ~Copyable {
         case idle
         /// Among the new ones.
         case sparse
-        /// Among the old ones, with payload.
-        case backlogged
-        /// Among the old ones, with nothing to send: it was served as a sparse one.
+        /// Among the old ones, with nothing to send: it was served as a light one.
         case goingRound
+        /// Among the old ones, with payload that came while it went round.
+        case light
+        /// Among the old ones: it used up its last turn and has more.
+        case backlogged
     }
 
     /// Bytes a flow may send before the next one's turn: two full packets.
     static let quantum = 64 * 1024
-    /// Sparse payload after which a backlogged flow that waits has a turn, bytes.
-    static let sparseRun = 128 * 1024
+    /// Payload of sparse and light flows after which a backlogged one that waits has a turn, bytes.
+    static let lightRun = 128 * 1024
+
+    /// A flow among the old ones, and its place in their order.
+    private struct Old: BitwiseCopyable, Equatable {
+        let flow: FlowID
+        let place: UInt64
+    }
 
     private var sparse = RingQueue<FlowID>()
-    private var old = RingQueue<FlowID>()
-    private var backlogged = 0
-    private var sparseSent = 0
+    private var light = RingQueue<Old>()
+    private var backlogged = RingQueue<Old>()
+    /// Backlogged flows that are not over.
+    private(set) var backloggedCount = 0
+    private var nextPlace: UInt64 = 0
+    /// The place of the old one that was taken last: it may be put back there.
+    private var takenPlace: UInt64 = 0
+    /// What sparse and light flows have sent beyond twice what backlogged ones have, while some of these waited.
+    private var lightSent = 0
 
-    var isEmpty: Bool { sparse.isEmpty && old.isEmpty }
+    var isEmpty: Bool { sparse.isEmpty && light.isEmpty && backlogged.isEmpty }
     /// How many stand in it, those that go round included.
-    var count: Int { sparse.count + old.count }
+    var count: Int { sparse.count + light.count + backlogged.count }
 
     /// The flow has something to send.
     mutating func add(_ flow: FlowID, _ standing: inout Standing) {
@@ -39,108 +54,128 @@ struct FlowQueue: ~Copyable {
         case .idle:
             standing = .sparse
             sparse.append(flow)
-        case .goingRound:
-            standing = .backlogged
-            backlogged += 1
-        case .sparse, .backlogged: break
+        case .goingRound: standing = .light
+        case .sparse, .light, .backlogged: break
         }
     }
 
     /// Whose turn it is; its `standing` says as what. Whoever takes it gives it back by one of the calls below, except
     /// one that is over.
     mutating func takeFirst() -> FlowID? {
-        let isOwed = backlogged > 0 && sparseSent >= Self.sparseRun
-        if !isOwed, let flow = sparse.takeFirst() { return flow }
-        return old.takeFirst() ?? sparse.takeFirst()
+        if isOwed, let flow = takeBacklogged() { return flow }
+        if let flow = sparse.takeFirst() { return flow }
+        guard let first = light.first else { return takeBacklogged() }
+        guard let second = backlogged.first, second.place < first.place else { return takeLight() }
+        return takeBacklogged()
+    }
+
+    private mutating func takeBacklogged() -> FlowID? {
+        guard let old = backlogged.takeFirst() else { return nil }
+        takenPlace = old.place
+        return old.flow
+    }
+
+    private mutating func takeLight() -> FlowID? {
+        guard let old = light.takeFirst() else { return nil }
+        takenPlace = old.place
+        return old.flow
     }
 
     /// The turn is over: `sent` bytes went, and it has nothing more (for now), or it has more.
     mutating func turnEnded(_ flow: FlowID, _ standing: inout Standing, sent: Int, hasMore: Bool) {
-        account(standing, sent)
+        let former = standing
+        account(former, sent)
+        if former == .backlogged { backloggedCount -= 1 }
         if hasMore {
             standing = .backlogged
-            backlogged += 1
-            old.append(flow)
-        } else if standing == .sparse {
-            standing = .goingRound
-            old.append(flow)
-        } else {
+            backloggedCount += 1
+            backlogged.append(nextOld(flow))
+        } else if former == .backlogged {
             standing = .idle
+        } else {
+            standing = .goingRound
+            light.append(nextOld(flow))
         }
+    }
+
+    private mutating func nextOld(_ flow: FlowID) -> Old {
+        nextPlace += 1
+        return Old(flow: flow, place: nextPlace)
     }
 
     /// Its turn is not over, only the link is full: it is the first again.
     mutating func putBack(_ flow: FlowID, _ standing: Standing, sent: Int) {
-        if standing == .sparse {
-            sparseSent += sent
-            sparse.prepend(flow)
-        } else {
-            old.prepend(flow)
+        account(standing, sent)
+        switch standing {
+        case .sparse: sparse.prepend(flow)
+        case .light: light.prepend(Old(flow: flow, place: takenPlace))
+        case .backlogged: backlogged.prepend(Old(flow: flow, place: takenPlace))
+        case .idle, .goingRound: preconditionFailure("only a flow that has its turn is put back")
         }
     }
 
     /// It waits for something else than its turn, or is over. Its name stays in the list if it stands there.
     mutating func forget(_ standing: inout Standing) {
-        if standing == .backlogged { backlogged -= 1 }
+        if standing == .backlogged { backloggedCount -= 1 }
         standing = .idle
     }
 
     private mutating func account(_ standing: Standing, _ sent: Int) {
+        guard backloggedCount > 0 else { return lightSent = 0 }
         switch standing {
-        case .sparse: sparseSent += sent
-        case .backlogged:
-            backlogged -= 1
-            sparseSent = 0
+        case .sparse, .light: lightSent += sent
+        case .backlogged: lightSent = max(0, lightSent - 2 * sent)
         case .goingRound, .idle: break
         }
-        if backlogged == 0 { sparseSent = 0 }
     }
 
-    /// A backlogged flow has its turn because sparse ones have had theirs for long: it sends one packet at a time.
-    func isOwed(_ standing: Standing) -> Bool { standing == .backlogged && sparseSent >= Self.sparseRun }
+    /// A backlogged flow waits that light ones have passed for long: its turn is next, one packet at a time.
+    var isOwed: Bool { backloggedCount > 0 && lightSent >= Self.lightRun }
 
     /// How often a flow stands in it, for invariants.
-    func places(of flow: FlowID) -> Int { sparse.places(of: flow) + old.places(of: flow) }
-    var backloggedCount: Int { backlogged }
+    func places(of flow: FlowID) -> Int {
+        sparse.places { $0 == flow } + light.places { $0.flow == flow } + backlogged.places { $0.flow == flow }
+    }
 }
 
 /// A queue in one growing ring.
-struct RingQueue<Item: BitwiseCopyable & Equatable>: ~Copyable {
+struct RingQueue<Item: BitwiseCopyable>: ~Copyable {
     private var items: [Item?] = .init(repeating: nil, count: 16)
-    private var first = 0
+    private var head = 0
     private(set) var count = 0
 
     var isEmpty: Bool { count == 0 }
+    var first: Item? { count == 0 ? nil : items[head] }
 
     mutating func append(_ item: Item) {
         if count == items.count { grow() }
-        items[(first + count) & (items.count - 1)] = item
+        items[(head + count) & (items.count - 1)] = item
         count += 1
     }
 
     mutating func prepend(_ item: Item) {
         if count == items.count { grow() }
-        first = (first - 1) & (items.count - 1)
-        items[first] = item
+        head = (head - 1) & (items.count - 1)
+        items[head] = item
         count += 1
     }
 
     mutating func takeFirst() -> Item? {
         guard count > 0 else { return nil }
-        let item = items[first]
-        first = (first + 1) & (items.count - 1)
+        let item = items[head]
+        head = (head + 1) & (items.count - 1)
         count -= 1
         return item
     }
 
-    func places(of item: Item) -> Int {
-        (0..<count).count { items[(first + $0) & (items.count - 1)] == item }
+    func places(where isIt: (Item) -> Bool) -> Int {
+        (0..<count).count { items[(head + $0) & (items.count - 1)].map(isIt) ?? false }
     }
 
     private mutating func grow() {
         var larger = [Item?](repeating: nil, count: items.count * 2)
-        for index in 0..<count { larger[index] = items[(first + index) & (items.count - 1)] }
+        for index in 0..<count { larger[index] = items[(head + index) & (items.count - 1)] }
         items = larger
-        first = 0
+        head = 0
     }
 }

@@ -84,7 +84,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func pull(_ flow: FlowID, _ link: LinkSlot) -> Turn {
         guard let socket = flows[flow].socket else { preconditionFailure("an open flow has a socket") }
         let channel = flows[flow].channel
-        let isOwed = links[link].queue.isOwed(flows[flow].standing)
+        let isOwed = flows[flow].standing == .backlogged && links[link].queue.isOwed
         let share = links[link].sealAhead.bytes / (links[link].queue.count + 1)
         var allowance = min(sealable(link), isOwed ? FlowQueue.quantum : max(FlowQueue.quantum, share))
         let begun = allowance

@@ -58,12 +58,14 @@ import Testing
         model.add(2)
         #expect(model.serve() == 2, "a sparse one comes first")
         model.add(2)
-        #expect(model.standing[2] == .backlogged, "it has more while it goes round")
+        #expect(model.standing[2] == .light, "it has more while it goes round")
         #expect(model.serve(hasMore: { _ in true }) == 1, "the old one is before it")
         #expect(model.serve() == 2)
-        #expect(model.standing[2] == .idle)
+        #expect(model.standing[2] == .goingRound, "and again")
+        #expect(model.serve() == 1)
+        #expect(model.take() == nil)
         model.add(2)
-        #expect(model.standing[2] == .sparse, "once round, it is new again")
+        #expect(model.standing[2] == .sparse, "once round with nothing to send, it is new again")
         #expect(model.serve() == 2)
     }
 
@@ -82,28 +84,44 @@ import Testing
         #expect(model.serve() == 2)
     }
 
-    /// However many new flows come, an old one has its quantum after each run of theirs.
-    @Test func sparseFlowsDoNotStarveABackloggedOne() {
+    /// However many small flows there are, new ones or ones that come again and again, an old one keeps a third.
+    @Test(arguments: [false, true])
+    func smallFlowsDoNotStarveABackloggedOne(_ comeAgain: Bool) {
         var model = Model()
         model.add(0)
         #expect(model.serve(sent: FlowQueue.quantum, hasMore: { _ in true }) == 0)
+        if comeAgain { for flow in 1...20 { model.add(flow) } }
         var bulk = 0
-        var sparse = 0
-        for flow in 1...400 {
-            model.add(flow)
+        var light = 0
+        for turn in 1...600 {
+            if !comeAgain { model.add(turn) }
             let served = model.take()!
-            let isOwed = model.queue.isOwed(model.standing[Int32(served)]!)
-            #expect(isOwed == (served == 0), "only the backlogged flow is owed a turn, and then it has it")
             if served == 0 {
                 bulk += FlowQueue.quantum
                 model.end(0, sent: FlowQueue.quantum, hasMore: true)
             } else {
-                sparse += 30_000
+                light += 30_000
                 model.end(served, sent: 30_000, hasMore: false)
+                if comeAgain { model.add(served) }
             }
         }
-        #expect(bulk >= sparse / 3, "\(bulk) beside \(sparse)")
-        #expect(bulk <= sparse / 2 + FlowQueue.quantum)
+        #expect(bulk * 2 >= light - FlowQueue.lightRun - 30_000, "\(bulk) beside \(light)")
+        #expect(bulk * 2 <= light + FlowQueue.lightRun)
+    }
+
+    /// One that always comes again with a little has no more than its turn beside many that have much.
+    @Test func aFlowOfShortTurnsHasItsTurnAndNoMore() {
+        var model = Model()
+        for flow in 0..<7 { model.add(flow) }
+        for _ in 0..<7 { _ = model.serve(sent: FlowQueue.quantum, hasMore: { _ in true }) }
+        model.add(9)
+        var turns: [Int: Int] = [:]
+        for _ in 0..<800 {
+            let served = model.serve(sent: 60_000, hasMore: { $0 != 9 })!
+            turns[served, default: 0] += 1
+            if served == 9 { model.add(9) }
+        }
+        #expect(turns.values.allSatisfy { $0 >= 95 && $0 <= 105 }, "\(turns)")
     }
 
     @Test func oneThatIsOverOrWaitsIsForgotten() {
