@@ -23,6 +23,7 @@ class Flow:
         self.story = []
         self.client = self.target = None
         self.is_over = self.has_failed = self.was_refused = False
+        self.port = None
 
     def start(self, connection, socks, is_connected=False):
         self.client = Side(
@@ -92,4 +93,9 @@ class Flow:
     def __str__(self):
         lines = [f"flow {self.number} through {self.door}", f"  {self.client}"]
         lines.append(f"  {self.target}" if self.target else "  never arrived at the target")
-        return "\n".join(lines + ["    " + line for line in self.story])
+        lines += ["    " + line for line in self.story]
+        # What culvert's own log has of it, by its client's port.
+        if self.port:
+            said = self.subject.stage.log(self.subject.name).splitlines()
+            lines += ["    " + line for line in said if f":{self.port}:" in line or f":{self.port} " in line]
+        return "\n".join(lines)

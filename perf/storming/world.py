@@ -84,6 +84,8 @@ class Storm:
             error = connection.connect_ex(door.address)
         except OSError as failure:
             error = failure.errno
+        if door.family != socket.AF_UNIX and error in (0, errno.EINPROGRESS):
+            flow.port = connection.getsockname()[1]
         target = door.subject.target_port(door) if door.socks else None
         flow.start(connection, target)
         if error not in (0, errno.EINPROGRESS):
