@@ -4,24 +4,31 @@ internal import Scenario
 private struct QueueRound: ~Copyable, Round {
     private static let turns = 1000
     private var queue = FlowQueue()
+    private var standings: [FlowQueue.Standing]
     /// Bytes that each flow has left.
     private var left: [Int]
 
     init(flows: Int) {
+        standings = [FlowQueue.Standing](repeating: .idle, count: flows)
         left = [Int](repeating: 0, count: flows)
     }
 
     mutating func run() {
         for flow in left.indices {
             left[flow] = flow % 4 == 0 ? 100 : (1 + Self.turns / left.count) * FlowQueue.quantum
-            queue.addSparse(flow)
+            queue.add(FlowID(slot: Int32(truncatingIfNeeded: flow), generation: 1), &standings[flow])
         }
         var sent = 0
-        while let flow = queue.takeFirst() {
+        while let name = queue.takeFirst() {
+            let flow = Int(name.slot)
+            guard standings[flow] != .goingRound else {
+                standings[flow] = .idle
+                continue
+            }
             let count = min(left[flow], FlowQueue.quantum)
             left[flow] -= count
             sent += count
-            if left[flow] > 0 { queue.addBacklogged(flow) }
+            queue.turnEnded(name, &standings[flow], sent: count, hasMore: left[flow] > 0)
         }
         guard sent > Self.turns / 2 * FlowQueue.quantum else { giveUp("a queue lost a flow") }
     }
