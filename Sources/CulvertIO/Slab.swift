@@ -2,13 +2,13 @@ internal import CLinux
 
 /// A table of values that stay at their place: insert gives a slot number, remove gives the value back.
 ///
-/// Invariant: a slot's generation grows at each insertion and removal, is never 0 and fits a token. The memory is reserved once and
-/// touched only as far as slots are used, so a value's address holds from insertion to removal. What a completion asks
-/// for is inlinable: without that other modules call it unspecialised, with the element's metadata, many times a turn.
+/// Invariant: a slot's generation grows at each insertion and removal and fits a token; it is odd while the slot is used,
+/// and so never 0 in a token. The memory is reserved once and touched only as
+/// far as slots are used, so a value's address holds from insertion to removal. What a completion asks for is inlinable:
+/// without that other modules call it unspecialised, with the element's metadata, many times a turn.
 @safe public struct Slab<Element: ~Copyable>: ~Copyable {
     @usableFromInline struct Header: BitwiseCopyable {
         @usableFromInline var generation: UInt32 = 0
-        @usableFromInline var isUsed = false
         @usableFromInline var nextFree: Int32 = -1
     }
 
@@ -31,7 +31,7 @@ internal import CLinux
     }
 
     deinit {
-        for slot in 0..<highWater where unsafe headers[slot].isUsed { unsafe (values + slot).deinitialize(count: 1) }
+        for slot in 0..<highWater where isUsed(slot) { unsafe (values + slot).deinitialize(count: 1) }
         unsafe culvert_memory_unmap(values, capacity * MemoryLayout<Element>.stride)
         unsafe culvert_memory_unmap(headers, capacity * MemoryLayout<Header>.stride)
     }
@@ -50,7 +50,6 @@ internal import CLinux
             highWater += 1
         }
         unsafe (values + slot).initialize(to: element)
-        unsafe headers[slot].isUsed = true
         advanceGeneration(slot)
         count += 1
         return slot
@@ -58,7 +57,6 @@ internal import CLinux
 
     public mutating func remove(_ slot: Int) -> Element {
         precondition(isUsed(slot), "only a used slot is removed")
-        unsafe headers[slot].isUsed = false
         // So that whoever compares generations needs not ask whether the slot is used.
         advanceGeneration(slot)
         unsafe headers[slot].nextFree = firstFree
@@ -68,18 +66,20 @@ internal import CLinux
     }
 
     private mutating func advanceGeneration(_ slot: Int) {
-        let next = unsafe (headers[slot].generation &+ 1) & 0xff_ffff
-        unsafe headers[slot].generation = next == 0 ? 1 : next
+        unsafe headers[slot].generation = (headers[slot].generation &+ 1) & 0xff_ffff
     }
 
+    /// Negative numbers are none of its slots: as unsigned ones they are too large.
+    @inlinable func wasUsed(_ slot: Int) -> Bool { UInt(bitPattern: slot) < UInt(bitPattern: highWater) }
+
     @inlinable public func isUsed(_ slot: Int) -> Bool {
-        guard slot >= 0 && slot < highWater else { return false }
-        return unsafe headers[slot].isUsed
+        guard wasUsed(slot) else { return false }
+        return unsafe headers[slot].generation & 1 != 0
     }
 
     /// The generation that tokens of this slot carry.
     @inlinable public func generation(_ slot: Int) -> UInt32 {
-        precondition(slot >= 0 && slot < highWater, "only a slot that was used has a generation")
+        precondition(wasUsed(slot), "only a slot that was used has a generation")
         return unsafe headers[slot].generation
     }
 
@@ -87,7 +87,7 @@ internal import CLinux
     @inlinable public func isCurrent(_ token: Token) -> Bool { isCurrent(token.slot, token.generation) }
 
     @inlinable func isCurrent(_ slot: Int, _ generation: UInt32) -> Bool {
-        guard slot >= 0 && slot < highWater else { return false }
+        guard wasUsed(slot) else { return false }
         return unsafe headers[slot].generation == generation
     }
 

@@ -92,11 +92,12 @@ final class AgentConnection {
             throw failure("the request is longer than an agent takes")
         }
         let deadline = Deadline(seconds: seconds)
-        var frame = WireWriter()
+        var frame = WireBytes()
         frame.string(payload)
         try send(frame.bytes, deadline)
-        var header = WireReader(try receive(4, deadline))
-        guard let length = header.uint32(), length > 0, length <= AgentMessages.maximumLength else {
+        let header = try receive(4, deadline)
+        let length = try? header.read("a frame of the agent's") { reader throws(SSHError) in try reader.uint32() }
+        guard let length, length > 0, length <= AgentMessages.maximumLength else {
             throw failure("sent a frame of an impossible length")
         }
         return try receive(Int(length), deadline)

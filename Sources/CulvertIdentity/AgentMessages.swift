@@ -1,3 +1,5 @@
+internal import CulvertSSH
+
 /// A key that the agent holds. The comment is the agent's word: not safe to show as it is.
 struct AgentKey: Hashable, Sendable {
     let key: PublicKey
@@ -22,7 +24,7 @@ enum AgentMessages {
     static let rsaSHA512: UInt32 = 4
 
     static func sign(_ key: PublicKey, data: [UInt8], flags: UInt32) -> [UInt8] {
-        var writer = WireWriter()
+        var writer = WireBytes()
         writer.byte(signRequest)
         writer.string(key.blob)
         writer.string(data)
@@ -32,7 +34,7 @@ enum AgentMessages {
 
     /// OpenSSH's PROTOCOL.agent §1: tells the agent which connection the coming signatures are for.
     static func bind(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8], forwarding: Bool) -> [UInt8] {
-        var writer = WireWriter()
+        var writer = WireBytes()
         writer.byte(extensionRequest)
         writer.string("session-bind@openssh.com".utf8)
         writer.string(hostKey)
@@ -44,15 +46,20 @@ enum AgentMessages {
 
     /// nil: not an answer to `requestIdentities`. Keys of a form not known here are left out.
     static func identities(_ payload: [UInt8]) -> [AgentKey]? {
-        var reader = WireReader(payload)
-        guard reader.byte() == identitiesAnswer, let count = reader.uint32() else { return nil }
-        // Each key takes 8 bytes at least, so a false count ends the loop and reserves nothing.
-        var keys: [AgentKey] = []
-        for _ in 0..<count {
-            guard let blob = reader.string(), let comment = reader.string() else { return nil }
-            if let key = PublicKey(blob: blob) { keys.append(AgentKey(key: key, comment: comment)) }
+        try? payload.read("the agent's list of keys") { reader throws(SSHError) in
+            guard try reader.byte() == identitiesAnswer else {
+                throw .malformed("the agent's list of keys", "it is none")
+            }
+            // Each key takes 8 bytes at least, so a false count ends the loop and reserves nothing.
+            var keys: [AgentKey] = []
+            for _ in 0..<(try reader.uint32()) {
+                let blob = try reader.bytes()
+                let comment = try reader.bytes()
+                if let key = PublicKey(blob: blob) { keys.append(AgentKey(key: key, comment: comment)) }
+            }
+            try reader.end()
+            return keys
         }
-        return reader.remaining == 0 ? keys : nil
     }
 
     /// The signature blob, once it is known to be one of the wanted algorithm (RFC 4253 §6.6, RFC 8332 §3).
@@ -63,23 +70,40 @@ enum AgentMessages {
     }
 
     static func signature(_ payload: [UInt8], algorithm: String) -> Signature {
-        var reader = WireReader(payload)
-        guard reader.byte() == signResponse, let blob = reader.string(), reader.remaining == 0 else {
-            return .malformed
+        let blob = try? payload.read("the agent's signature") { reader throws(SSHError) in
+            guard try reader.byte() == signResponse else { throw .malformed("the agent's signature", "it is none") }
+            let blob = try reader.bytes()
+            try reader.end()
+            return blob
         }
-        var fields = WireReader(blob)
-        guard let name = fields.name(), let value = fields.string(), !value.isEmpty else { return .malformed }
+        let name = try? blob?.read("the agent's signature") { reader throws(SSHError) in
+            let name = try reader.name()
+            guard unsafe !(try reader.string().isEmpty) else {
+                throw .malformed("the agent's signature", "it is empty")
+            }
+            return name
+        }
+        guard let blob, let name else { return .malformed }
         return name == algorithm ? .blob(blob) : .otherAlgorithm(name)
     }
 
     /// The algorithm that the data to be signed names (RFC 4252 §7): session id, 50, user, service, method, TRUE,
     /// algorithm, key. nil: this is not a login's data, and nothing else is ever signed here.
     static func algorithm(inLoginData data: [UInt8], key: PublicKey) -> String? {
-        var reader = WireReader(data)
-        guard reader.string() != nil, reader.byte() == 50, reader.string() != nil, reader.string() != nil,
-            reader.name() == "publickey", reader.byte() == 1, let algorithm = reader.name(),
-            reader.string() == key.blob, reader.remaining == 0
-        else { return nil }
-        return algorithm
+        try? data.read("a login's data") { reader throws(SSHError) in
+            _ = unsafe try reader.string()
+            let number = try reader.byte()
+            _ = unsafe try reader.string()
+            _ = unsafe try reader.string()
+            let method = try reader.name()
+            let isSigned = try reader.byte()
+            let algorithm = try reader.name()
+            let isOfKey = unsafe try reader.string().elementsEqual(key.blob)
+            try reader.end()
+            guard number == 50, method == "publickey", isSigned == 1, isOfKey else {
+                throw .malformed("a login's data", "it is something else")
+            }
+            return algorithm
+        }
     }
 }

@@ -81,15 +81,27 @@ struct KeyFile: Hashable, Sendable {
     }
 
     private static func readOpenSSHHeader(_ decoded: [UInt8]) throws(Unusable) -> (Format, PublicKey) {
-        var reader = WireReader(decoded)
-        guard reader.take(15) == Array("openssh-key-v1\0".utf8), let cipher = reader.name(), reader.name() != nil,
-            reader.string() != nil, reader.uint32() == 1, let blob = reader.string(),
-            let key = PublicKey(blob: blob), let length = reader.uint32(), length > 0, length <= reader.remaining
-        else { throw Unusable(why: "damaged: not as openssh-key-v1 lays it out") }
+        let header = try? decoded.read("a key file") { reader throws(SSHError) in
+            let magic = unsafe try reader.raw(15)
+            guard unsafe magic.elementsEqual("openssh-key-v1\0".utf8) else {
+                throw .malformed("a key file", "its magic is")
+            }
+            let cipher = try reader.name()
+            _ = try reader.name()
+            _ = unsafe try reader.string()
+            guard try reader.uint32() == 1 else { throw .malformed("a key file", "it has not one key") }
+            let blob = try reader.bytes()
+            let length = Int(try reader.uint32())
+            guard length > 0, length <= reader.remaining else { throw .malformed("a key file", "it is cut short") }
+            return (cipher: cipher, blob: blob)
+        }
+        guard let header, let key = PublicKey(blob: header.blob) else {
+            throw Unusable(why: "damaged: not as openssh-key-v1 lays it out")
+        }
         if key.type.hasPrefix("sk-") {
             throw Unusable(why: "a hardware key, which works through an agent only: `ssh-add FILE`")
         }
-        return (.openSSH(cipher: cipher), key)
+        return (.openSSH(cipher: header.cipher), key)
     }
 }
 

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import CulvertSSH
 
 /// A public key as RFC 4253 §6.6 frames it. Two keys are the same when their blobs are.
 struct PublicKey: Hashable, Sendable {
@@ -9,14 +10,19 @@ struct PublicKey: Hashable, Sendable {
     /// nil: not a key. For the types known here every field must be there and nothing may follow; of other types (a
     /// certificate, something newer) only the name is read.
     init?(blob: [UInt8]) {
-        var reader = WireReader(blob)
-        guard let type = reader.name() else { return nil }
-        if let fields = Self.fieldCounts[type] {
-            for _ in 0..<fields {
-                guard let field = reader.string(), !field.isEmpty else { return nil }
+        let name = try? blob.read("a public key") { reader throws(SSHError) in
+            let name = try reader.name()
+            if let fields = Self.fieldCounts[name] {
+                for _ in 0..<fields {
+                    guard unsafe !(try reader.string().isEmpty) else {
+                        throw .malformed("a public key", "a field is empty")
+                    }
+                }
+                try reader.end()
             }
-            guard reader.remaining == 0 else { return nil }
+            return name
         }
+        guard let type = name else { return nil }
         self.blob = blob
         self.type = type
     }

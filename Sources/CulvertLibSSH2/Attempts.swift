@@ -66,11 +66,11 @@ struct UnusableCredential: Error { let reason: String }
     init?(
         name: String, publicKey: [UInt8], sign: @escaping (UnsafeRawBufferPointer) throws(SSHError) -> [UInt8]
     ) {
-        var rest = publicKey[...]
-        guard let type = Self.takeString(&rest) else { return nil }
+        let type = try? publicKey.read("a public key") { reader throws(SSHError) in try reader.bytes() }
+        guard let type else { return nil }
         self.name = name
         self.publicKey = publicKey
-        self.type = Array(type)
+        self.type = type
         unsafe self.sign = unsafe sign
     }
 
@@ -79,27 +79,20 @@ struct UnusableCredential: Error { let reason: String }
     /// The inner signature, which libssh2 puts behind the name of the key's type.
     func signature(_ data: UnsafeRawBufferPointer) throws(SSHError) -> [UInt8]? {
         let blob = try unsafe sign(data)
-        var rest = blob[...]
-        guard let type = Self.takeString(&rest), let bytes = Self.takeString(&rest) else {
+        let parts = try? blob.read("a signature") { reader throws(SSHError) in
+            (type: try reader.bytes(), value: try reader.bytes(), isAll: reader.remaining == 0)
+        }
+        guard let parts else {
             reason = "\(name): the agent gave no signature"
             return nil
         }
         // Certificates of ECDSA keys sign under the plain name, and libssh2 knows that; others it would mislabel.
-        let isECDSACertificate = self.type.starts(with: type) && self.type.starts(with: "ecdsa-sha2-".utf8)
-        guard rest.isEmpty, type.elementsEqual(self.type) || isECDSACertificate else {
-            reason = "\(name): libssh2 cannot carry a signature of type \(PeerText(type))"
+        let isECDSACertificate = type.starts(with: parts.type) && type.starts(with: "ecdsa-sha2-".utf8)
+        guard parts.isAll, parts.type == type || isECDSACertificate else {
+            reason = "\(name): libssh2 cannot carry a signature of type \(PeerText(parts.type))"
             return nil
         }
-        return Array(bytes)
-    }
-
-    private static func takeString(_ rest: inout ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
-        guard rest.count >= 4 else { return nil }
-        let length = rest.prefix(4).reduce(0) { $0 << 8 | Int($1) }
-        guard length <= rest.count - 4 else { return nil }
-        let string = rest.dropFirst(4).prefix(length)
-        rest = rest.dropFirst(4 + length)
-        return string
+        return parts.value
     }
 }
 
@@ -113,7 +106,7 @@ enum PrivateKeyFile {
         guard let begin = index(of: Array("-----BEGIN ".utf8), in: text) else { return false }
         guard let lineEnd = text[begin...].firstIndex(of: UInt8(ascii: "\n")) else { return false }
         if index(of: Array("RSA PRIVATE KEY".utf8), in: Array(text[begin..<lineEnd])) != nil { return true }
-        var head = base64(text[lineEnd...], limit: 160)
+        var head = decoded(text[lineEnd...], limit: 160)
         defer { unsafe head.withUnsafeMutableBytes { unsafe explicit_bzero($0.baseAddress!, $0.count) } }
         let sshType: [UInt8] = [0, 0, 0, 7] + Array("ssh-rsa".utf8)
         let rsaEncryption: [UInt8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01]
@@ -125,28 +118,18 @@ enum PrivateKeyFile {
         return (0...(hay.count - needle.count)).first { hay[$0...].starts(with: needle) }
     }
 
-    /// RFC 4648 §4, line breaks skipped, up to `limit` bytes of result or the first character outside the alphabet.
-    private static func base64(_ text: ArraySlice<UInt8>, limit: Int) -> [UInt8] {
+    /// Base64, line breaks skipped, up to `limit` bytes of result or the first character outside the alphabet.
+    private static func decoded(_ text: ArraySlice<UInt8>, limit: Int) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(limit)
-        var bits = 0
-        var held: UInt32 = 0
-        for byte in text where byte != UInt8(ascii: "\n") && byte != UInt8(ascii: "\r") {
-            let value: UInt8
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = byte - UInt8(ascii: "A")
-            case UInt8(ascii: "a")...UInt8(ascii: "z"): value = byte - UInt8(ascii: "a") + 26
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = byte - UInt8(ascii: "0") + 52
-            case UInt8(ascii: "+"): value = 62
-            case UInt8(ascii: "/"): value = 63
-            default: return result
-            }
-            held = held << 6 | UInt32(value)
-            bits += 6
-            if bits >= 8 {
-                bits -= 8
-                result.append(UInt8(truncatingIfNeeded: held >> UInt32(bits)))
+        var decoder = Base64.Decoder()
+        for character in text where character != UInt8(ascii: "\n") && character != UInt8(ascii: "\r") {
+            switch decoder.take(character) {
+            case .nothing: break
+            case .byte(let byte):
+                result.append(byte)
                 if result.count == limit { return result }
+            case .refused: return result
             }
         }
         return result

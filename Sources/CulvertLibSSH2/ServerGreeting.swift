@@ -20,20 +20,19 @@ struct ServerGreeting {
     }
 
     private mutating func readKexInit(_ packet: ArraySlice<UInt8>) {
-        // packet_length, padding_length, SSH_MSG_KEXINIT (20), cookie.
-        var reader = packet.dropFirst(5)
-        guard reader.first == 20 else { return }
-        reader = reader.dropFirst(17)
-        var lists: [[String]] = []
-        while lists.count < 6 {
-            guard reader.count >= 4 else { return }
-            let length = reader.prefix(4).reduce(0) { $0 << 8 | Int($1) }
-            reader = reader.dropFirst(4)
-            guard length <= reader.count else { return }
-            let names = reader.prefix(length).split(separator: UInt8(ascii: ","))
-            lists.append(names.map { PeerText($0).description })
-            reader = reader.dropFirst(length)
+        let read = try? Array(packet).read("SSH_MSG_KEXINIT") { reader throws(SSHError) in
+            // packet_length, padding_length, SSH_MSG_KEXINIT (20), cookie.
+            _ = unsafe try reader.raw(5)
+            guard try reader.byte() == 20 else { throw .malformed("SSH_MSG_KEXINIT", "it is another message") }
+            _ = unsafe try reader.raw(16)
+            var lists: [[String]] = []
+            for _ in 0..<6 {
+                let names = try reader.bytes().split(separator: UInt8(ascii: ","))
+                lists.append(names.map { PeerText($0).description })
+            }
+            return lists
         }
+        guard let lists = read else { return }
         offers = [.keyExchange: lists[0], .hostKey: lists[1], .cipher: lists[2], .mac: lists[4]]
         // Directions differ in no server seen; if they do, what both take is what counts.
         offers[.cipher] = lists[2].filter(lists[3].contains)

@@ -75,6 +75,9 @@ public struct NativeEngine: ~Copyable, ConnectionEngine {
     /// Messages that wait, bytes, for tests.
     var deferredBytes: Int { connection.output.deferredBytes }
 
+    /// Memory for what goes out, bytes, for tests.
+    var storedOutputBytes: Int { connection.output.storedBytes }
+
     /// Checks what must always hold, for tests.
     func invariants() { connection.invariants() }
 }

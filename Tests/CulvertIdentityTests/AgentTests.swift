@@ -7,7 +7,7 @@ import Testing
 
 /// What a client signs to log in (RFC 4252 §7).
 func loginData(_ key: PublicKey, algorithm: String) -> [UInt8] {
-    var writer = WireWriter()
+    var writer = WireBytes()
     writer.string([UInt8](repeating: 1, count: 32))
     writer.byte(50)
     writer.string("alice".utf8)
@@ -17,6 +17,11 @@ func loginData(_ key: PublicKey, algorithm: String) -> [UInt8] {
     writer.string(algorithm.utf8)
     writer.string(key.blob)
     return writer.bytes
+}
+
+/// The name and the value of a key or a signature (RFC 4253 §6.6).
+private func named(_ blob: [UInt8]) throws -> (name: String, value: [UInt8]) {
+    try blob.read("a test's blob") { reader throws(SSHError) in (try reader.name(), try reader.bytes()) }
 }
 
 @Suite struct AgentTests {
@@ -35,20 +40,14 @@ func loginData(_ key: PublicKey, algorithm: String) -> [UInt8] {
         #expect(keys.map { String(decoding: $0.comment, as: UTF8.self) } == ["made for ed", "made for rsa"])
 
         let data = loginData(ed, algorithm: "ssh-ed25519")
-        var signature = WireReader(try connection.sign(data, with: ed))
-        let name = signature.name()
-        #expect(name == "ssh-ed25519")
-        var blob = WireReader(ed.blob)
-        _ = blob.name()
-        let verifier = try Curve25519.Signing.PublicKey(rawRepresentation: blob.string() ?? [])
-        let value = signature.string() ?? []
-        #expect(verifier.isValidSignature(value, for: data))
+        let signature = try named(try connection.sign(data, with: ed))
+        #expect(signature.name == "ssh-ed25519")
+        let verifier = try Curve25519.Signing.PublicKey(rawRepresentation: try named(ed.blob).value)
+        #expect(verifier.isValidSignature(signature.value, for: data))
 
         for algorithm in ["rsa-sha2-256", "rsa-sha2-512", "ssh-rsa"] {
             let data = loginData(keys[1].key, algorithm: algorithm)
-            var signature = WireReader(try connection.sign(data, with: keys[1].key))
-            let name = signature.name()
-            #expect(name == algorithm)
+            #expect(try named(try connection.sign(data, with: keys[1].key)).name == algorithm)
         }
     }
 
@@ -131,10 +130,10 @@ func loginData(_ key: PublicKey, algorithm: String) -> [UInt8] {
 
     @Test func aSignatureMustBeOfTheAlgorithmAskedFor() {
         func response(_ name: String, _ value: [UInt8]) -> [UInt8] {
-            var blob = WireWriter()
+            var blob = WireBytes()
             blob.string(name.utf8)
             blob.string(value)
-            var payload = WireWriter()
+            var payload = WireBytes()
             payload.byte(14)
             payload.string(blob.bytes)
             return payload.bytes
@@ -163,7 +162,7 @@ func loginData(_ key: PublicKey, algorithm: String) -> [UInt8] {
     @Test func mutatedAnswersDoNoHarm() throws {
         let workshop = try Workshop()
         try workshop.makeKey("ed")
-        var writer = WireWriter()
+        var writer = WireBytes()
         writer.byte(12)
         writer.uint32(2)
         for _ in 0..<2 {
@@ -190,7 +189,7 @@ extension Workshop {
         guard places.count == 3 else { throw Failure(what: "\(name) is not laid out as expected") }
         let seed = decoded[(places[2] - 32)..<places[2]]
         let key = try Curve25519.Signing.PrivateKey(rawRepresentation: seed)
-        var writer = WireWriter()
+        var writer = WireBytes()
         writer.string("ssh-ed25519".utf8)
         writer.string(try key.signature(for: data))
         return writer.bytes

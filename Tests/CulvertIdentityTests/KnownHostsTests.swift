@@ -1,3 +1,4 @@
+import CulvertSSH
 import Testing
 
 @testable import CulvertIdentity

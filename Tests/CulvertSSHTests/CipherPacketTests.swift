@@ -13,7 +13,7 @@ import Testing
         var output = PacketOutput()
         output.setKey(try test.key(.sealing), resetsSequence: true)
         #expect(output.payloadRoom(slotLength: 32768) == 16 * 32768)
-        #expect(output.reserve(count: 32768, slotLength: 32768).stride == 32804)
+        #expect(output.reserve(maximum: 32768, slotLength: 32768).stride == 32804)
         output.commit(recipient: 1, count: 32768)
         #expect(output.unsent.count == 32804)
     }
@@ -22,7 +22,7 @@ import Testing
     @Test(arguments: CipherCase.all) func aBatchIsOneRange(_ test: CipherCase) throws {
         var output = PacketOutput()
         output.setKey(try test.key(.sealing), resetsSequence: true)
-        let slots = output.reserve(count: 15 * 32768 + 5, slotLength: 32768)
+        let slots = output.reserve(maximum: 15 * 32768 + 5, slotLength: 32768)
         for index in 0..<slots.count {
             (slots.first! + index * slots.stride).initializeMemory(
                 as: UInt8.self, repeating: UInt8(index), count: index == 15 ? 5 : 32768)

@@ -73,7 +73,7 @@ import Testing
     }
 
     private func reserveAndCommit(_ output: inout PacketOutput, _ count: Int, slotLength: Int) -> PayloadSlots {
-        let slots = output.reserve(count: count, slotLength: slotLength)
+        let slots = output.reserve(maximum: count, slotLength: slotLength)
         output.commit(recipient: 1, count: count)
         return slots
     }
@@ -86,7 +86,7 @@ import Testing
         let begin = output.unsent.count
         let room = output.payloadRoom(slotLength: slotLength)
         #expect(room == 16 * slotLength)
-        let slots = output.reserve(count: room, slotLength: slotLength)
+        let slots = output.reserve(maximum: room, slotLength: slotLength)
         #expect(slots.count == 16 && slots.lastLength == slotLength && slots.slotLength == slotLength)
         #expect(slots.stride == Script.packet(Script.data(1, slotLength)).count)
         for index in 0..<slots.count {
@@ -109,7 +109,7 @@ import Testing
     @Test func lessMayBeCommittedThanReserved() {
         for count in [0, 1, 255, 256, 257, 511, 512, 600] {
             var output = PacketOutput()
-            _ = output.reserve(count: 700, slotLength: 256)
+            _ = output.reserve(maximum: 700, slotLength: 256)
             output.commit(recipient: 3, count: count)
             let lengths = Script.messages(Array(output.unsent)).map { $0.count - 9 }
             #expect(lengths.reduce(0, +) == count && lengths.dropLast().allSatisfy { $0 == 256 })

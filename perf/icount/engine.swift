@@ -41,7 +41,8 @@ struct EngineBench: ~Copyable {
     }
 
     /// As the relay does for a flow that gives one packet at a time, and sends what it gave in one go. What was sent is
-    /// carried over by `carry`, uncounted: the engine's memory keeps it until the next payload is reserved.
+    /// carried over by `carry`, uncounted: the memory is given back by then, and keeps it until anybody on this thread is
+    /// lent it again.
     @inline(__always) mutating func send() {
         for _ in 0..<round {
             guard near.reserve(channel, maximum: length).totalLength == length,

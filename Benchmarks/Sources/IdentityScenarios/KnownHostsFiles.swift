@@ -1,3 +1,4 @@
+internal import CulvertSSH
 internal import Scenario
 
 /// A known_hosts file of 500 lines: read, or asked about the host in its last line. Hashed lines cost an HMAC each.

@@ -54,26 +54,22 @@ func receive(_ descriptor: Descriptor, _ buffer: UnsafeMutableRawBufferPointer) 
     return max(0, count)
 }
 
-/// One worker by itself, that serves one forward from the socket `here`.
-func makeContext<Engine: SSHEngine & ~Copyable>(_ sockets: borrowing Sockets, links: Int) throws
-    -> WorkerContext<Engine>
-{
+/// What one worker by itself carries: one forward, from the socket `here` to the socket `there`.
+func makeForward(_ sockets: borrowing Sockets) -> LocalForward {
+    LocalForward(
+        listen: .unix(path: sockets.path("here"), modeMask: 0o177, unlinksFirst: false),
+        target: .unix(path: sockets.path("there")), text: "here")
+}
+
+func makeLimits() -> RelayLimits {
     var limits = RelayLimits()
     limits.descriptors = 1024
-    var alive = KeepAlive()
-    // However long it takes under callgrind, nobody asks whether the other lives.
-    alive.interval = .seconds(1_000_000)
-    let target = Target.unix(path: sockets.path("there"))
-    return WorkerContext(
-        forwards: [
-            LocalForward(
-                listen: .unix(path: sockets.path("here"), modeMask: 0o177, unlinksFirst: false), target: target,
-                text: "here")
-        ], reverse: [], links: (0..<links).map { _ in LinkStatus(worker: WorkerID(0)) }, mailboxes: [try Mailbox()],
-        loads: [LinkStatus(worker: WorkerID(0), isOpen: true)], control: try Mailbox(),
-        budget: MemoryBudget(ceiling: 64 << 20), resolver: try Resolver(), requestResolver: try Resolver(),
-        journal: Journal(level: .error) { _, line in giveUp(line) }, limits: limits, alive: alive)
+    return limits
 }
+
+func makeJournal() -> Journal { Journal(level: .error) { _, line in giveUp(line) } }
+
+let memoryCeiling = 64 << 20
 
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// A turn that has something to do.
@@ -83,7 +79,20 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// A turn that may have nothing to do.
     mutating func turnOrPass() {
-        timers.add(driver.now, Self.token(.waitingExpiry, 0, 1))
+        timers.add(driver.now, Token(.drainEnd))
+        turn()
+    }
+}
+
+extension PlainWorker where Driver: ~Copyable {
+    /// A turn that has something to do.
+    mutating func turn() {
+        do throws(IOError) { try turnOnce() } catch { giveUp("a turn fails: \(error)") }
+    }
+
+    /// A turn that may have nothing to do.
+    mutating func turnOrPass() {
+        timers.add(driver.now, Token(.drainEnd))
         turn()
     }
 }

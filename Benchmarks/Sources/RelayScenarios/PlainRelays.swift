@@ -1,12 +1,11 @@
 internal import CulvertIO
-internal import CulvertSSH
 internal import Glibc
 internal import Scenario
 
 /// `culvert relay` with one connection: sixteen times a request goes through the worker and its answer comes back.
 private struct PlainRound<Driver: IODriver & ~Copyable>: ~Copyable, Round {
     private static var exchanges: Int { 16 }
-    private var worker: Worker<Driver, NullCipherEngine>
+    private var worker: PlainWorker<Driver>
     private var sockets: Sockets
     private let client: Descriptor
     private let target: Descriptor
@@ -15,8 +14,11 @@ private struct PlainRound<Driver: IODriver & ~Copyable>: ~Copyable, Round {
 
     init(_ driver: consuming Driver, length: Int) throws {
         var sockets = Sockets()
-        let context: WorkerContext<NullCipherEngine> = try makeContext(sockets, links: 0)
-        var worker = Worker(number: 0, driver: driver, context: context)
+        let context = PlainContext(
+            forwards: [makeForward(sockets)], mailboxes: [try Mailbox()], control: try Mailbox(),
+            loads: [LinkStatus(worker: WorkerID(0), isOpen: true)], budget: MemoryBudget(ceiling: memoryCeiling),
+            resolver: try Resolver(), journal: makeJournal(), limits: makeLimits())
+        var worker = PlainWorker(WorkerID(0), driver: driver, context: context)
         let there = sockets.keep(try sockets.listen("there"))
         context.mailboxes[0].post(.listen(try sockets.listen("here"), forward: 0))
         worker.turn()

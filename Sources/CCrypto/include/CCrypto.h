@@ -57,4 +57,16 @@ int culvert_chachapoly_seal(culvert_chachapoly *key, uint32_t sequence, uint8_t 
 // of this packet, which is left as it came.
 int culvert_chachapoly_open(culvert_chachapoly *key, uint32_t sequence, uint8_t *packet, size_t length);
 
+// MARK: Memory for packets that go out
+
+// A thread keeps as many blocks as this, for its next use; beyond it they are freed, and all of them at its end.
+enum { CULVERT_BLOCK_SPARES = 8 };
+
+// A block of `size` bytes, at 64 bytes, with anything in it; every caller asks for the same size. NULL: no memory.
+void *culvert_block_take(size_t size);
+// Gives it back, on whichever thread. What is in it must be no secret.
+void culvert_block_give(void *block);
+// Blocks that the calling thread keeps.
+unsigned culvert_block_spares(void);
+
 #endif

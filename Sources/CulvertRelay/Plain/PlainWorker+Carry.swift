@@ -6,11 +6,12 @@ extension PlainWorker where Driver: ~Copyable {
     /// Full reads of one flow before others have their turn: 1 MiB.
     private static var readsInTurn: Int { 4 }
 
-    private func readToken(_ flow: PlainFlowID, _ end: Int) -> Token {
+    private static func readToken(_ flow: PlainFlowID, _ end: Int) -> Token {
         Token(end == 0 ? .clientRead : .targetRead, flow)
     }
 
-    func descriptor(_ flow: PlainFlowID, _ end: Int) -> Descriptor {
+    /// Mutating, though it changes nothing: a borrowed worker would be copied to the stack at each call.
+    mutating func descriptor(_ flow: PlainFlowID, _ end: Int) -> Descriptor {
         guard let descriptor = flows[flow].ends[end].descriptor else {
             preconditionFailure("an open flow has two sockets")
         }
@@ -20,7 +21,7 @@ extension PlainWorker where Driver: ~Copyable {
     /// The end is read on, when what came from it is written.
     mutating func awaitMore(_ flow: PlainFlowID, _ end: Int) {
         guard flows[flow].ends[end].source == .sending else { return }
-        driver.receive(descriptor(flow, end), readToken(flow, end))
+        driver.receive(descriptor(flow, end), Self.readToken(flow, end))
     }
 
     mutating func readable(_ flow: PlainFlowID, end: Int, _ completion: Completion) {

@@ -128,7 +128,8 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
         }
     }
 
-    private func live(_ token: Token) -> PlainFlowID? {
+    /// Mutating, though it changes nothing: a borrowed worker would be copied to the stack at each call.
+    private mutating func live(_ token: Token) -> PlainFlowID? {
         guard let flow = flows.id(token), flows[flow].ending == nil else { return nil }
         return flow
     }

@@ -137,14 +137,16 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         }
     }
 
+    // Mutating, though they change nothing: a borrowed worker would be copied to the stack at each call.
+
     /// The flow that a token was made for, unless it is over.
-    private func live(flow token: Token) -> FlowID? {
+    private mutating func live(flow token: Token) -> FlowID? {
         guard let flow = flows.id(token), flows[flow].end == nil else { return nil }
         return flow
     }
 
     /// The link that a token was made for, unless it is over.
-    private func live(link token: Token) -> LinkSlot? {
+    private mutating func live(link token: Token) -> LinkSlot? {
         guard let link = links.id(token), links[link].end == nil else { return nil }
         return link
     }

@@ -38,7 +38,10 @@ public struct ConnectionLayer: ~Copyable {
 
     // MARK: Sent
 
-    public var unsent: UnsafeRawBufferPointer { unsafe output.unsent }
+    // Mutating, though it changes nothing: a borrowed layer would be copied to the stack at each call.
+    public var unsent: UnsafeRawBufferPointer {
+        mutating get { unsafe output.unsent }
+    }
 
     public mutating func outputSent(_ count: Int) {
         output.didSend(count)
@@ -134,9 +137,9 @@ public struct ConnectionLayer: ~Copyable {
     }
 
     public mutating func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots {
-        let count = min(maximum, sendable(channel))
-        guard count > 0 else { return .none }
-        return output.reserve(count: count, slotLength: channels[channel].sendWindow.packet)
+        guard channels[channel].takesPayload else { return .none }
+        let window = channels[channel].sendWindow
+        return output.reserve(maximum: min(maximum, Int(window.available)), slotLength: window.packet)
     }
 
     public mutating func commit(_ channel: ChannelNumber, count: Int) {

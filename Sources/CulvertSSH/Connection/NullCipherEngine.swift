@@ -35,6 +35,7 @@ public struct NullCipherEngine: ~Copyable, ConnectionEngine {
     func invariants() { connection.invariants() }
 
     var deferredBytes: Int { connection.output.deferredBytes }
+    var storedOutputBytes: Int { connection.output.storedBytes }
     var highestChannelCount: Int { connection.channels.high }
     var pendingRequestCount: Int { connection.ownRequests.count + connection.peerRequests.count }
 }

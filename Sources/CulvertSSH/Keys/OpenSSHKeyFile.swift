@@ -129,35 +129,25 @@ enum OpenSSHKeyFile {
     /// RFC 4648 §4; line breaks and blanks are passed over, padding stands at the end alone.
     private static func decoded(_ text: UnsafeRawBufferPointer) throws(PrivateKeyFailure) -> Secret {
         try unsafe Secret(capacity: text.count / 4 * 3 + 3) { memory throws(PrivateKeyFailure) in
-            var (held, bits, count, padding): (UInt32, Int, Int, Int) = (0, 0, 0, 0)
+            var decoder = Base64.Decoder()
+            var count = 0
             for index in text.indices {
-                let value: UInt8
-                let byte = unsafe text[index]
-                switch byte {
-                case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = byte - UInt8(ascii: "A")
-                case UInt8(ascii: "a")...UInt8(ascii: "z"): value = byte - UInt8(ascii: "a") + 26
-                case UInt8(ascii: "0")...UInt8(ascii: "9"): value = byte - UInt8(ascii: "0") + 52
-                case UInt8(ascii: "+"): value = 62
-                case UInt8(ascii: "/"): value = 63
-                case UInt8(ascii: "="):
-                    padding += 1
-                    continue
+                let character = unsafe text[index]
+                switch character {
                 case UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: " "), UInt8(ascii: "\t"): continue
-                default: throw .malformed("its base64 does not decode")
+                default: break
                 }
-                guard padding == 0 else { throw .malformed("its base64 goes on after its end") }
-                held = held << 6 | UInt32(value)
-                bits += 6
-                if bits >= 8 {
-                    bits -= 8
-                    unsafe memory[count] = UInt8(truncatingIfNeeded: held >> UInt32(bits))
+                let wasPadded = decoder.isPadded
+                switch decoder.take(character) {
+                case .nothing: break
+                case .byte(let byte):
+                    unsafe memory[count] = byte
                     count += 1
+                case .refused:
+                    throw .malformed(wasPadded ? "its base64 goes on after its end" : "its base64 does not decode")
                 }
             }
-            // What is left over is the zero bits that fill the last character.
-            guard bits < 6, padding <= 2, (bits / 2 == padding) else {
-                throw .malformed("its base64 is cut short")
-            }
+            guard decoder.isWhole else { throw .malformed("its base64 is cut short") }
             return count
         }
     }

@@ -1,10 +1,17 @@
+internal import CCrypto
+
 /// The memory in which packets are made and wait to be sent: one linear block, filled from the front.
+///
+/// It has memory only while something is in it or is about to be: a connection that is idle, or whose socket takes
+/// everything at once, holds none. The thread lends it, and is given it back when all is sent: so a thread's connections
+/// take turns on the same warm memory. Spare memory stays with the thread (`spareBlocks`) and goes with it.
 ///
 /// Full packets are as long on the wire as their slots' stride, so packets lie back to back and what waits is one range.
 /// Room at the end is kept from payload, so that control packets fit while payload has to wait, and the very last of
 /// it from everything but the last word.
 ///
-/// Invariant: 0 ≤ `sent` ≤ `filled` ≤ `capacity`. Whoever holds a range of it holds it until the next mutating call.
+/// Invariant: 0 ≤ `sent` ≤ `filled` ≤ `capacity`, and `filled` is 0 without memory. Whoever holds a range of it holds it
+/// until the next mutating call.
 @safe struct OutputBlock: ~Copyable {
     /// Payload of a full packet, bytes. Peers need not take more (RFC 4253 §6.1), and some do not.
     static let maximumPayload = 32 * 1024
@@ -25,24 +32,45 @@
     static let capacity =
         PayloadSlots.maximumCount * maximumStride + slack + controlRoom + exchangeRoom + lastWordRoom
 
-    private let base: UnsafeMutableRawPointer
+    private var base: UnsafeMutableRawPointer?
     private(set) var sent = 0
     private(set) var filled = 0
 
-    init() {
-        unsafe base = UnsafeMutableRawPointer.allocate(byteCount: Self.capacity, alignment: 64)
-    }
-
     deinit {
-        unsafe base.deallocate()
+        if let base = unsafe base { unsafe culvert_block_give(base) }
     }
 
     var unsent: UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(start: base + sent, count: filled - sent)
+        guard let base = unsafe base else { return unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
+        return unsafe UnsafeRawBufferPointer(start: base + sent, count: filled - sent)
     }
 
-    /// Where the next packet begins.
-    var end: UnsafeMutableRawPointer { unsafe base + filled }
+    /// Where the next packet begins. Whoever asks makes one there, or calls `giveBackIfEmpty`.
+    var end: UnsafeMutableRawPointer {
+        mutating get {
+            if let base = unsafe base { return unsafe base + filled }
+            guard let lent = unsafe culvert_block_take(Self.capacity) else {
+                preconditionFailure("there is memory for what goes out")
+            }
+            unsafe base = lent
+            return unsafe lent
+        }
+    }
+
+    /// Nothing was made at `end`.
+    mutating func giveBackIfEmpty() {
+        guard filled == 0, let lent = unsafe base else { return }
+        unsafe base = nil
+        unsafe culvert_block_give(lent)
+    }
+
+    /// Bytes of memory that it is lent.
+    var storedBytes: Int { unsafe base == nil ? 0 : Self.capacity }
+
+    /// Blocks that this thread has and lends to nobody.
+    static var spareBlocks: Int { Int(culvert_block_spares()) }
+    /// At most so many, what is given back beyond that is freed: 4.3 MiB, if all of it was ever used.
+    static var maximumSpareBlocks: Int { Int(CULVERT_BLOCK_SPARES) }
 
     /// Bytes for packets with payload.
     var payloadRoom: Int {
@@ -71,9 +99,10 @@
         if sent == filled {
             sent = 0
             filled = 0
+            giveBackIfEmpty()
         } else if filled - sent <= Self.smallRest && sent >= Self.capacity / 2 {
             // Before half of the block is behind us there is room after it; a long rest is sent first, not moved.
-            unsafe base.copyMemory(from: base + sent, byteCount: filled - sent)
+            if let base = unsafe base { unsafe base.copyMemory(from: base + sent, byteCount: filled - sent) }
             filled -= sent
             sent = 0
         }
@@ -82,5 +111,6 @@
 
     func invariants() {
         precondition(0 <= sent && sent <= filled && filled <= Self.capacity, "sent ≤ filled ≤ capacity")
+        precondition(unsafe base != nil || filled == 0, "what waits lies in memory")
     }
 }

@@ -64,8 +64,13 @@
 
     var unsent: UnsafeRawBufferPointer { unsafe block.unsent }
     var deferredBytes: Int { deferred.byteCount }
+    /// Bytes of memory that it has for itself.
+    var storedBytes: Int {
+        block.storedBytes + Self.maximumMessage + deferred.storedBytes + exchange.storedBytes
+    }
 
     mutating func didSend(_ count: Int) {
+        precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
         block.didSend(count)
         flushExchange()
         flush()
@@ -247,20 +252,29 @@
     // MARK: Payload
 
     /// Bytes of payload that fit now, in full packets of `slotLength` bytes.
-    func payloadRoom(slotLength: Int) -> Int {
-        switch gate {
-        case .open: break
-        case .held, .shut: return 0
-        }
-        let stride = sealer.wireLength(messageLength: ChannelData.headerLength + slotLength)
-        return min(PayloadSlots.maximumCount, block.payloadRoom / stride) * slotLength
+    @inline(__always) func payloadRoom(slotLength: Int) -> Int {
+        payloadRoom(slotLength: slotLength, stride: stride(slotLength))
     }
 
-    /// Slots for `count` bytes, at most `payloadRoom(slotLength:)`.
-    mutating func reserve(count: Int, slotLength: Int) -> PayloadSlots {
+    // Always inlined: what is borrowed would be copied to the stack at each call.
+
+    @inline(__always) private func stride(_ slotLength: Int) -> Int {
+        sealer.wireLength(messageLength: ChannelData.headerLength + slotLength)
+    }
+
+    @inline(__always) private func payloadRoom(slotLength: Int, stride: Int) -> Int {
+        switch gate {
+        case .open: min(PayloadSlots.maximumCount, block.payloadRoom / stride) * slotLength
+        case .held, .shut: 0
+        }
+    }
+
+    /// Slots for at most `maximum` bytes, as many as there is room for: `none` without any.
+    mutating func reserve(maximum: Int, slotLength: Int) -> PayloadSlots {
         precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
-        precondition(count > 0 && count <= payloadRoom(slotLength: slotLength), "no more is reserved than has room")
-        let stride = sealer.wireLength(messageLength: ChannelData.headerLength + slotLength)
+        let stride = stride(slotLength)
+        let count = min(maximum, payloadRoom(slotLength: slotLength, stride: stride))
+        guard count > 0 else { return .none }
         reservation = Reservation(count: count, slotLength: slotLength, stride: stride)
         let slots = (count + slotLength - 1) / slotLength
         return unsafe PayloadSlots(
@@ -284,6 +298,7 @@
             precondition(left == 0 || wire == stride, "a full packet is as long as its slot's stride")
             block.append(wire)
         }
+        if count == 0 { block.giveBackIfEmpty() }
     }
 
     func invariants() {

@@ -1,21 +1,23 @@
 /// Writes the data types of RFC 4251 §5 into memory of its own: for what is made once in a while, such as the messages
 /// of a key exchange and what is hashed in it.
-struct WireBytes {
-    private(set) var bytes: [UInt8] = []
+public struct WireBytes {
+    public private(set) var bytes: [UInt8] = []
 
-    mutating func byte(_ value: UInt8) { bytes.append(value) }
+    public init() {}
 
-    mutating func uint32(_ value: UInt32) {
+    public mutating func byte(_ value: UInt8) { bytes.append(value) }
+
+    public mutating func uint32(_ value: UInt32) {
         unsafe withUnsafeBytes(of: value.bigEndian) { unsafe bytes.append(contentsOf: $0) }
     }
 
     /// Bytes without a length.
-    mutating func raw(_ value: some Collection<UInt8>) { bytes.append(contentsOf: value) }
+    public mutating func raw(_ value: some Collection<UInt8>) { bytes.append(contentsOf: value) }
 
-    mutating func string(_ value: some Collection<UInt8>) {
+    public mutating func string(_ value: some Collection<UInt8>) {
         uint32(UInt32(value.count))
         bytes.append(contentsOf: value)
     }
 
-    mutating func string(_ text: String) { string(text.utf8) }
+    public mutating func string(_ text: String) { string(text.utf8) }
 }

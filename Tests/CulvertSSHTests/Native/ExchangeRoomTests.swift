@@ -13,7 +13,7 @@ import Testing
     /// Payload until there is no more room for it, then messages until one has to wait.
     private func fill(_ output: inout PacketOutput) {
         while case let room = output.payloadRoom(slotLength: 1000), room > 0 {
-            _ = output.reserve(count: room, slotLength: 1000)
+            _ = output.reserve(maximum: room, slotLength: 1000)
             output.commit(recipient: 0, count: room)
         }
         while output.deferredBytes == 0 {

@@ -1,3 +1,5 @@
+import CulvertSSH
+
 @testable import CulvertIdentity
 
 /// Whether known_hosts could hold the key, under this type.
