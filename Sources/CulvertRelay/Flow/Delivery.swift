@@ -143,8 +143,11 @@ struct Delivery: ~Copyable, SlabElement {
         "ended \(slab[id].name): its reader is slow and the memory ceiling is reached (--memory)"
     }
 
-    /// Ends one that has to go: memory is short.
-    mutating func cut(_ id: DeliveryID) { end(id, .cut) }
+    /// Ends one that has to go: memory is short, and what it holds is given back at once.
+    mutating func cut(_ id: DeliveryID, _ pool: inout SpillPool) {
+        end(id, .cut)
+        pool.removeAll(&slab[id].rest)
+    }
 
     /// The worker ends: what was handed to the kernel is the kernel's to deliver.
     mutating func endAll() {

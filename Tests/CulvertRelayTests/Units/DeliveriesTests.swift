@@ -244,7 +244,8 @@ import Testing
         for peer in peers { peer.isReading = false }
         guard let first = bench.deliveries.greatest() else { throw Missed("one holds most") }
         #expect(bench.deliveries.slab[first.id].name == "1" && first.held >= 80_000)
-        bench.deliveries.cut(first.id)
+        bench.deliveries.cut(first.id, &bench.pool)
+        #expect(bench.budget.inUse < 100_000, "what it held is free at once")
         guard let second = bench.deliveries.greatest() else { throw Missed("another one holds most") }
         #expect(bench.deliveries.slab[second.id].name == "2", "one that is over is not named again")
         bench.reap()
