@@ -12,7 +12,7 @@ public struct Faults: Sendable {
     public var spurious = 0
     /// A ready operation is put off to a later turn (its neighbours overtake it), and a peer idles for a step.
     public var delayed = 0
-    /// Bytes that a socket had not read yet are lost when a reset reaches it.
+    /// Bytes that a socket had not read yet are lost when a reset reaches it before their stream's end.
     public var lostByReset = 0
     /// Time leaps, by at most `longestJump`.
     public var timeJump = 0

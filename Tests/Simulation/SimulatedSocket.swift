@@ -77,7 +77,8 @@ final class Endpoint {
     /// Bytes read, 0 at the end, or -errno.
     func read(into target: UnsafeMutableRawBufferPointer) -> Int {
         guard incoming.count > 0 else {
-            if error != 0 { return takeError() }
+            // As Linux has it: an end that came before a reset is told before it.
+            if error != 0, !incoming.isFinished { return takeError() }
             return isDead || incoming.isFinished ? 0 : -Int(EAGAIN)
         }
         let count = min(target.count, incoming.count)
@@ -118,7 +119,7 @@ final class Endpoint {
         guard !isDead else { return }
         isDead = true
         error = ECONNRESET
-        if network.happens(network.faults.lostByReset) { incoming.removeAll() }
+        if !incoming.isFinished, network.happens(network.faults.lostByReset) { incoming.removeAll() }
     }
 
     private func takeError() -> Int {

@@ -42,6 +42,9 @@ struct Delivery: ~Copyable, SlabElement {
     /// The end of the socket's own stream was read.
     var inputEnded: Bool
     var look = firstLook
+    /// A timer is set for the next look.
+    var awaitsLook = false
+    /// What the reader did not have then, bytes.
     var owedAtLook = Int.max
     var progressSince: Tick
 
@@ -107,6 +110,7 @@ struct Delivery: ~Copyable, SlabElement {
     mutating func check<Driver: IODriver & ~Copyable>(
         _ id: DeliveryID, _ driver: inout Driver, _ pool: inout SpillPool, _ timers: inout TimerQueue
     ) {
+        slab[id].awaitsLook = false
         guard !isOver(id) else { return }
         proceed(id, &driver, &pool, &timers)
     }
@@ -139,8 +143,11 @@ struct Delivery: ~Copyable, SlabElement {
         "ended \(slab[id].name): its reader is slow and the memory ceiling is reached (--memory)"
     }
 
-    /// Ends one that has to go: memory is short.
-    mutating func cut(_ id: DeliveryID) { end(id, .cut) }
+    /// Ends one that has to go: memory is short, and what it holds is given back at once.
+    mutating func cut(_ id: DeliveryID, _ pool: inout SpillPool) {
+        end(id, .cut)
+        pool.removeAll(&slab[id].rest)
+    }
 
     /// The worker ends: what was handed to the kernel is the kernel's to deliver.
     mutating func endAll() {
@@ -156,8 +163,9 @@ struct Delivery: ~Copyable, SlabElement {
         _ id: DeliveryID, _ driver: inout Driver, _ pool: inout SpillPool, _ timers: inout TimerQueue
     ) {
         guard writeRest(id, &driver, &pool) else { return end(id, .cut) }
-        guard slab[id].rest.isEmpty else { return }
         if slab[id].ending == .finish {
+            // However long its reader takes: the socket says when there is room.
+            guard slab[id].rest.isEmpty else { return }
             if !slab[id].isShut {
                 slab[id].isShut = true
                 if slab[id].hasInput { driver.shutdownWriting(slab[id].descriptor) }
@@ -165,7 +173,7 @@ struct Delivery: ~Copyable, SlabElement {
             // Nothing is unread, nor will be: the kernel does the rest, and needs nobody for it.
             if slab[id].inputEnded || !slab[id].hasInput { return end(id, .delivered) }
         }
-        let owed = driver.unacknowledged(slab[id].descriptor)
+        let owed = slab[id].rest.count + driver.unacknowledged(slab[id].descriptor)
         if owed == 0 { return end(id, .delivered) }
         if owed < slab[id].owedAtLook {
             slab[id].owedAtLook = owed
@@ -173,6 +181,8 @@ struct Delivery: ~Copyable, SlabElement {
         } else if slab[id].ending == .reset, driver.now - slab[id].progressSince >= Delivery.resetPatience {
             return end(id, .cut)
         }
+        guard !slab[id].awaitsLook else { return }
+        slab[id].awaitsLook = true
         timers.add(driver.now + slab[id].look, Token(.deliveryCheck, id))
         slab[id].look = min(Delivery.longestLook, Tick.Span(nanoseconds: slab[id].look.nanoseconds * 2))
     }
@@ -186,10 +196,7 @@ struct Delivery: ~Copyable, SlabElement {
             let first = pool.first(of: slab[id].rest)
             let sent = unsafe driver.send(slab[id].descriptor, first.start, count: first.count)
             guard sent >= 0 || sent == -Int(EAGAIN) else { return false }
-            if sent > 0 {
-                pool.consume(sent, of: &slab[id].rest)
-                slab[id].progressSince = driver.now
-            }
+            if sent > 0 { pool.consume(sent, of: &slab[id].rest) }
             if sent < first.count {
                 slab[id].awaitsWritable = true
                 driver.awaitWritable(slab[id].descriptor, Token(.deliveryWrite, id))

@@ -68,8 +68,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         for index in 0..<gathered.count {
             let length = gathered.length(index)
             if sent < length {
-                guard unsafe spillPool.append(gathered.start(index) + sent, length - sent, to: &flows[flow].spill)
-                else { return .overCeiling }
+                while unsafe !spillPool.append(gathered.start(index) + sent, length - sent, to: &flows[flow].spill) {
+                    guard makeRoom(for: flow) else { return .overCeiling }
+                }
             }
             sent = max(0, sent - length)
         }

@@ -49,7 +49,7 @@ extension PlainWorker where Driver: ~Copyable {
         case .flow(let flow): exceedCeiling(flow)
         case .delivery(let each):
             context.journal.error(deliveries.ceilingText(each))
-            deliveries.cut(each)
+            deliveries.cut(each, &spillPool)
         }
     }
 

@@ -125,8 +125,22 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case .flow(let flow): exceedCeiling(flow)
         case .delivery(let each):
             context.journal.error(deliveries.ceilingText(each))
-            deliveries.cut(each)
+            deliveries.cut(each, &spillPool)
         }
+    }
+
+    /// There is no memory at all for a flow's payload: a little each for very many flows takes more than one receive may.
+    /// Who holds most gives it back at once. Returns false when that is the flow itself, or nobody here.
+    mutating func makeRoom(for flow: FlowID) -> Bool {
+        guard let own = greatestHolder() else { return false }
+        if case .flow(let victim) = own.holder {
+            guard victim != flow else { return false }
+            exceedCeiling(victim)
+            spillPool.removeAll(&flows[victim].spill)
+        } else {
+            cut(own.holder)
+        }
+        return true
     }
 
     /// Ends the flow, with words.

@@ -161,12 +161,14 @@ final class FarEnd {
         guard stream.isOpen else { return false }
         if stream.isCut {
             engine.close(stream.channel)
+            stream.hasBrokenOff = true
             current[stream.channel] = nil
             return true
         }
         var didSomething = false
         if stream.isReading && stream.uncredited > 0 {
-            let count = pieces ? random.some(upTo: stream.uncredited) : stream.uncredited
+            let most = min(stream.uncredited, stream.creditLimit ?? .max)
+            let count = pieces ? random.some(upTo: most) : most
             stream.uncredited -= count
             if !stream.peerClosed { engine.credit(stream.channel, count: count) }
             didSomething = true
@@ -177,6 +179,7 @@ final class FarEnd {
             engine.finish(stream.channel)
             didSomething = true
         }
+        if stream.isHandingOn { return didSomething }
         if stream.peerClosed || (stream.hasFinished && stream.sawEnd && stream.uncredited == 0) {
             engine.close(stream.channel)
             current[stream.channel] = nil
@@ -242,8 +245,14 @@ final class FarStream: Peer {
     fileprivate(set) var wantsFinish = false
     fileprivate(set) var hasFinished = false
     fileprivate(set) var isCut = false
+    /// CLOSE was sent without EOF, of its own will.
+    fileprivate(set) var hasBrokenOff = false
     /// False: nothing is credited.
     var isReading = true
+    /// What came is still on its way to a slow target: it is not closed before that has it.
+    var isHandingOn = false
+    /// No more than so many bytes are credited at a time.
+    var creditLimit: Int?
     private var outgoing: [UInt8] = []
     private var sent = 0
 
@@ -254,6 +263,8 @@ final class FarStream: Peer {
     }
 
     var unsent: Int { outgoing.count - sent }
+    /// What has left so far.
+    var said: ArraySlice<UInt8> { outgoing[..<sent] }
     func write(_ bytes: [UInt8]) { outgoing += bytes }
     func finish() { wantsFinish = true }
     func reset() { isCut = true }

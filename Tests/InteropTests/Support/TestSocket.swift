@@ -71,12 +71,14 @@ final class TestSocket: @unchecked Sendable {
 
     deinit { close() }
 
-    static func connect(_ address: Address, deadline: Double = 20) throws -> TestSocket {
+    static func connect(_ address: Address, deadline: Double = 20, receiveBuffer: Int32? = nil) throws -> TestSocket {
         try address.withSockaddr { pointer, length, family in
             let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
             guard descriptor >= 0 else { throw Failure("no socket: \(lastError())") }
             let made = TestSocket(descriptor: descriptor)
             made.setDeadline(deadline)
+            // Before the connection stands: its window is offered from the beginning.
+            if let receiveBuffer { made.setReceiveBuffer(receiveBuffer) }
             guard Glibc.connect(descriptor, pointer, length) == 0 else {
                 throw Failure("cannot connect to \(address): \(lastError())")
             }
@@ -167,6 +169,25 @@ final class TestSocket: @unchecked Sendable {
             let read = try bytes.withUnsafeMutableBytes { try receive(into: $0) }
             if case .bytes = read { continue }
             return read
+        }
+    }
+
+    /// Bytes sent that the other kernel has not acknowledged.
+    var unacknowledged: Int {
+        var count: Int32 = 0
+        return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 ? Int(count) : 0
+    }
+
+    /// What comes until the end, after `pause` seconds; nothing for the deadline counts as no end.
+    func readToEnd(pausing pause: Double = 0, bytesASecond: Int? = nil) -> (count: Int, ending: Received?) {
+        usleep(UInt32(pause * 1e6))
+        var bytes = [UInt8](repeating: 0, count: 16_384)
+        var count = 0
+        while true {
+            guard let read = try? bytes.withUnsafeMutableBytes({ try receive(into: $0) }) else { return (count, nil) }
+            guard case .bytes(let more) = read else { return (count, read) }
+            count += more
+            if let bytesASecond { usleep(UInt32(Double(more) / Double(bytesASecond) * 1e6)) }
         }
     }
 

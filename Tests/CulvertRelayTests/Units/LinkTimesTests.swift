@@ -1,0 +1,173 @@
+import CulvertIO
+import Testing
+
+@testable import CulvertRelay
+
+/// The times of a link, in seconds: when it is asked whether it lives, how old its keys become, how long it is kept for
+/// what is over.
+@Suite struct LinkTimesTests {
+    private static func at(_ seconds: Double) -> Tick { Tick(nanoseconds: 1_000_000_000) + .seconds(seconds) }
+
+    private static func alive(every seconds: Double, count: Int = 3) -> KeepAlive {
+        var times = KeepAlive()
+        times.interval = .seconds(seconds)
+        times.countMaximum = count
+        return times
+    }
+
+    private static let quick = Tick.Span.milliseconds(1)
+
+    // MARK: Liveness
+
+    @Test func aLinkThatSpeaksIsNotAsked() {
+        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        for second in stride(from: 0.0, to: 100, by: 10) {
+            #expect(liveness.heard(Self.at(second)) == false, "it was never suspect")
+            #expect(liveness.look(Self.at(second + 9), roundTrip: Self.quick) == .wait(until: Self.at(second + 15)))
+        }
+        #expect(!liveness.isSuspect)
+    }
+
+    /// Asked when it was silent for the interval, suspect two seconds later, asked again each interval, given up when the
+    /// last of the questions is as old as that.
+    @Test(arguments: 1...4) func aSilentLinkIsAskedSoOftenAndGivenUp(_ count: Int) {
+        var liveness = Liveness(Self.alive(every: 15, count: count), now: Self.at(0))
+        var now = 15.0
+        for _ in 0..<count {
+            let isFirst = !liveness.isSuspect
+            #expect(
+                liveness.look(Self.at(now), roundTrip: Self.quick) == .ask(nextLook: Self.at(now + (isFirst ? 2 : 15))))
+            if isFirst {
+                #expect(
+                    liveness.look(Self.at(now + 1.9), roundTrip: Self.quick) == .wait(until: Self.at(now + 2)))
+                #expect(!liveness.isSuspect)
+                #expect(liveness.look(Self.at(now + 2), roundTrip: Self.quick) == .wait(until: Self.at(now + 15)))
+                #expect(liveness.isSuspect)
+            }
+            now += 15
+        }
+        #expect(liveness.look(Self.at(now), roundTrip: Self.quick) == .giveUp(silence: .seconds(now)))
+    }
+
+    @Test func anAnswerEndsTheSuspicion() {
+        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        _ = liveness.look(Self.at(15), roundTrip: Self.quick)
+        _ = liveness.look(Self.at(17), roundTrip: Self.quick)
+        #expect(liveness.isSuspect)
+        #expect(liveness.heard(Self.at(20)) == true, "whoever asks is told that it has recovered")
+        #expect(!liveness.isSuspect)
+        #expect(liveness.heard(Self.at(20)) == false, "once")
+        #expect(liveness.look(Self.at(20), roundTrip: Self.quick) == .wait(until: Self.at(35)))
+    }
+
+    /// A slow path is not a dead one: four round trips, and never longer than the interval.
+    @Test func aSlowPathIsGivenFourRoundTrips() {
+        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        #expect(liveness.look(Self.at(15), roundTrip: .seconds(1)) == .ask(nextLook: Self.at(19)))
+        #expect(liveness.look(Self.at(18), roundTrip: .seconds(1)) == .wait(until: Self.at(19)))
+        #expect(!liveness.isSuspect)
+        _ = liveness.look(Self.at(19), roundTrip: .seconds(1))
+        #expect(liveness.isSuspect)
+        var slower = Liveness(Self.alive(every: 15), now: Self.at(0))
+        #expect(slower.look(Self.at(15), roundTrip: .seconds(10)) == .ask(nextLook: Self.at(30)))
+    }
+
+    /// A channel that is not opened within a second has the link asked, unless it has spoken meanwhile: then its target
+    /// is what is slow.
+    @Test func aChannelThatIsNotOpenedHasTheLinkAsked() {
+        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        #expect(liveness.channelAsked(Self.at(5)) == Self.at(6))
+        #expect(liveness.channelAsked(Self.at(5.5)) == nil, "the first one is waited for already")
+        #expect(liveness.look(Self.at(6), roundTrip: Self.quick) == .ask(nextLook: Self.at(8)))
+        _ = liveness.heard(Self.at(6.1))
+        #expect(liveness.look(Self.at(7), roundTrip: Self.quick) == .wait(until: Self.at(21.1)))
+        liveness.channelAnswered()
+        #expect(liveness.channelAsked(Self.at(8)) == Self.at(9))
+        liveness.channelAnswered()
+        #expect(liveness.look(Self.at(9), roundTrip: Self.quick) == .wait(until: Self.at(21.1)))
+    }
+
+    @Test func whoMayNotBeAskedNeverIs() {
+        var liveness = Liveness(Self.alive(every: 0), now: Self.at(0))
+        #expect(liveness.channelAsked(Self.at(1)) == nil)
+        #expect(liveness.ask(Self.at(2), roundTrip: Self.quick) == nil)
+        #expect(liveness.look(Self.at(1_000_000), roundTrip: Self.quick) == .wait(until: nil))
+        #expect(!liveness.isSuspect)
+    }
+
+    /// When the path has changed: at once, and once.
+    @Test func aQuestionOutOfTurnCountsAsOne() {
+        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        #expect(liveness.ask(Self.at(1), roundTrip: Self.quick) == Self.at(3))
+        #expect(liveness.ask(Self.at(1.5), roundTrip: Self.quick) == nil)
+        #expect(liveness.look(Self.at(3), roundTrip: Self.quick) == .wait(until: Self.at(16)))
+        #expect(liveness.isSuspect)
+        #expect(liveness.look(Self.at(16), roundTrip: Self.quick) == .ask(nextLook: Self.at(31)))
+    }
+
+    // MARK: KeyAges
+
+    @Test func keysAgeFromTheirLastExchange() {
+        var keys = KeyAges(interval: .seconds(100), patience: .seconds(30), now: Self.at(0))
+        #expect(keys.due == Self.at(100))
+        #expect(keys.areOld(Self.at(99)) == false)
+        #expect(keys.areOld(Self.at(130)) == true)
+        #expect(keys.areOld(Self.at(131)) == false, "said once")
+        #expect(keys.due == Self.at(230))
+        var ageless = KeyAges(interval: nil, patience: .seconds(30), now: Self.at(0))
+        #expect(ageless.due == nil)
+        #expect(ageless.areOld(Self.at(1_000_000)) == false)
+    }
+
+    @Test func anExchangeThatTakesTooLongIsOverdue() {
+        var keys = KeyAges(interval: nil, patience: .seconds(30), now: Self.at(0))
+        #expect(keys.look(Self.at(5), heard: 0) == .fine(nextLook: nil))
+        #expect(keys.saw(1, now: Self.at(10), heard: 1000) == Self.at(40))
+        #expect(keys.saw(1, now: Self.at(20), heard: 2000) == nil, "no news")
+        #expect(keys.look(Self.at(39), heard: 2000) == .fine(nextLook: Self.at(40)))
+        #expect(keys.look(Self.at(40), heard: 1000 + KeyAges.progress - 1) == .overdue)
+    }
+
+    /// What stood in line before the server's part of it comes over a slow path for as long as it takes.
+    @Test func whatStillComesPutsItOff() {
+        var keys = KeyAges(interval: nil, patience: .seconds(30), now: Self.at(0))
+        _ = keys.saw(1, now: Self.at(0), heard: 0)
+        var heard: UInt64 = 0
+        for round in 1...5 {
+            heard += KeyAges.progress
+            let now = Double(round) * 30
+            #expect(keys.look(Self.at(now), heard: heard) == .fine(nextLook: Self.at(now + 30)))
+        }
+        #expect(keys.look(Self.at(180), heard: heard) == .overdue)
+    }
+
+    @Test func eachExchangeHasItsOwnTime() {
+        var keys = KeyAges(interval: nil, patience: .seconds(30), now: Self.at(0))
+        _ = keys.saw(1, now: Self.at(0), heard: 0)
+        #expect(keys.saw(nil, now: Self.at(29), heard: 0) == nil)
+        #expect(keys.look(Self.at(31), heard: 0) == .fine(nextLook: nil))
+        #expect(keys.saw(2, now: Self.at(40), heard: 0) == Self.at(70))
+        #expect(
+            keys.saw(3, now: Self.at(60), heard: 0) == Self.at(90), "the next one began before this was seen to end")
+        #expect(keys.look(Self.at(70), heard: 0) == .fine(nextLook: Self.at(90)))
+    }
+
+    // MARK: ClosingWatch
+
+    @Test func aClosingLinkIsKeptWhileItsServerWorksOnIt() {
+        var closing = ClosingWatch(progress: 7, now: Self.at(0))
+        #expect(closing.look(progress: 7, now: Self.at(29)) == .wait(until: Self.at(30)))
+        #expect(closing.look(progress: 8, now: Self.at(29.9)) == .wait(until: Self.at(59.9)))
+        for round in 0..<10 {
+            let now = 50 + Double(round) * 29
+            #expect(closing.look(progress: UInt64(9 + round), now: Self.at(now)) == .wait(until: Self.at(now + 30)))
+        }
+        #expect(closing.look(progress: 18, now: Self.at(50 + 9 * 29 + 30)) == .giveUp)
+    }
+
+    @Test func aServerThatSaysNothingIsGivenUpAfterItsTime() {
+        var closing = ClosingWatch(progress: 0, now: Self.at(0))
+        #expect(closing.look(progress: 0, now: Self.at(29.999)) == .wait(until: Self.at(30)))
+        #expect(closing.look(progress: 0, now: Self.at(30)) == .giveUp)
+    }
+}
