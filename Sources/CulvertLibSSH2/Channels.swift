@@ -9,6 +9,8 @@ public import CulvertSSH
         case free
         /// Asked for, not answered. `abandoned`: the caller has closed it since.
         case opening, abandoned
+        /// Refused, and the caller has not been told yet: the number is free when it has.
+        case refused
         /// The peer's, not yet accepted by the caller.
         case requested
         case open
@@ -42,7 +44,7 @@ public import CulvertSSH
         switch phase {
         case .open: uncredited >= LibSSH2Engine.uncreditedLimit
         case .requested: true
-        case .free, .opening, .abandoned, .closing: false
+        case .free, .opening, .abandoned, .refused, .closing: false
         }
     }
 }
@@ -171,6 +173,9 @@ extension LibSSH2Engine {
         case .requested, .open:
             channels[channel.index].phase = .closing
             control(number)
+        case .refused:
+            // Its event was dropped with the rest.
+            freeNumber(number)
         case .free, .abandoned, .closing:
             preconditionFailure("a channel that is not open was closed")
         }
@@ -180,7 +185,9 @@ extension LibSSH2Engine {
 
     public var channelCount: Int { channels.count - freeNumbers.count }
 
-    public var unconfirmedCount: Int { channels.count { $0.phase == .closing && $0.wantsFinish && !$0.closed } }
+    public var unconfirmedCount: Int {
+        channels.count { ($0.phase == .closing || $0.phase == .open) && $0.wantsFinish && !$0.closed }
+    }
 
     /// libssh2 tells of no SSH_MSG_CHANNEL_WINDOW_ADJUST, but how much may be sent now: that, and what was sent, is all that
     /// the peer has granted. So this counts grants in bytes, not in messages. It sees no payload for a channel that this
@@ -274,9 +281,12 @@ extension LibSSH2Engine {
         if channels[Int(number)].phase != .abandoned {
             let words = code == LIBSSH2_ERROR_TIMEOUT ? "no answer from the server within 60 s" : "\(libraryWords())"
             refusals[number] = PeerText(words)
+            // A timeout may be found by any call: the number is the caller's until it has been told.
+            channels[Int(number)].phase = .refused
             events.append(.openRefused(ChannelNumber(number), Self.reason(words)))
+        } else {
+            freeNumber(number)
         }
-        freeNumber(number)
     }
 
     /// libssh2 gives the reason code only as its own words.

@@ -56,14 +56,23 @@ extension LibSSH2Engine {
     public mutating func nextEvent() throws(SSHError) -> EngineEvent? {
         if let failure { throw failure }
         precondition(login.isDone, "events come after the login")
-        if let event = events.next() { return event }
+        if let event = nextQueued() { return event }
         if outputWasFull { findSendable() }
         if unsafe asked || seen != wire.pointee.takenTotal || !wire.pointee.exhausted { try beginTurn() }
         while events.isEmpty {
             guard let payload = try readNext() else { break }
             return payload
         }
-        return events.next()
+        return nextQueued()
+    }
+
+    /// The number of a channel that was refused is free once the caller has been told.
+    private mutating func nextQueued() -> EngineEvent? {
+        let event = events.next()
+        if case .openRefused(let channel, _) = event, channels[channel.index].phase == .refused {
+            freeNumber(channel.value)
+        }
+        return event
     }
 
     /// Lets libssh2 decode everything that is lent, then finishes what waited for it.
@@ -105,7 +114,7 @@ extension LibSSH2Engine {
                 result = eof == 0 ? unsafe libssh2_channel_wait_closed(handle) : eof
             case .closing:
                 return try pumpControls()
-            case .free, .opening, .abandoned:
+            case .free, .opening, .abandoned, .refused:
                 continue
             }
             if result == 0 { continue }

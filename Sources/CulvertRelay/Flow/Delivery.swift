@@ -47,6 +47,8 @@ struct Delivery: ~Copyable, SlabElement {
     /// What the reader did not have then, bytes.
     var owedAtLook = Int.max
     var progressSince: Tick
+    /// Set once: it is over.
+    var verdict: Verdict?
 
     init(
         _ descriptor: Descriptor, rest: Spill, _ ending: Ending, hasInput: Bool = true, inputEnded: Bool,
@@ -132,10 +134,12 @@ struct Delivery: ~Copyable, SlabElement {
         driver.awaitReadable(slab[id].descriptor, Token(.deliveryRead, id))
     }
 
-    private func isOver(_ id: DeliveryID) -> Bool { over.contains { $0.id == id } }
+    private func isOver(_ id: DeliveryID) -> Bool { slab[id].verdict != nil }
 
     private mutating func end(_ id: DeliveryID, _ verdict: Delivery.Verdict) {
-        if !isOver(id) { over.append((id, verdict)) }
+        guard !isOver(id) else { return }
+        slab[id].verdict = verdict
+        over.append((id, verdict))
     }
 
     /// For a person: why it has to go.

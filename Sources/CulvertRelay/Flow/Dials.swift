@@ -39,8 +39,13 @@ struct Dials<Owner>: ~Copyable {
     }
 
     private var slab: Slab<Dial<Owner>>
+    /// Only descriptors below this are used: whoever connects at the server must not use up what culvert itself needs.
+    private let descriptorLimit: Int
 
-    init(capacity: Int) { slab = Slab(capacity: capacity) }
+    init(capacity: Int, descriptorLimit: Int) {
+        slab = Slab(capacity: capacity)
+        self.descriptorLimit = descriptorLimit
+    }
 
     var count: Int { slab.count }
     func id(_ token: Token) -> DialID? { slab.id(token) }
@@ -48,8 +53,7 @@ struct Dials<Owner>: ~Copyable {
 
     /// Begins what is due. `step`: the timer that calls again.
     mutating func proceed<Driver: IODriver & ~Copyable>(
-        _ dialling: inout Dialling, _ owner: Owner, step: Token, _ limits: RelayLimits, _ driver: inout Driver,
-        _ timers: inout TimerQueue
+        _ dialling: inout Dialling, _ owner: Owner, step: Token, _ driver: inout Driver, _ timers: inout TimerQueue
     ) -> Outcome {
         while let next = dialling.dialler?.step(driver.now) {
             switch next {
@@ -58,8 +62,13 @@ struct Dials<Owner>: ~Copyable {
                 return .waits
             case .failed(let error): return .failed(error)
             case .connect(let address):
+                // The eldest goes when there are many: a name may have hundreds of addresses that nobody answers at.
+                if dialling.attempts.count >= Dialler.maximumUnderWay {
+                    driver.close(slab.remove(dialling.attempts.removeFirst()).descriptor)
+                    dialling.dialler?.attemptEnded(nil, now: driver.now)
+                }
                 var pending = false
-                let made = connect(address, limits, &driver, &pending)
+                let made = connect(address, &driver, &pending)
                 if made >= 0, !pending { return .connected(Descriptor(made)) }
                 if made >= 0 {
                     let dial = slab.add(Dial(descriptor: Descriptor(made), owner: owner))
@@ -74,12 +83,11 @@ struct Dials<Owner>: ~Copyable {
     }
 
     private func connect<Driver: IODriver & ~Copyable>(
-        _ address: SocketAddress, _ limits: RelayLimits, _ driver: inout Driver, _ pending: inout Bool
+        _ address: SocketAddress, _ driver: inout Driver, _ pending: inout Bool
     ) -> Int {
         let made = driver.connect(to: address, from: nil, pending: &pending)
         guard made >= 0 else { return made }
-        // Whoever connects may not use up what culvert itself needs.
-        guard made < limits.descriptors - limits.reservedDescriptors, !slab.isFull else {
+        guard made < descriptorLimit, !slab.isFull else {
             driver.close(Descriptor(made))
             return -Int(EMFILE)
         }

@@ -23,8 +23,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             guard driver.now >= dialling.deadline else { return }
             return flows[flow].phase == .opening ? hopExpired(flow) : refuseDialled(flow, errorText(ETIMEDOUT))
         }
-        let outcome = dials.proceed(
-            &dialling, flow, step: Token(.dialStep, flow), context.limits, &driver, &timers)
+        let outcome = dials.proceed(&dialling, flow, step: Token(.dialStep, flow), &driver, &timers)
         flows[flow].dialling = dialling
         conclude(flow, outcome)
     }

@@ -124,7 +124,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             links[flows[flow].link].needsEvents = true
             wake(flows[flow].link)
         }
-        flows[flow].restSeen = flows[flow].sent
+        flows[flow].restSeen = restTaken(flow)
         timers.add(driver.now + context.limits.rest, Token(.restCheck, flow))
         proceed(flow)
     }
@@ -132,9 +132,15 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// Cuts a flow whose socket has failed and whose rest nobody takes.
     mutating func checkRest(_ flow: FlowID) {
         guard flows[flow].ends.sink == .failed else { return }
-        guard flows[flow].sent != flows[flow].restSeen else { return end(flow, .cut) }
-        flows[flow].restSeen = flows[flow].sent
+        let taken = restTaken(flow)
+        guard taken != flows[flow].restSeen else { return end(flow, .cut) }
+        flows[flow].restSeen = taken
         timers.add(driver.now + context.limits.rest, Token(.restCheck, flow))
+    }
+
+    /// Grows while the far side takes the rest: bytes that were sent, and words of the server's about its channels.
+    private func restTaken(_ flow: FlowID) -> UInt64 {
+        flows[flow].sent &+ links[flows[flow].link].engine.channelProgress
     }
 
     mutating func channelEnded(_ flow: FlowID) {

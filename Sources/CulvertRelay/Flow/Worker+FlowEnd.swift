@@ -18,12 +18,20 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         links[link].unmap(channel)
         if links[link].end == nil {
-            if !channelIsGone { closeChannel(flow, link) }
-            wake(link)
             if flows[flow].isStandardStreams, how == .whole { links[link].duty = .lastFlowOver }
+            if !channelIsGone, !isLeftToPeer(flow, how) { closeChannel(flow, link) }
+            wake(link)
             // A link that is there for nothing else may end.
             if links[link].flowCount == 0, links[link].isClosing { scheduleCheck(link, at: driver.now) }
         }
+    }
+
+    /// Both directions are over, and the link ends with its channels: CLOSE is left to the server, who sends it when its
+    /// target has everything. One that was told CLOSE says no more of how far it has come (WINDOW_ADJUST).
+    private func isLeftToPeer(_ flow: FlowID, _ how: FlowEnd) -> Bool {
+        let ends = flows[flow].ends
+        return how == .whole && ends.source == .finished && ends.peer == .ended
+            && (isStopping || links[flows[flow].link].isClosing)
     }
 
     private mutating func closeChannel(_ flow: FlowID, _ link: LinkSlot) {

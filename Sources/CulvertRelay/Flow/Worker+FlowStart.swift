@@ -54,6 +54,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         flows[flow].sink = connection.sink
         flows[flow].isStandardStreams = context.forwards[forward].isStandardStreams
         flows[flow].socks = connection.socks
+        // An engine may find by any call that an older request was never answered.
+        links[link].needsEvents = true
         channelAsked(link)
     }
 

@@ -27,15 +27,9 @@ struct FlowQueue: ~Copyable {
     /// Payload of sparse and light flows after which a backlogged one that waits has a turn, bytes.
     static let lightRun = 128 * 1024
 
-    /// A flow among the old ones, and its place in their order.
-    private struct Old: BitwiseCopyable, Equatable {
-        let flow: FlowID
-        let place: UInt64
-    }
-
     private var sparse = RingQueue<FlowID>()
-    private var light = RingQueue<Old>()
-    private var backlogged = RingQueue<Old>()
+    private var light = RingQueue<OldFlow>()
+    private var backlogged = RingQueue<OldFlow>()
     /// Backlogged flows that are not over.
     private(set) var backloggedCount = 0
     private var nextPlace: UInt64 = 0
@@ -98,9 +92,9 @@ struct FlowQueue: ~Copyable {
         }
     }
 
-    private mutating func nextOld(_ flow: FlowID) -> Old {
+    private mutating func nextOld(_ flow: FlowID) -> OldFlow {
         nextPlace += 1
-        return Old(flow: flow, place: nextPlace)
+        return OldFlow(flow: flow, place: nextPlace)
     }
 
     /// Its turn is not over, only the link is full: it is the first again.
@@ -108,8 +102,8 @@ struct FlowQueue: ~Copyable {
         account(standing, sent)
         switch standing {
         case .sparse: sparse.prepend(flow)
-        case .light: light.prepend(Old(flow: flow, place: takenPlace))
-        case .backlogged: backlogged.prepend(Old(flow: flow, place: takenPlace))
+        case .light: light.prepend(OldFlow(flow: flow, place: takenPlace))
+        case .backlogged: backlogged.prepend(OldFlow(flow: flow, place: takenPlace))
         case .idle, .goingRound: preconditionFailure("only a flow that has its turn is put back")
         }
     }
@@ -136,4 +130,11 @@ struct FlowQueue: ~Copyable {
     func places(of flow: FlowID) -> Int {
         sparse.places { $0 == flow } + light.places { $0.flow == flow } + backlogged.places { $0.flow == flow }
     }
+}
+
+/// A flow among the old ones of a queue, and its place in their order. (No private type of the queue's: the compiler's
+/// verifier stops at one.)
+struct OldFlow: BitwiseCopyable {
+    let flow: FlowID
+    let place: UInt64
 }

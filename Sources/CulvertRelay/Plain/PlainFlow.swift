@@ -25,8 +25,9 @@ struct PlainFlow: ~Copyable, SlabElement {
         var sink = Sink.open
         /// Bytes read from it.
         var bytes: UInt64 = 0
-        /// The same, when its rest was last looked at.
+        /// When its rest was last looked at: the same, and what the other end had not taken by then, bytes.
         var restSeen: UInt64 = 0
+        var owedSeen = 0
 
         var owesNothing: Bool { keptCount == 0 && spill.isEmpty }
     }

@@ -87,8 +87,7 @@ extension PlainWorker where Driver: ~Copyable {
             if driver.now >= dialling.deadline { conclude(flow, .failed(ETIMEDOUT)) }
             return
         }
-        let outcome = dials.proceed(
-            &dialling, flow, step: Token(.dialStep, flow), context.limits, &driver, &timers)
+        let outcome = dials.proceed(&dialling, flow, step: Token(.dialStep, flow), &driver, &timers)
         flows[flow].dialling = dialling
         conclude(flow, outcome)
     }

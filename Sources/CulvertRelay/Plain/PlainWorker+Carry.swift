@@ -157,18 +157,29 @@ extension PlainWorker where Driver: ~Copyable {
         guard flows[flow].ends[end].source == .sending else { return self.end(flow, .resets(survivor: other)) }
         // Nothing else would read the other one on: it waited for this one to be written to.
         if wasOwed { awaitMore(flow, other) }
+        noteRest(flow, end)
+    }
+
+    private mutating func noteRest(_ flow: PlainFlowID, _ end: Int) {
         flows[flow].ends[end].restSeen = flows[flow].ends[end].bytes
+        flows[flow].ends[end].owedSeen = owed(flow, 1 - end)
         timers.add(driver.now + context.limits.rest, Token(.restCheck, flow))
+    }
+
+    /// What that end has not taken yet, here and in the kernel, bytes.
+    private mutating func owed(_ flow: PlainFlowID, _ end: Int) -> Int {
+        flows[flow].ends[end].keptCount + flows[flow].ends[end].spill.count
+            + driver.unacknowledged(descriptor(flow, end))
     }
 
     /// A socket has failed, and of what it still holds nothing was taken for too long.
     mutating func checkRest(_ flow: PlainFlowID) {
         for end in 0...1 where flows[flow].ends[end].sink == .failed {
-            guard flows[flow].ends[end].bytes != flows[flow].ends[end].restSeen else {
-                return self.end(flow, .resets(survivor: 1 - end))
-            }
-            flows[flow].ends[end].restSeen = flows[flow].ends[end].bytes
-            timers.add(driver.now + context.limits.rest, Token(.restCheck, flow))
+            let isTaken =
+                flows[flow].ends[end].bytes != flows[flow].ends[end].restSeen
+                || owed(flow, 1 - end) < flows[flow].ends[end].owedSeen
+            guard isTaken else { return self.end(flow, .resets(survivor: 1 - end)) }
+            noteRest(flow, end)
         }
     }
 

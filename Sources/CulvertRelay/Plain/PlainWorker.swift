@@ -63,7 +63,8 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
         listeners = Listeners(capacity: descriptors)
         flows = Slab(capacity: descriptors)
         deliveries = Deliveries(capacity: descriptors)
-        dials = Dials(capacity: descriptors)
+        // The client was admitted already: its target may have one of the reserve.
+        dials = Dials(capacity: descriptors * 2, descriptorLimit: descriptors)
         spillPool = SpillPool(budget: context.budget)
         targets = context.forwards.map { TargetCache($0.target) }
         self.driver.awaitReadable(context.mailboxes[id.number].descriptor, Token(.mailbox))
@@ -170,11 +171,17 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
             }
         }
         guard let deadline = stopDeadline else { return }
-        if driver.now >= deadline, !deliveries.isEmpty {
+        if driver.now >= deadline, !deliveries.isEmpty || flows.count > 0 {
+            var next = flows.first()
+            while let flow = next {
+                next = flows.next(after: flow)
+                end(flow, .cut)
+            }
             deliveries.endAll()
             return reap()
         }
-        hasStopped = deliveries.isEmpty
+        hasStopped = deliveries.isEmpty && flows.count == 0
+        if hasStopped { context.budget.publish(nil, by: id) }
     }
 
     private mutating func stop(drain: Tick.Span) {
@@ -185,8 +192,17 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
         var next = flows.first()
         while let flow = next {
             next = flows.next(after: flow)
-            end(flow, .settled)
+            // A stream whose end has come to this machine is whole, though a slow reader keeps it from being read.
+            if !hasEndUnread(flow) { end(flow, .settled) }
         }
+    }
+
+    private mutating func hasEndUnread(_ flow: PlainFlowID) -> Bool {
+        for end in 0...1 where flows[flow].isOpen && flows[flow].ends[end].source == .sending {
+            guard flows[flow].ends[1 - end].sink == .open, !flows[flow].ends[1 - end].owesNothing else { continue }
+            if let descriptor = flows[flow].ends[end].descriptor, driver.peerHasGone(descriptor) { return true }
+        }
+        return false
     }
 
     /// Closes, counts, tells and frees.

@@ -24,7 +24,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         var next = links.first()
         while let link = next {
             if links[link].isReady { count += 1 }
-            precondition(ready.places(where: { $0 == link }) == (links[link].isReady ? 1 : 0), "it says where it stands")
+            precondition(
+                ready.places(where: { $0 == link }) == (links[link].isReady ? 1 : 0), "it says where it stands")
             next = links.next(after: link)
         }
         return count

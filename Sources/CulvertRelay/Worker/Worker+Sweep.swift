@@ -61,27 +61,34 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case delivery(DeliveryID)
     }
 
-    /// Who holds most of this worker, and more than its floor. Behind a hop are all the flows of a link, and no slow
-    /// reader: one of those is named only where nobody else is.
+    /// Who holds most of this worker, and more than its floor. Not what leads to a next hop: behind it are all the flows of
+    /// a link, and no slow reader.
     private func greatestHolder() -> (holder: Holder, rank: HoldRank)? {
         let floor = context.budget.floor
         var found: (holder: Holder, rank: HoldRank)?
-        var hop: (holder: Holder, rank: HoldRank)?
         var next = flows.first()
         while let flow = next {
             next = flows.next(after: flow)
-            guard flows[flow].spill.held > floor, flows[flow].end == nil else { continue }
-            let rank = rank(flow)
-            if flows[flow].purpose == .nextHop {
-                hop = (.flow(flow), rank)
-            } else if found.map({ $0.rank < rank }) ?? true {
-                found = (.flow(flow), rank)
+            guard flows[flow].spill.held > floor, flows[flow].end == nil, flows[flow].purpose != .nextHop else {
+                continue
             }
+            let rank = rank(flow)
+            if found.map({ $0.rank < rank }) ?? true { found = (.flow(flow), rank) }
         }
         if let (id, rank) = deliveries.greatest(above: floor, now: driver.now), found.map({ $0.rank < rank }) ?? true {
             found = (.delivery(id), rank)
         }
-        return found ?? hop
+        return found
+    }
+
+    private func greatestHop() -> FlowID? {
+        let floor = context.budget.floor
+        var next = flows.first()
+        while let flow = next {
+            if flows[flow].spill.held > floor, flows[flow].end == nil, flows[flow].purpose == .nextHop { return flow }
+            next = flows.next(after: flow)
+        }
+        return nil
     }
 
     private func rank(_ flow: FlowID) -> HoldRank {
@@ -94,7 +101,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let own = greatestHolder()
         publish(own?.rank)
         switch context.budget.relief(for: id, lastAsked: reliefAsked, now: driver.now) {
-        case .none: break
+        // Nobody holds more than its floor but links to next hops.
+        case .none: if own == nil, let hop = greatestHop() { exceedCeiling(hop) }
         case .own: if let own { cut(own.holder) }
         case .ask(let worker):
             reliefAsked = driver.now

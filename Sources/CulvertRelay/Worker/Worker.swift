@@ -42,6 +42,9 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var reliefAsked: Tick?
     /// Told to stop: by then everything is ended.
     var stopDeadline: Tick?
+    /// What the last words of links over hops may take when it stops; a login that goes on there is not waited for.
+    var hopDeadline = Tick.distantFuture
+    private static var lastWords: Tick.Span { .milliseconds(200) }
     var hasStopped = false
 
     /// Links that one worker may serve: the longest pool, and those that it has replaced and that still have flows. There
@@ -59,7 +62,9 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         links = Slab(capacity: Self.maximumLinks * 2)
         greetings = Slab(capacity: descriptors)
         deliveries = Deliveries(capacity: descriptors)
-        dials = Dials(capacity: descriptors * 2)
+        dials = Dials(
+            capacity: descriptors * 2,
+            descriptorLimit: context.limits.descriptors - context.limits.reservedDescriptors)
         spillPool = SpillPool(budget: context.budget)
         targets = context.reverse.map { TargetCache($0.target) }
         self.driver.awaitReadable(context.mailboxes[id.number].descriptor, Token(.mailbox))
@@ -234,10 +239,16 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
                 hasInner = hasInner || !isHop
                 guard links[link].end == nil else { continue }
                 let isFinished = links[link].flowCount == 0 && links[link].engine.unconfirmedCount == 0
-                if isFinished { end(link, .finished) } else if isOver { end(link, .givenUp("stopped")) }
+                let isLate = isHop && driver.now >= hopDeadline
+                if isFinished { end(link, .finished) } else if isOver || isLate { end(link, .givenUp("stopped")) }
             }
         }
+        if !hasInner, hopDeadline == .distantFuture {
+            hopDeadline = driver.now + Self.lastWords
+            timers.add(hopDeadline, Token(.drainEnd))
+        }
         hasStopped = links.count == 0 && flows.count == 0 && deliveries.isEmpty
+        if hasStopped { context.budget.publish(nil, by: id) }
         return !endedFlows.isEmpty || !endedLinks.isEmpty || !deliveries.over.isEmpty
     }
 

@@ -82,11 +82,11 @@
         capacity *= 2
     }
 
-    /// Channels that were ended in order here, and that the peer has not closed.
+    /// Channels that were ended in order here, by EOF, and that the peer has not closed.
     var unconfirmedCount: Int {
         (0..<high).count { index in
             let channel = self[ChannelNumber(UInt32(index))]
-            return channel.phase == .open && channel.sentEOF && channel.sentClose && !channel.receivedClose
+            return channel.phase == .open && channel.sentEOF && !channel.receivedClose
         }
     }
 

@@ -82,7 +82,7 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// cuts nothing off.
     var channelCount: Int { get }
 
-    /// Of them, those that this end has ended in order, by EOF and CLOSE, and that the peer has not closed: it may still be
+    /// Of them, those that this end has ended in order, by EOF, and that the peer has not closed: it may still be
     /// handing on what it was sent. It looks at every channel, so it is for once in a while.
     var unconfirmedCount: Int { get }
 

@@ -242,7 +242,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func channelGreetingExpired(_ flow: FlowID) {
-        guard flows[flow].phase == .greeting else { return }
+        // One that has asked, and whose answer waits for its turn, has said where to go.
+        guard flows[flow].phase == .greeting, flows[flow].socks?.step == .needsBytes else { return }
         context.journal.error(
             "\(forwardText(flow)): closed a client from \(flows[flow].peer) that did not say in SOCKS where to go"
                 + " within \(Int(context.limits.greeting.seconds)) s")
