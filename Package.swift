@@ -17,7 +17,8 @@ let package = Package(
         .executable(name: "culvert-load", targets: ["culvert-load"]),
         // For Benchmarks/.
         .library(
-            name: "CulvertModules", targets: ["CCrypto", "CulvertIO", "CulvertSSH", "CulvertLibSSH2", "CulvertConfig"]),
+            name: "CulvertModules",
+            targets: ["CCrypto", "CulvertPlan", "CulvertIO", "CulvertSSH", "CulvertLibSSH2", "CulvertConfig"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -31,6 +32,7 @@ let package = Package(
         .target(name: "CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
         .systemLibrary(name: "CLibSSH2", pkgConfig: "libssh2", providers: [.apt(["libssh2-1-dev"])]),
 
+        .target(name: "CulvertPlan", swiftSettings: rules),
         .target(name: "CulvertIO", dependencies: ["CLinux"], swiftSettings: rules),
         .target(
             name: "CulvertSSH", dependencies: ["CCrypto", .product(name: "Crypto", package: "swift-crypto")],
@@ -38,20 +40,23 @@ let package = Package(
         .target(name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertSSH"], swiftSettings: rules),
         .target(
             name: "CulvertIdentity",
-            dependencies: ["CulvertSSH", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: rules),
+            dependencies: ["CulvertPlan", "CulvertSSH", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: rules),
         .target(
             name: "CulvertConfig",
             dependencies: [
+                "CulvertPlan",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: rules),
         .target(
-            name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertSSH", "CulvertLibSSH2"], swiftSettings: rules),
+            name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertPlan", "CulvertSSH", "CulvertLibSSH2"],
+            swiftSettings: rules),
         .executableTarget(
             name: "culvert",
             dependencies: [
-                "CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertRelay",
+                "CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertPlan", "CulvertRelay",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: rules),
 
@@ -77,18 +82,21 @@ let package = Package(
             swiftSettings: testRules),
         .testTarget(
             name: "CulvertIdentityTests",
-            dependencies: ["CulvertIdentity", "CulvertSSH", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "CulvertIdentity", "CulvertPlan", "CulvertSSH", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: testRules),
-        .testTarget(name: "CulvertConfigTests", dependencies: ["CulvertConfig"], swiftSettings: testRules),
+        .testTarget(
+            name: "CulvertConfigTests", dependencies: ["CulvertConfig", "CulvertPlan"], swiftSettings: testRules),
         .testTarget(
             name: "CulvertRelayTests",
-            dependencies: ["CulvertIO", "CulvertRelay", "CulvertSSH", "Simulation", "TestSupport"],
+            dependencies: ["CulvertIO", "CulvertPlan", "CulvertRelay", "CulvertSSH", "Simulation", "TestSupport"],
             swiftSettings: testRules),
         .testTarget(name: "CulvertLoadTests", dependencies: ["culvert-load", "CulvertIO"], swiftSettings: testRules),
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertRelay",
+                "CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertPlan", "CulvertRelay",
                 .product(name: "Crypto", package: "swift-crypto"),
             ], swiftSettings: testRules),
         .testTarget(name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),

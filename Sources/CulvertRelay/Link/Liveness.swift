@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 
 /// The times of the links to one server: when a silent one is asked whether it lives, and when it is given up
 /// (ServerAliveInterval, ServerAliveCountMax); and how old its keys may become.
@@ -14,10 +15,10 @@ struct KeepAlive: Sendable {
 }
 
 extension KeepAlive {
-    init(_ server: ServerSettings) {
-        interval = server.aliveInterval.map { Tick.Span($0) } ?? .zero
-        countMaximum = server.aliveCountMaximum
-        rekeyInterval = server.algorithms.rekeyInterval.map { Tick.Span($0) }
+    init(_ server: ServerPlan) {
+        interval = server.connection.serverAliveInterval.map { Tick.Span($0) } ?? .zero
+        countMaximum = server.connection.serverAliveCountMax
+        rekeyInterval = server.algorithms.rekeyLimit?.interval.map { Tick.Span($0) }
     }
 }
 

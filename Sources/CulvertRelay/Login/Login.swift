@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 internal import Glibc
 
@@ -24,11 +25,12 @@ struct LoginPlan: Sendable {
 }
 
 extension LoginPlan {
-    init(_ server: ServerSettings) {
+    init(_ server: ServerPlan) {
+        let options = server.connection
         self.init(
-            host: server.host, port: server.port, family: server.family.socketFamily, source: server.source,
-            command: server.proxyCommand, connect: server.connectTimeout.map { Tick.Span($0) } ?? Self.patience,
-            keepsAlive: server.keepsAlive)
+            host: server.destination.host, port: server.destination.port, family: options.addressFamily.socketFamily,
+            source: options.bindAddress, command: server.proxyCommand,
+            connect: options.connectTimeout.map { Tick.Span($0) } ?? Self.patience, keepsAlive: options.tcpKeepAlive)
     }
 }
 

@@ -39,7 +39,7 @@ struct LinkPool {
     var firstAttempts = 0
 
     var listeners = Listeners.closed
-    /// Direct forwards that could not be opened, and when they are tried again (`persists`).
+    /// Direct forwards that could not be opened, and when they are tried again (`persist`).
     var unopened: [Int] = []
     var openAgainAt: Tick?
     var reverseStates: [ReverseState]
