@@ -35,9 +35,10 @@ let package = Package(
         .target(name: "CulvertPlan", swiftSettings: rules),
         .target(name: "CulvertIO", dependencies: ["CLinux"], swiftSettings: rules),
         .target(
-            name: "CulvertSSH", dependencies: ["CCrypto", .product(name: "Crypto", package: "swift-crypto")],
+            name: "CulvertSSH",
+            dependencies: ["CCrypto", "CulvertPlan", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: rules),
-        .target(name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertSSH"], swiftSettings: rules),
+        .target(name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertPlan", "CulvertSSH"], swiftSettings: rules),
         .target(
             name: "CulvertIdentity",
             dependencies: ["CulvertPlan", "CulvertSSH", .product(name: "Crypto", package: "swift-crypto")],
@@ -75,10 +76,13 @@ let package = Package(
             name: "CulvertIOTests", dependencies: ["CulvertIO", "CLinux", "Simulation"], swiftSettings: testRules),
         .testTarget(
             name: "CulvertSSHTests",
-            dependencies: ["CulvertSSH", "CCrypto", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "CulvertSSH", "CCrypto", "CulvertPlan", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             exclude: ["Recorded", "Transcripts/asyncssh_server.py"], swiftSettings: testRules),
         .testTarget(
-            name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2", "CulvertSSH", "TestSupport"],
+            name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2", "CulvertPlan", "CulvertSSH", "TestSupport"],
             swiftSettings: testRules),
         .testTarget(
             name: "CulvertIdentityTests",

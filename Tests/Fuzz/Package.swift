@@ -23,7 +23,8 @@ let package = Package(
         .target(name: "CCrypto", path: "Sources/CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
         .target(name: "CulvertPlan", path: "Sources/CulvertPlan", swiftSettings: rules),
         .target(
-            name: "CulvertSSH", dependencies: ["CCrypto", crypto], path: "Sources/CulvertSSH", swiftSettings: rules),
+            name: "CulvertSSH", dependencies: ["CCrypto", "CulvertPlan", crypto], path: "Sources/CulvertSSH",
+            swiftSettings: rules),
         .target(
             name: "CulvertIdentity", dependencies: ["CulvertPlan", "CulvertSSH", crypto],
             path: "Sources/CulvertIdentity",
@@ -39,7 +40,8 @@ let package = Package(
         .systemLibrary(name: "CLibSSH2", path: "Sources/CLibSSH2", pkgConfig: "libssh2"),
         .target(name: "CulvertIO", dependencies: ["CLinux"], path: "Sources/CulvertIO", swiftSettings: rules),
         .target(
-            name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertSSH"], path: "Sources/CulvertLibSSH2",
+            name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertPlan", "CulvertSSH"],
+            path: "Sources/CulvertLibSSH2",
             swiftSettings: rules),
         .target(
             name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertPlan", "CulvertSSH", "CulvertLibSSH2"],

@@ -52,8 +52,8 @@ extension Rule {
     static let allowedImports: [String: Set<String>] = [
         "CulvertPlan": [],
         "CulvertIO": ["CLinux"],
-        "CulvertSSH": ["CCrypto"],
-        "CulvertLibSSH2": ["CLibSSH2", "CulvertSSH"],
+        "CulvertSSH": ["CCrypto", "CulvertPlan"],
+        "CulvertLibSSH2": ["CLibSSH2", "CulvertPlan", "CulvertSSH"],
         "CulvertIdentity": ["CulvertPlan", "CulvertSSH"],
         "CulvertConfig": ["CulvertPlan"],
         "CulvertRelay": ["CulvertIO", "CulvertPlan", "CulvertSSH", "CulvertLibSSH2"],

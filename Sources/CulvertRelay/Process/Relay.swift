@@ -73,8 +73,8 @@ public enum Relay {
     ) throws(SSHError) -> LoggedInLink<LibSSH2Engine> {
         let lists = step.algorithms
         let settings = LibSSH2Settings(
-            keyExchange: lists.keyExchanges?.description, ciphers: lists.ciphers?.description,
-            macs: lists.macs?.description, hostKeyAlgorithms: lists.hostKeys?.description)
+            keyExchange: lists.keyExchanges, ciphers: lists.ciphers,
+            macs: lists.macs, hostKeyAlgorithms: lists.hostKeys)
         return try Login.perform(
             step.plan, over: socket, path: path, login: LibSSH2Login(settings: settings), authority: authority
         ) { $0.engine() }
@@ -82,11 +82,11 @@ public enum Relay {
 
     private static func nativeSettings(_ lists: AlgorithmOptions) -> NativeSettings {
         var settings = NativeSettings()
-        settings.keyExchange = lists.keyExchanges?.description
-        settings.ciphers = lists.ciphers?.description
-        settings.macs = lists.macs?.description
-        settings.hostKeyAlgorithms = lists.hostKeys?.description
-        settings.publicKeyAlgorithms = lists.publicKeys?.description
+        settings.keyExchange = lists.keyExchanges
+        settings.ciphers = lists.ciphers
+        settings.macs = lists.macs
+        settings.hostKeyAlgorithms = lists.hostKeys
+        settings.publicKeyAlgorithms = lists.publicKeys
         if let bytes = lists.rekeyLimit?.bytes {
             settings.rekeyLimits.bytes = min(UInt64(bytes), settings.rekeyLimits.bytes)
         }

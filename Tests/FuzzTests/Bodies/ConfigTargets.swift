@@ -2,12 +2,6 @@ import CulvertPlan
 
 @testable import CulvertConfig
 
-/// The same pattern as a user writes it, over characters.
-func checkConfigPattern(_ name: String, _ pattern: String) {
-    let expected = patternMatches(Array(name), Array(pattern), any: "*", one: "?")
-    promise(Wildcard.matches(name, pattern: pattern) == expected, "patterns of settings match as the textbook says")
-}
-
 private let environment = ConfigurationEnvironment(
     variables: ["HOME": "/home/user", "SSH_AUTH_SOCK": "/run/agent"], homeDirectory: "/home/user", userName: "user",
     userID: 1000, hostName: "here")
