@@ -63,7 +63,7 @@ func makeContext<Engine: SSHEngine & ~Copyable>(_ sockets: borrowing Sockets, li
     limits.descriptors = 1024
     var alive = KeepAlive()
     // However long it takes under callgrind, nobody asks whether the other lives.
-    alive.interval = .seconds(1_000_000)
+    alive.serverAliveInterval = .seconds(1_000_000)
     let target = Target.unix(path: sockets.path("there"))
     return WorkerContext(
         forwards: [

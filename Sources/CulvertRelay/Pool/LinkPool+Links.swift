@@ -153,9 +153,9 @@ extension LinkPool {
     }
 
     /// Told once: every link of the pool has the same server, and so has every later one.
-    mutating func commandRefused() {
-        guard !wasToldOfCommand else { return }
-        wasToldOfCommand = true
-        say(.runsNoCommand)
+    mutating func nodelayRefused() {
+        guard !wasToldOfNodelay else { return }
+        wasToldOfNodelay = true
+        say(.nodelayRefused)
     }
 }

@@ -70,7 +70,7 @@ struct PoolThread: ~Copyable {
         case .linkSuspect(let id): handle(.linkSuspect(id))
         case .linkRecovered(let id): handle(.linkRecovered(id))
         case .reverseAnswered(let id, let forward, let answer): handle(.reverseAnswered(id, forward: forward, answer))
-        case .commandRefused: handle(.commandRefused)
+        case .nodelayRefused: handle(.nodelayRefused)
         case .connectionWaits: handle(.connectionWaits)
         case .streamsEnded(let cleanly): handle(.streamsEnded(cleanly: cleanly))
         case .snapshot(let worker, let text): handle(.snapshot(worker, text))

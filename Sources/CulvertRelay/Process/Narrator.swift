@@ -28,7 +28,7 @@ struct Narrator: Sendable {
         case .lostForGood(let reason): journal.error("lost the link to \(destination): \(reason)")
         case .silent: journal.info("\(destination) is silent: trying a second connection beside the first")
         case .answersAgain: journal.info("\(destination) answers again")
-        case .runsNoCommand:
+        case .nodelayRefused:
             journal.info("\(destination) runs no command, which --nodelay needs: it may hold small replies back")
         case .checksLinks(.networkChange): journal.verbose("a network change: checking the links")
         case .checksLinks(.sleep): journal.verbose("the machine has slept: checking the links")

@@ -147,8 +147,8 @@ import Testing
 
     @Test func whatTheServerRunsIsToldOnce() {
         let bench = PoolBench.standing(onePlan())
-        #expect(bench.tell(.commandRefused) == [.say(.runsNoCommand)])
-        #expect(bench.tell(.commandRefused).isEmpty)
+        #expect(bench.tell(.nodelayRefused) == [.say(.nodelayRefused)])
+        #expect(bench.tell(.nodelayRefused).isEmpty)
     }
 
     @Test func sleepIsSeenInTheDriftOfTwoClocks() {

@@ -67,7 +67,7 @@ struct PoolStorm {
         case 70..<73: try tell(.networkChanged)
         case 73..<75: try tell(.slept)
         case 75..<78: try tell(.connectionWaits)
-        case 78: try tell(.commandRefused)
+        case 78: try tell(.nodelayRefused)
         case 79: try tell(.ordered(.snapshot))
         case 80..<82:
             try tell(.snapshot(WorkerID(Int.random(in: 0..<plan.workers, using: &dice)), "text"))

@@ -60,7 +60,7 @@ import Testing
         (.silent, ["info: me@there is silent: trying a second connection beside the first"]),
         (.answersAgain, ["info: me@there answers again"]),
         (
-            .runsNoCommand,
+            .nodelayRefused,
             ["info: me@there runs no command, which --nodelay needs: it may hold small replies back"]
         ), (.checksLinks(.networkChange), ["verbose: a network change: checking the links"]),
         (.checksLinks(.sleep), ["verbose: the machine has slept: checking the links"]),

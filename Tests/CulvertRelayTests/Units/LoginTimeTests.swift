@@ -47,7 +47,7 @@ import Testing
     ])
     func aServerThatDripsIsLeft(_ greeting: String, _ drip: String) throws {
         let port = try serve(greeting: Array(greeting.utf8), drip: Array(drip.utf8))
-        var plan = LoginPlan(host: "127.0.0.1", port: port, family: .any, connect: .seconds(20), keepsAlive: false)
+        var plan = LoginPlan(host: "127.0.0.1", port: port, family: .any, connect: .seconds(20), tcpKeepAlive: false)
         plan.waiting = .milliseconds(500)
         let journal = Journal(level: .error) { _, _ in }
         let began = Tick.current()
