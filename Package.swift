@@ -17,7 +17,8 @@ let package = Package(
         .executable(name: "culvert-load", targets: ["culvert-load"]),
         // For Benchmarks/.
         .library(
-            name: "CulvertModules", targets: ["CCrypto", "CulvertIO", "CulvertSSH", "CulvertLibSSH2", "CulvertConfig"]),
+            name: "CulvertModules",
+            targets: ["CCrypto", "CulvertPlan", "CulvertIO", "CulvertSSH", "CulvertLibSSH2", "CulvertConfig"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -31,27 +32,32 @@ let package = Package(
         .target(name: "CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
         .systemLibrary(name: "CLibSSH2", pkgConfig: "libssh2", providers: [.apt(["libssh2-1-dev"])]),
 
+        .target(name: "CulvertPlan", swiftSettings: rules),
         .target(name: "CulvertIO", dependencies: ["CLinux"], swiftSettings: rules),
         .target(
-            name: "CulvertSSH", dependencies: ["CCrypto", .product(name: "Crypto", package: "swift-crypto")],
+            name: "CulvertSSH",
+            dependencies: ["CCrypto", "CulvertPlan", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: rules),
-        .target(name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertSSH"], swiftSettings: rules),
+        .target(name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertPlan", "CulvertSSH"], swiftSettings: rules),
         .target(
             name: "CulvertIdentity",
-            dependencies: ["CulvertSSH", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: rules),
+            dependencies: ["CulvertPlan", "CulvertSSH", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: rules),
         .target(
             name: "CulvertConfig",
             dependencies: [
+                "CulvertPlan",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: rules),
         .target(
-            name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertSSH", "CulvertLibSSH2"], swiftSettings: rules),
+            name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertPlan", "CulvertSSH", "CulvertLibSSH2"],
+            swiftSettings: rules),
         .executableTarget(
             name: "culvert",
             dependencies: [
-                "CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertRelay",
+                "CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertPlan", "CulvertRelay",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: rules),
 
@@ -70,25 +76,31 @@ let package = Package(
             name: "CulvertIOTests", dependencies: ["CulvertIO", "CLinux", "Simulation"], swiftSettings: testRules),
         .testTarget(
             name: "CulvertSSHTests",
-            dependencies: ["CulvertSSH", "CCrypto", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "CulvertSSH", "CCrypto", "CulvertPlan", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             exclude: ["Recorded", "Transcripts/asyncssh_server.py"], swiftSettings: testRules),
         .testTarget(
-            name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2", "CulvertSSH", "TestSupport"],
+            name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2", "CulvertPlan", "CulvertSSH", "TestSupport"],
             swiftSettings: testRules),
         .testTarget(
             name: "CulvertIdentityTests",
-            dependencies: ["CulvertIdentity", "CulvertSSH", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "CulvertIdentity", "CulvertPlan", "CulvertSSH", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: testRules),
-        .testTarget(name: "CulvertConfigTests", dependencies: ["CulvertConfig"], swiftSettings: testRules),
+        .testTarget(
+            name: "CulvertConfigTests", dependencies: ["CulvertConfig", "CulvertPlan"], swiftSettings: testRules),
         .testTarget(
             name: "CulvertRelayTests",
-            dependencies: ["CulvertIO", "CulvertRelay", "CulvertSSH", "Simulation", "TestSupport"],
+            dependencies: ["CulvertIO", "CulvertPlan", "CulvertRelay", "CulvertSSH", "Simulation", "TestSupport"],
             swiftSettings: testRules),
         .testTarget(name: "CulvertLoadTests", dependencies: ["culvert-load", "CulvertIO"], swiftSettings: testRules),
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertRelay",
+                "CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertPlan", "CulvertRelay",
                 .product(name: "Crypto", package: "swift-crypto"),
             ], swiftSettings: testRules),
         .testTarget(name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),

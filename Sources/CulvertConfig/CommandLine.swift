@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// What a command line asks for.
 public enum Invocation: Hashable, Sendable {
     case tunnel(TunnelConfiguration)
@@ -91,7 +93,7 @@ private func parseTunnel(
     }
     let resolution = try HostResolution(
         typedHost, store, files: files, environment: environment, access: access)
-    let engine = access.algorithms(long.engine ?? resolution.store.culvert.engine ?? .native)
+    let engine = access.algorithms(OwnSettings(long, resolution.store.culvert).engine)
     if isPrinted { return .show(try SettingsText(resolution, long, engine).text) }
     return .tunnel(try tunnel(resolution, long, RouteResolution(files: files, access: access, engine: engine)))
 }
@@ -126,20 +128,23 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: 
     if host.forwards.isEmpty {
         throw ConfigurationError("nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432")
     }
-    let culvert = store.culvert
-    let engine = long.engine ?? culvert.engine ?? .native
-    let nodelay = long.nodelay || culvert.nodelay ?? false
-    if nodelay && engine != .native { throw ConfigurationError("--nodelay: only the native engine has it") }
+    let own = OwnSettings(long, store.culvert)
+    if own.nodelay && own.engine != .native { throw ConfigurationError("--nodelay: only the native engine has it") }
+    var plan = TunnelPlan(server: host.server)
+    plan.hops = try route.hops(to: resolution)
+    plan.server.proxyCommand = try resolution.expandedProxyCommand()
+    plan.add(host.forwards, host.forwarding)
+    plan.exitOnForwardFailure = host.forwarding.exitOnForwardFailure
+    plan.links = store.streams == nil ? own.links : 1
+    plan.engine = own.engine
+    plan.hold = own.hold
+    plan.drain = own.drain
+    plan.persist = own.persist
+    plan.nodelay = own.nodelay
+    plan.runtime = own.runtime
     return TunnelConfiguration(
-        destination: host.destination, forwards: host.forwards, forwarding: host.forwarding,
-        connection: host.connection, login: host.login, hostKeys: host.hostKeys, algorithms: host.algorithms,
-        hops: try route.hops(to: resolution), proxyCommand: try resolution.proxyCommandText(), output: host.output,
-        runtime: long.runtime(culvert), links: store.streams == nil ? long.links ?? culvert.links ?? 1 : 1,
-        engine: engine,
-        hold: long.hold ?? culvert.hold ?? TunnelConfiguration.defaultHold,
-        drain: long.drain ?? culvert.drain ?? RuntimeOptions.defaultDrain,
-        persist: long.persist || culvert.persist ?? false, nodelay: nodelay, background: store.background ?? false,
-        files: route.files, notes: host.notes)
+        plan: plan, forwards: host.forwards, forwarding: host.forwarding, output: host.output,
+        background: store.background ?? false, files: route.files, notes: host.notes)
 }
 
 /// `-W`, and what it clears away unless ClearAllForwardings is no.
@@ -185,18 +190,10 @@ private func parseRelay(_ words: [CommandWord]) throws(ConfigurationError) -> In
     if store.forwards.isEmpty {
         throw ConfigurationError("nothing to forward: give -L, for example culvert relay -L 5432:db:5432")
     }
-    return .relay(
-        RelayConfiguration(
-            forwards: store.forwards, gatewayPorts: store.gatewayPorts ?? false,
-            drain: long.drain ?? RuntimeOptions.defaultDrain, output: store.output,
-            runtime: long.runtime(CulvertSettings()), notes: store.notes))
-}
-
-extension LongOptions {
-    /// What a file says counts where the command line is silent.
-    func runtime(_ file: CulvertSettings) -> RuntimeOptions {
-        RuntimeOptions(
-            io: io ?? file.io ?? .auto, threads: threads ?? file.threads,
-            memory: memory ?? file.memory ?? RuntimeOptions.defaultMemory)
-    }
+    let own = OwnSettings(long, CulvertSettings())
+    var plan = RelayPlan()
+    plan.forwards = store.forwards.map { $0.localForward(store.forwarding) }
+    plan.drain = own.drain
+    plan.runtime = own.runtime
+    return .relay(RelayConfiguration(plan: plan, output: store.output, notes: store.notes))
 }

@@ -1,15 +1,16 @@
+internal import CulvertPlan
 internal import CulvertSSH
 internal import Glibc
 
 /// The check of one host key against the files, the memory and the user. The files are read anew for each check.
 struct HostKeyCheck {
-    let settings: IdentitySettings
+    let server: ServerPlan
     let memory: IdentityMemory
     /// nil: nobody may be asked.
     let prompter: (any Prompter)?
     let notice: @Sendable (String) -> Void
 
-    private var name: String { settings.knownHostName }
+    private var name: String { server.knownHostName }
 
     func verify(_ blob: [UInt8]) throws(SSHError) {
         guard let key = PublicKey(blob: blob) else {
@@ -18,7 +19,7 @@ struct HostKeyCheck {
         let known = try read()
         let decision = HostKeyPolicy.decide(
             key, verdict: verdict(key, known), accepted: memory.hostKey(of: name),
-            checking: settings.strictHostKeyChecking, mayAsk: prompter != nil)
+            checking: server.hostKeys.checking, mayAsk: prompter != nil)
         switch decision {
         case .trust:
             memory.set(hostKey: key, of: name)
@@ -28,14 +29,14 @@ struct HostKeyCheck {
             case true?: try accept(key)
             case false?:
                 throw SSHError(.hostKey, "Host key verification failed: the key of \(shownHost) was not accepted.")
-            case nil: throw HostKeyRefusal(key: key, settings: settings).error(.unknown, notice: notice)
+            case nil: throw HostKeyRefusal(key: key, server: server).error(.unknown, notice: notice)
             }
         case .add:
             tellMalformed(known)
             try accept(key)
         case .refuse(let refusal):
             if case .unknown = refusal { tellMalformed(known) }
-            throw HostKeyRefusal(key: key, settings: settings).error(refusal, notice: notice)
+            throw HostKeyRefusal(key: key, server: server).error(refusal, notice: notice)
         }
     }
 
@@ -57,7 +58,7 @@ struct HostKeyCheck {
 
     /// As ssh does: a key that is known for the host without a port is good for its other ports too. nil: not asked.
     private var portlessName: String? {
-        settings.hostKeyAlias == nil && settings.port != 22 ? settings.host.lowercased() : nil
+        server.hostKeys.alias == nil && server.destination.port != 22 ? server.destination.host.lowercased() : nil
     }
 
     private func verdict(_ key: PublicKey, _ known: KnownHosts) -> KnownHosts.Verdict {
@@ -72,7 +73,9 @@ struct HostKeyCheck {
 
     private func read() throws(SSHError) -> KnownHosts {
         var known = KnownHosts()
-        for path in (settings.userKnownHostsFiles + settings.globalKnownHostsFiles).compactMap(settings.resolved) {
+        for path in (server.hostKeys.userKnownHostsFiles + server.hostKeys.globalKnownHostsFiles).compactMap(
+            server.resolved)
+        {
             do {
                 known.add(try LocalFile(path: path).read(), file: path)
             } catch .missing {
@@ -92,9 +95,9 @@ struct HostKeyCheck {
     private func userTrusts(_ key: PublicKey, _ known: KnownHosts) throws(SSHError) -> Bool? {
         guard let prompter else { return nil }
         var question = HostKeyQuestion.text(
-            host: shownHost, address: settings.address, key: key, others: known.otherPlaces(of: key, name: name))
+            host: shownHost, key: key, others: known.otherPlaces(of: key, name: name))
         while true {
-            guard let answer = try prompter.ask(question, echo: true, seconds: settings.promptSeconds) else {
+            guard let answer = try prompter.ask(question, echo: true, seconds: promptSeconds) else {
                 return nil
             }
             switch HostKeyQuestion.read(answer, key: key) {
@@ -109,10 +112,10 @@ struct HostKeyCheck {
         switch memory.accept(key, of: name) {
         case .same: return
         case .other(let other):
-            throw HostKeyRefusal(key: key, settings: settings).error(.changedSinceAccepted(other), notice: notice)
+            throw HostKeyRefusal(key: key, server: server).error(.changedSinceAccepted(other), notice: notice)
         case .new: break
         }
-        guard let path = settings.userKnownHostsFiles.first.flatMap(settings.resolved) else { return }
+        guard let path = server.hostKeys.userKnownHostsFiles.first.flatMap(server.resolved) else { return }
         makeDirectory(for: path)
         do {
             try LocalFile(path: path).append(line: try line(for: key))
@@ -127,7 +130,7 @@ struct HostKeyCheck {
 
     /// As ssh does, `~/.ssh` is made when it is missing, and no other directory: a mistyped path is no wish for one.
     private func makeDirectory(for path: String) {
-        let directory = settings.home + "/.ssh"
+        let directory = server.home + "/.ssh"
         // Mostly it is there already; when it can neither be made nor used, opening the file tells.
         if path.hasPrefix(directory + "/") { _ = unsafe mkdir(directory, 0o700) }
     }
@@ -136,7 +139,7 @@ struct HostKeyCheck {
 
     private func line(for key: PublicKey) throws -> String {
         let written = "\(key.type) \(Base64.encode(key.blob))"
-        if settings.hashKnownHosts {
+        if server.hostKeys.hashKnownHosts {
             // sshd(8): the salt is as long as the hash.
             let salt = (0..<20).map { _ in UInt8.random(in: .min ... .max) }
             return "\(HostList.hashing(name, salt: salt).text) \(written)"

@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// What to do with a host key, from what is known of it. Pure: the same answer for the same facts.
 enum HostKeyPolicy {
     enum Decision: Hashable, Sendable {
@@ -20,7 +22,7 @@ enum HostKeyPolicy {
     /// - Parameter mayAsk: somebody is there to answer.
     static func decide(
         _ key: PublicKey, verdict: KnownHosts.Verdict, accepted: PublicKey?,
-        checking: IdentitySettings.StrictHostKeyChecking, mayAsk: Bool
+        checking: HostKeyOptions.Checking, mayAsk: Bool
     ) -> Decision {
         switch verdict {
         case .revoked(let place): return .refuse(.revoked(place))

@@ -11,9 +11,8 @@ enum HostKeyQuestion {
     /// More names than this are counted, not listed.
     private static let listedNames = 8
 
-    static func text(host: String, address: String?, key: PublicKey, others: [KnownHosts.Entry]) -> String {
-        let shown = address.map { "\(host) (\(PeerText($0)))" } ?? host
-        var lines = ["The authenticity of host '\(shown)' can't be established."]
+    static func text(host: String, key: PublicKey, others: [KnownHosts.Entry]) -> String {
+        var lines = ["The authenticity of host '\(host)' can't be established."]
         lines.append("\(key.family) key fingerprint is \(key.fingerprint).")
         if others.isEmpty {
             lines.append("This key is not known by any other names.")

@@ -1,15 +1,16 @@
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// The words for a host key that is not trusted: a warning nobody overlooks, the place, and the mend.
 struct HostKeyRefusal {
     let key: PublicKey
-    let settings: IdentitySettings
+    let server: ServerPlan
 
     private var sent: String { Self.words(key) }
 
     private static func words(_ key: PublicKey) -> String { "\(key.family) key \(key.fingerprint)" }
 
-    private var host: String { PeerText(settings.knownHostName).description }
+    private var host: String { PeerText(server.knownHostName).description }
 
     /// The error, after the lines of the warning have gone to `notice`.
     func error(_ refusal: HostKeyPolicy.Refusal, notice: (String) -> Void) -> SSHError {
@@ -20,7 +21,7 @@ struct HostKeyRefusal {
             notice("It sent the \(sent).")
             notice("Known for \(host) is the \(Self.words(entry.key)), in \(entry.place).")
             notice("Ask who runs the server. If the new key is right, take the old one out and connect again:")
-            notice("    ssh-keygen -f \(Self.quoted(entry.place.file)) -R \(Self.quoted(settings.knownHostName))")
+            notice("    ssh-keygen -f \(Self.quoted(entry.place.file)) -R \(Self.quoted(server.knownHostName))")
             return SSHError(
                 .hostKey,
                 "Host key verification failed: the key of \(host) is not the one in \(entry.place) "
@@ -46,7 +47,7 @@ struct HostKeyRefusal {
 
     private var unknownWords: String {
         let what = "no known_hosts file has the \(sent) of \(host)"
-        switch settings.strictHostKeyChecking {
+        switch server.hostKeys.checking {
         case .yes:
             return "\(what), and StrictHostKeyChecking=yes takes only known ones."
         case .ask, .acceptNew, .no:

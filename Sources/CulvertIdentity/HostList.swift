@@ -1,4 +1,5 @@
 internal import Crypto
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// The host field of a known_hosts line (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT): a comma list of patterns, or one name

@@ -1,3 +1,4 @@
+public import CulvertPlan
 public import CulvertSSH
 
 /// Who we are and whom we trust, for one login attempt: the order in which things are tried, and what became of each.
@@ -11,7 +12,7 @@ public final class Identity: LoginAuthority {
     /// What was tried and came to nothing, in order, one line each, for the error that ends the attempt.
     public private(set) var attempted: [String] = []
 
-    private let settings: IdentitySettings
+    private let server: ServerPlan
     private let memory: IdentityMemory
     private let prompter: (any Prompter)?
     private let isFirst: Bool
@@ -43,26 +44,26 @@ public final class Identity: LoginAuthority {
     /// - Parameter mayPrompt: true for the first connection, false for second links and reconnects.
     /// - Parameter notice: takes whole lines for the user.
     public init(
-        settings: IdentitySettings, memory: IdentityMemory, mayPrompt: Bool, prompter: any Prompter,
+        server: ServerPlan, memory: IdentityMemory, mayPrompt: Bool, prompter: any Prompter,
         notice: @escaping @Sendable (String) -> Void
     ) {
-        let asks = mayPrompt && !settings.batchMode ? prompter : nil
-        self.settings = settings
+        let asks = mayPrompt && !server.login.batchMode ? prompter : nil
+        self.server = server
         self.memory = memory
         self.prompter = asks
         isFirst = mayPrompt
         self.notice = notice
-        userName = settings.user
-        route = memory.route(to: settings.destination)
-        passphrases = PassphraseQuestions(settings: settings, memory: memory, prompter: asks)
-        passwords = PasswordQuestions(settings: settings, memory: memory, prompter: asks)
-        interactive = InteractiveAnswers(settings: settings, memory: memory, prompter: asks)
+        userName = server.destination.user
+        route = memory.route(to: server.memoryKey)
+        passphrases = PassphraseQuestions(server: server, memory: memory, prompter: asks)
+        passwords = PasswordQuestions(server: server, memory: memory, prompter: asks)
+        interactive = InteractiveAnswers(server: server, memory: memory, prompter: asks)
     }
 
     // MARK: Host key
 
     private var hostKeyCheck: HostKeyCheck {
-        HostKeyCheck(settings: settings, memory: memory, prompter: prompter, notice: notice)
+        HostKeyCheck(server: server, memory: memory, prompter: prompter, notice: notice)
     }
 
     public func knownHostKeyAlgorithms() -> [String] {
@@ -81,7 +82,7 @@ public final class Identity: LoginAuthority {
             beginStage()
         }
         handedOut = nil
-        let allowed = settings.methods.filter { methods.contains($0.rawValue) }
+        let allowed = server.login.methods.filter { methods.contains($0.rawValue) }
         if triesRoute {
             triesRoute = false
             if let credential = try routeCredential(allowed) { return credential }
@@ -106,7 +107,7 @@ public final class Identity: LoginAuthority {
     }
 
     /// What led in last time at this step.
-    private func routeCredential(_ allowed: [IdentitySettings.Method]) throws(SSHError) -> Credential? {
+    private func routeCredential(_ allowed: [LoginOptions.Method]) throws(SSHError) -> Credential? {
         guard succeeded.count < route.count else { return nil }
         let step = route[succeeded.count]
         guard allowed.contains(step.method) else { return nil }
@@ -179,13 +180,13 @@ public final class Identity: LoginAuthority {
     /// and not refused is what led in.
     private func record(_ handed: HandedOut) {
         handedOut = handed
-        if isFirst { memory.set(route: succeeded + [handed.step], to: settings.destination) }
+        if isFirst { memory.set(route: succeeded + [handed.step], to: server.memoryKey) }
     }
 
     public func refused(reason: String?) {
         guard let last = handedOut else { return }
         handedOut = nil
-        if isFirst { memory.set(route: succeeded, to: settings.destination) }
+        if isFirst { memory.set(route: succeeded, to: server.memoryKey) }
         let why = (last.signFailure ?? reason).map { ": \(PeerText($0))" } ?? ""
         switch last.step {
         case .file(let path):
@@ -211,7 +212,7 @@ public final class Identity: LoginAuthority {
         if sources == nil { sources = (agentKeys(), files()) }
         guard let sources else { return }
         var gathered = KeyOffers(
-            agentKeys: sources.agentKeys, files: sources.files, identitiesOnly: settings.identitiesOnly,
+            agentKeys: sources.agentKeys, files: sources.files, identitiesOnly: server.login.identitiesOnly,
             needsQuestion: { $0.privatePart?.isEncrypted == true && memory.passphrase(of: $0.path) == nil })
         gathered.remove(succeeded)
         if succeeded.isEmpty {
@@ -223,7 +224,7 @@ public final class Identity: LoginAuthority {
     }
 
     private func files() -> [IdentityFile] {
-        let found = IdentityFiles(settings)
+        let found = IdentityFiles(server)
         attempted += found.unusable
         for warning in found.warnings where memory.isNews(warning) { notice(warning) }
         return found.files
@@ -243,8 +244,8 @@ public final class Identity: LoginAuthority {
     // MARK: Agent
 
     private func openAgent() throws(SSHError) -> AgentConnection? {
-        if agent == nil, let path = settings.agentSocket, path.lowercased() != "none" {
-            agent = try AgentConnection(path: settings.resolved(path) ?? path)
+        if agent == nil, let path = server.login.agentSocket, path.lowercased() != "none" {
+            agent = try AgentConnection(path: server.resolved(path) ?? path)
         }
         return agent
     }

@@ -1,3 +1,4 @@
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// An identity file that may be of use: its private part in the file, or only its public part (the private one is then
@@ -19,7 +20,7 @@ struct IdentityFile: Hashable, Sendable {
     }
 }
 
-/// The identity files of the settings, looked at once for a login. What is wrong with one is told, not thrown: another
+/// The identity files of a plan, looked at once for a login. What is wrong with one is told, not thrown: another
 /// one may do.
 struct IdentityFiles {
     private(set) var files: [IdentityFile] = []
@@ -28,12 +29,12 @@ struct IdentityFiles {
     /// Lines for the user.
     private(set) var warnings: [String] = []
 
-    init(_ settings: IdentitySettings) {
-        let explicit = settings.identityFiles != nil
+    init(_ server: ServerPlan) {
+        let named: [String]? = if case .listed(let files) = server.login.identityFiles { files } else { nil }
         var seen: Set<String> = []
-        for shown in settings.identityFiles ?? IdentitySettings.defaultIdentityFiles {
-            guard let path = settings.resolved(shown), seen.insert(path).inserted else { continue }
-            look(path, shown: shown, explicit: explicit)
+        for shown in named ?? ServerPlan.defaultIdentityFiles {
+            guard let path = server.resolved(shown), seen.insert(path).inserted else { continue }
+            look(path, shown: shown, explicit: named != nil)
         }
     }
 

@@ -1,3 +1,4 @@
+internal import CulvertPlan
 internal import CulvertSSH
 internal import Synchronization
 
@@ -12,7 +13,7 @@ public final class IdentityMemory: Sendable {
         case password
         case keyboardInteractive
 
-        var method: IdentitySettings.Method {
+        var method: LoginOptions.Method {
             switch self {
             case .agentKey, .file: .publicKey
             case .password: .password

@@ -9,6 +9,9 @@ public protocol Prompter: Sendable {
     func ask(_ question: String, echo: Bool, seconds: Int) throws(SSHError) -> Secret?
 }
 
+/// Seconds that a question waits for its answer: as long as sshd waits for a login (LoginGraceTime).
+let promptSeconds = 120
+
 /// Who answers the questions, as ssh decides it: the terminal, a program (SSH_ASKPASS), or nobody.
 enum PromptRoute: Equatable {
     case terminal

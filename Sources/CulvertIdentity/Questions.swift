@@ -1,8 +1,9 @@
+internal import CulvertPlan
 internal import CulvertSSH
 
-/// The passphrases of key files: the one in the memory first, then the user's, as often as the settings allow.
+/// The passphrases of key files: the one in the memory first, then the user's, as often as the plan allows.
 struct PassphraseQuestions {
-    let settings: IdentitySettings
+    let server: ServerPlan
     let memory: IdentityMemory
     /// nil: nobody may be asked.
     let prompter: (any Prompter)?
@@ -11,8 +12,8 @@ struct PassphraseQuestions {
     private var triedMemory: Set<String> = []
     private(set) var whyNone = ""
 
-    init(settings: IdentitySettings, memory: IdentityMemory, prompter: (any Prompter)?) {
-        self.settings = settings
+    init(server: ServerPlan, memory: IdentityMemory, prompter: (any Prompter)?) {
+        self.server = server
         self.memory = memory
         self.prompter = prompter
     }
@@ -23,11 +24,11 @@ struct PassphraseQuestions {
         whyNone = "it is encrypted, and nobody can be asked for its passphrase"
         guard let prompter else { return nil }
         whyNone = "wrong passphrase"
-        guard asked[file.path, default: 0] < settings.passwordPrompts else { return nil }
+        guard asked[file.path, default: 0] < server.login.numberOfPasswordPrompts else { return nil }
         asked[file.path, default: 0] += 1
         let question = "Enter passphrase for key '\(PeerText(file.shown))': "
         whyNone = "no passphrase was given"
-        guard let answer = try prompter.ask(question, echo: false, seconds: settings.promptSeconds),
+        guard let answer = try prompter.ask(question, echo: false, seconds: promptSeconds),
             answer.count > 0
         else { return nil }
         memory.set(passphrase: answer, of: file.path)
@@ -38,13 +39,13 @@ struct PassphraseQuestions {
     mutating func wasWrong(_ path: String) -> Bool {
         guard prompter != nil else { return false }
         memory.set(passphrase: nil, of: path)
-        return asked[path, default: 0] < settings.passwordPrompts
+        return asked[path, default: 0] < server.login.numberOfPasswordPrompts
     }
 }
 
-/// The password: the one in the memory first, then the user's, as often as the settings allow.
+/// The password: the one in the memory first, then the user's, as often as the plan allows.
 struct PasswordQuestions {
-    let settings: IdentitySettings
+    let server: ServerPlan
     let memory: IdentityMemory
     let prompter: (any Prompter)?
 
@@ -53,8 +54,8 @@ struct PasswordQuestions {
     private var gaveUp = false
     private var wasTold = false
 
-    init(settings: IdentitySettings, memory: IdentityMemory, prompter: (any Prompter)?) {
-        self.settings = settings
+    init(server: ServerPlan, memory: IdentityMemory, prompter: (any Prompter)?) {
+        self.server = server
         self.memory = memory
         self.prompter = prompter
     }
@@ -62,36 +63,36 @@ struct PasswordQuestions {
     mutating func next(_ notice: (String) -> Void) throws(SSHError) -> Secret? {
         if !triedMemory {
             triedMemory = true
-            if let known = memory.password(for: settings.destination) { return known }
+            if let known = memory.password(for: server.memoryKey) { return known }
         }
-        guard let prompter, !gaveUp, asked < settings.passwordPrompts else { return nil }
+        guard let prompter, !gaveUp, asked < server.login.numberOfPasswordPrompts else { return nil }
         if asked > 0 { notice("Permission denied, please try again.") }
         asked += 1
-        let question = "\(PeerText(settings.user))@\(PeerText(settings.host))'s password: "
-        guard let answer = try prompter.ask(question, echo: false, seconds: settings.promptSeconds) else {
+        let question = "\(PeerText(server.destination.user))@\(PeerText(server.destination.host))'s password: "
+        guard let answer = try prompter.ask(question, echo: false, seconds: promptSeconds) else {
             gaveUp = true
             return nil
         }
-        memory.set(password: answer, for: settings.destination)
+        memory.set(password: answer, for: server.memoryKey)
         return answer
     }
 
     func wasRefused() {
-        if prompter != nil { memory.set(password: nil, for: settings.destination) }
+        if prompter != nil { memory.set(password: nil, for: server.memoryKey) }
     }
 
     /// Why the method was not used although the server would take it; once.
-    mutating func takeRemark(_ allowed: [IdentitySettings.Method]) -> [String] {
-        let unused = asked == 0 && memory.password(for: settings.destination) == nil
+    mutating func takeRemark(_ allowed: [LoginOptions.Method]) -> [String] {
+        let unused = asked == 0 && memory.password(for: server.memoryKey) == nil
         guard allowed.contains(.password), !wasTold, gaveUp || (unused && prompter == nil) else { return [] }
         wasTold = true
-        return [gaveUp ? "password: none was given" : "password: not asked for (\(reasonNotToAsk(settings)))"]
+        return [gaveUp ? "password: none was given" : "password: not asked for (\(reasonNotToAsk(server)))"]
     }
 }
 
 /// Keyboard-interactive (RFC 4256): the user's answers, or those that were typed before to the same questions.
 struct InteractiveAnswers {
-    let settings: IdentitySettings
+    let server: ServerPlan
     let memory: IdentityMemory
     let prompter: (any Prompter)?
 
@@ -105,17 +106,17 @@ struct InteractiveAnswers {
     private var typed: [String: Secret] = [:]
     private var wasTold = false
 
-    init(settings: IdentitySettings, memory: IdentityMemory, prompter: (any Prompter)?) {
-        self.settings = settings
+    init(server: ServerPlan, memory: IdentityMemory, prompter: (any Prompter)?) {
+        self.server = server
         self.memory = memory
         self.prompter = prompter
     }
 
     /// Whether to try the method (again): not after a try in which the server asked nothing.
     mutating func begin() -> Bool {
-        let limit = prompter != nil ? settings.passwordPrompts : 1
+        let limit = prompter != nil ? server.login.numberOfPasswordPrompts : 1
         guard !gaveUp, begun < limit, begun == 0 || questions > 0 else { return false }
-        guard prompter != nil || !memory.answers(for: settings.destination).isEmpty else { return false }
+        guard prompter != nil || !memory.answers(for: server.memoryKey).isEmpty else { return false }
         begun += 1
         (rounds, questions, typed) = (0, 0, [:])
         return true
@@ -127,7 +128,7 @@ struct InteractiveAnswers {
             throw SSHError(.authentication, "the server asked more than \(Self.maximumRounds) rounds of questions")
         }
         questions += challenge.prompts.count
-        let remembered = prompter == nil ? memory.answers(for: settings.destination) : [:]
+        let remembered = prompter == nil ? memory.answers(for: server.memoryKey) : [:]
         if prompter != nil {
             for text in [challenge.name, challenge.instruction] where !text.description.isEmpty {
                 notice(text.description)
@@ -149,25 +150,25 @@ struct InteractiveAnswers {
 
     private mutating func ask(_ prompt: Challenge.Prompt) throws(SSHError) -> Secret? {
         // Who asks is said first: a server cannot pose as another one, nor as culvert's own questions.
-        let question = "(\(PeerText(settings.user))@\(PeerText(settings.host))) \(prompt.text)"
-        let answer = try prompter?.ask(question, echo: prompt.echo, seconds: settings.promptSeconds)
+        let question = "(\(PeerText(server.destination.user))@\(PeerText(server.destination.host))) \(prompt.text)"
+        let answer = try prompter?.ask(question, echo: prompt.echo, seconds: promptSeconds)
         guard let answer else { return nil }
         typed[prompt.text.description] = answer
-        memory.set(answers: typed, for: settings.destination)
+        memory.set(answers: typed, for: server.memoryKey)
         return answer
     }
 
     func wasRefused() {
-        if prompter != nil { memory.set(answers: [:], for: settings.destination) }
+        if prompter != nil { memory.set(answers: [:], for: server.memoryKey) }
     }
 
-    mutating func takeRemark(_ allowed: [IdentitySettings.Method]) -> [String] {
+    mutating func takeRemark(_ allowed: [LoginOptions.Method]) -> [String] {
         guard allowed.contains(.keyboardInteractive), !wasTold, begun == 0 else { return [] }
         wasTold = true
-        return ["keyboard-interactive: not asked for (\(reasonNotToAsk(settings)))"]
+        return ["keyboard-interactive: not asked for (\(reasonNotToAsk(server)))"]
     }
 }
 
-private func reasonNotToAsk(_ settings: IdentitySettings) -> String {
-    settings.batchMode ? "BatchMode" : "a later login asks nothing"
+private func reasonNotToAsk(_ server: ServerPlan) -> String {
+    server.login.batchMode ? "BatchMode" : "a later login asks nothing"
 }

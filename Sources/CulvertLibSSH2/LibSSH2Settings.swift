@@ -1,17 +1,18 @@
 internal import CLibSSH2
+public import CulvertPlan
 internal import CulvertSSH
 
-/// What the user chose for this engine: algorithm lists in ssh's syntax (`a,b`: these; `+a`: also; `-a`: not;
-/// `^a`: first; `*` and `?` match). nil: the safe ones that libssh2 has. Its CBC ciphers, SHA-1 and MD5 are used only
-/// when they are named.
+/// What the user chose for this engine. Of the lists of algorithms nil is the safe ones that libssh2 has. Its CBC
+/// ciphers, SHA-1 and MD5 are used only when they are named.
 public struct LibSSH2Settings: Sendable, Hashable {
-    public var keyExchange: String?
-    public var ciphers: String?
-    public var macs: String?
-    public var hostKeyAlgorithms: String?
+    public var keyExchange: AlgorithmList?
+    public var ciphers: AlgorithmList?
+    public var macs: AlgorithmList?
+    public var hostKeyAlgorithms: AlgorithmList?
 
     public init(
-        keyExchange: String? = nil, ciphers: String? = nil, macs: String? = nil, hostKeyAlgorithms: String? = nil
+        keyExchange: AlgorithmList? = nil, ciphers: AlgorithmList? = nil, macs: AlgorithmList? = nil,
+        hostKeyAlgorithms: AlgorithmList? = nil
     ) {
         self.keyExchange = keyExchange
         self.ciphers = ciphers
@@ -69,7 +70,7 @@ enum AlgorithmChoice: CaseIterable {
         }
     }
 
-    func setting(_ settings: LibSSH2Settings) -> String? {
+    func setting(_ settings: LibSSH2Settings) -> AlgorithmList? {
         switch self {
         case .keyExchange: settings.keyExchange
         case .hostKey: settings.hostKeyAlgorithms
@@ -80,49 +81,20 @@ enum AlgorithmChoice: CaseIterable {
 
     /// The list to offer. `known`: what this libssh2 has. `preferred`: moved to the front unless the user gave an
     /// order of their own.
-    func list(_ setting: String?, known: [String], preferred: [String] = []) throws(SSHError) -> [String] {
+    func list(_ list: AlgorithmList?, known: [String], preferred: [String] = []) throws(SSHError) -> [String] {
         let base = safe.filter(known.contains)
-        guard let setting, !setting.isEmpty else { return Self.moved(preferred, base) }
-        let sign = setting.first ?? " "
-        let names = (["+", "-", "^"].contains(sign) ? setting.dropFirst() : setting[...])
-            .split(separator: ",").map(String.init)
-        var list: [String]
-        switch sign {
-        case "-":
-            list = Self.moved(
-                preferred, base.filter { name in !names.contains { Wildcard.matches(name, pattern: $0) } })
-        case "+":
-            let more = try expand(names, known)
-            list = Self.moved(preferred, base + more.filter { !base.contains($0) })
-        case "^":
-            let first = try expand(names, known)
-            list = first + base.filter { !first.contains($0) }
-        default:
-            list = try expand(names, known)
-        }
-        guard !list.isEmpty else {
-            throw SSHError(
-                .unsupported, "\(option)=\(setting) leaves no \(words); libssh2 has \(known.joined(separator: ","))")
-        }
-        return list
-    }
-
-    private func expand(_ names: [String], _ known: [String]) throws(SSHError) -> [String] {
-        var list: [String] = []
-        for name in names {
-            let found = known.filter { Wildcard.matches($0, pattern: name) }
-            guard !found.isEmpty else {
+        guard let list else { return AlgorithmList.moved(preferred, base) }
+        do throws(AlgorithmList.Fault) {
+            return try list.offer(standard: base, known: known, preferred: preferred)
+        } catch {
+            let all = known.joined(separator: ",")
+            switch error {
+            case .unknown(let name):
                 throw SSHError(
-                    .unsupported,
-                    "\(option): libssh2 has no \(words) \"\(PeerText(name))\"; it has \(known.joined(separator: ","))")
+                    .unsupported, "\(option): libssh2 has no \(words) \"\(PeerText(name))\"; it has \(all)")
+            case .empty:
+                throw SSHError(.unsupported, "\(option)=\(list) leaves no \(words); libssh2 has \(all)")
             }
-            list += found.filter { !list.contains($0) }
         }
-        return list
-    }
-
-    private static func moved(_ preferred: [String], _ list: [String]) -> [String] {
-        let first = preferred.filter(list.contains)
-        return first + list.filter { !first.contains($0) }
     }
 }

@@ -1,12 +1,14 @@
-/// What the user chose for the native engine. Algorithm lists in ssh's syntax (`a,b`: these; `+a`: also; `-a`: not; `^a`:
-/// first; `*` and `?` match); nil: all that the engine has, which is all safe.
+public import CulvertPlan
+
+/// What the user chose for the native engine. Of the lists of algorithms nil is all that the engine has, which is all
+/// safe.
 public struct NativeSettings: Sendable {
-    public var ciphers: String?
-    public var keyExchange: String?
+    public var ciphers: AlgorithmList?
+    public var keyExchange: AlgorithmList?
     /// Offered, never used: every cipher here authenticates by itself.
-    public var macs: String?
-    public var hostKeyAlgorithms: String?
-    public var publicKeyAlgorithms: String?
+    public var macs: AlgorithmList?
+    public var hostKeyAlgorithms: AlgorithmList?
+    public var publicKeyAlgorithms: AlgorithmList?
     public var rekeyLimits = RekeyLimits()
     public var connection = ConnectionSettings()
 

@@ -1,3 +1,5 @@
+internal import FoundationEssentials
+
 /// A file of latencies, an interval a line, as HdrHistogram's log tools read it: format version 1.3, histograms in the
 /// V2 compressed form. Of several workloads each has a tag.
 struct HistogramLog {
@@ -44,7 +46,8 @@ struct HistogramLog {
             + bigEndian(UInt32(Latencies.digits)) + bigEndian(UInt64(1)) + bigEndian(Latencies.highest)
             + bigEndian((1.0).bitPattern) + counts
         let compressed = stored(payload)
-        return base64(bigEndian(compressedCookie) + bigEndian(UInt32(compressed.count)) + compressed)
+        let bytes = bigEndian(compressedCookie) + bigEndian(UInt32(compressed.count)) + compressed
+        return Data(bytes).base64EncodedString()
     }
 
     /// Sign in the lowest bit, then seven bits a byte from the lowest up; a ninth byte has eight.
@@ -76,20 +79,6 @@ struct HistogramLog {
             high = (high + low) % 65_521
         }
         return made + bigEndian(high << 16 | low)
-    }
-
-    static func base64(_ bytes: [UInt8]) -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-        var text: [UInt8] = []
-        text.reserveCapacity((bytes.count + 2) / 3 * 4)
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let count = min(3, bytes.count - start)
-            let word = (0..<3).reduce(0) { $0 << 8 | ($1 < count ? Int(bytes[start + $1]) : 0) }
-            for place in 0..<4 {
-                text.append(place <= count ? alphabet[word >> (18 - 6 * place) & 63] : UInt8(ascii: "="))
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
     }
 
     private static func bigEndian(_ value: some FixedWidthInteger) -> [UInt8] { value.littleEndianBytes.reversed() }

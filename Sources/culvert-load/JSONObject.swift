@@ -1,37 +1,57 @@
-/// A JSON object as it is written, its members in the order in which they came.
-struct JSONObject {
-    private var members: [String] = []
+internal import FoundationEssentials
 
-    var text: String { "{" + members.joined(separator: ", ") + "}" }
+/// A JSON object to be written, its members in the order of their names.
+struct JSONObject: Encodable {
+    private enum Value: Encodable {
+        case text(String)
+        case number(Double)
+        case whole(UInt64)
+        case flag(Bool)
+        case object(JSONObject)
+        case objects([JSONObject])
+        case texts([String])
 
-    mutating func add(_ name: String, text: String) { members.append("\(Self.quoted(name)): \(text)") }
-    mutating func add(_ name: String, _ value: String) { add(name, text: Self.quoted(value)) }
-    mutating func add(_ name: String, object: JSONObject) { add(name, text: object.text) }
-    mutating func add(_ name: String, objects: [JSONObject]) {
-        add(name, text: "[" + objects.map(\.text).joined(separator: ", ") + "]")
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.singleValueContainer()
+            switch self {
+            case .text(let text): try container.encode(text)
+            case .number(let number): try container.encode(number)
+            case .whole(let number): try container.encode(number)
+            case .flag(let flag): try container.encode(flag)
+            case .object(let object): try container.encode(object)
+            case .objects(let objects): try container.encode(objects)
+            case .texts(let texts): try container.encode(texts)
+            }
+        }
     }
-    mutating func add(_ name: String, strings: [String]) {
-        add(name, text: "[" + strings.map(Self.quoted).joined(separator: ", ") + "]")
-    }
+
+    private var members: [String: Value] = [:]
+
+    mutating func add(_ name: String, _ value: String) { members[name] = .text(value) }
+    mutating func add(_ name: String, flag: Bool) { members[name] = .flag(flag) }
+    mutating func add(_ name: String, object: JSONObject) { members[name] = .object(object) }
+    mutating func add(_ name: String, objects: [JSONObject]) { members[name] = .objects(objects) }
+    mutating func add(_ name: String, strings: [String]) { members[name] = .texts(strings) }
+    /// Of more digits than a Double has.
+    mutating func add(_ name: String, whole: UInt64) { members[name] = .whole(whole) }
     /// Whole numbers without a point.
     mutating func add(_ name: String, _ value: Double) {
         precondition(value.isFinite, "JSON has finite numbers only")
-        let isWhole = value == value.rounded() && abs(value) < 9e15
-        add(name, text: isWhole ? "\(Int64(value))" : "\(value)")
+        members[name] = .number(value)
     }
 
-    static func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: quoted.unicodeScalars.append(scalar)
-            }
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(members)
+    }
+
+    /// In one line.
+    var text: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let bytes = try? encoder.encode(self) else {
+            preconditionFailure("finite numbers and texts can be encoded")
         }
-        return quoted + "\""
+        return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -102,7 +102,7 @@ struct PartReport {
         object.add("command", command)
         object.add("connections", Double(workload.connections))
         object.add("threads", Double(workload.threads))
-        object.add("seed", text: "\(workload.seed)")
+        object.add("seed", whole: workload.seed)
     }
 
     func addFigures(to object: inout JSONObject) {

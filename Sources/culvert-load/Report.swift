@@ -114,7 +114,7 @@ struct Report {
         generator.add("busiest_thread", busiest)
         object.add("generator", object: generator)
         object.add("watched", objects: outcome.watched.map(watchedObject))
-        object.add("interrupted", text: outcome.wasInterrupted ? "true" : "false")
+        object.add("interrupted", flag: outcome.wasInterrupted)
         return object.text
     }
 

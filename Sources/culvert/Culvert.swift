@@ -1,6 +1,7 @@
 internal import CulvertConfig
 internal import CulvertIO
 internal import CulvertIdentity
+internal import CulvertPlan
 internal import CulvertRelay
 internal import CulvertSSH
 internal import Glibc

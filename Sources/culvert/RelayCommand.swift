@@ -11,11 +11,6 @@ struct RelayCommand {
         guard let output = LogOutput.open(configuration.output, notes: configuration.notes) else {
             return ExitCode.logFile.rawValue
         }
-        var settings = RelaySettings()
-        let values = ForwardValues(gatewayPorts: configuration.gatewayPorts)
-        settings.forwards = configuration.forwards.map(values.local)
-        settings.drain = configuration.drain
-        settings.runtime = RuntimeSettings(configuration.runtime)
-        return Relay.runRelay(settings, journal: output.journal)
+        return Relay.runRelay(configuration.plan, journal: output.journal)
     }
 }

@@ -1,3 +1,4 @@
+import CulvertPlan
 import Testing
 
 @testable import CulvertConfig

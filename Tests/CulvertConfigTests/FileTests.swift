@@ -1,3 +1,4 @@
+import CulvertPlan
 import Foundation
 import Testing
 
@@ -82,7 +83,7 @@ struct MemoryFiles: Sendable {
         #expect(tunnel.forwards.map(\.text) == ["5432:localhost:5432", "8022:localhost:22"])
         #expect(tunnel.forwarding.exitOnForwardFailure && tunnel.connection.serverAliveCountMax == 7)
         // culvert's own default stays where nothing is said.
-        #expect(tunnel.connection.serverAliveInterval == ConnectionOptions.defaultServerAliveInterval)
+        #expect(tunnel.connection.serverAliveInterval == .seconds(15))
         let typed = try Self.tunnel(files, "-p 22 -L 1:a:2 bob@prod")
         #expect(typed.destination.port == 22 && typed.destination.user == "bob")
         #expect(typed.forwards.map(\.text) == ["1:a:2", "5432:localhost:5432", "8022:localhost:22"])
@@ -308,11 +309,11 @@ struct MemoryFiles: Sendable {
         ])
         let hop = try resolveHost("gate", files: .usual, environment: testEnvironment, access: files.access)
         #expect(
-            hop.destination == Destination(host: "gate.example.org", typedHost: "gate", port: 2200, user: "all"))
-        #expect(hop.login.identityFiles == .listed(["/home/ann/gate"]) && hop.forwards.isEmpty)
+            hop.server.destination == Destination(host: "gate.example.org", typedHost: "gate", port: 2200, user: "all"))
+        #expect(hop.server.login.identityFiles == .listed(["/home/ann/gate"]) && hop.forwards.isEmpty)
         let named = try resolveHost(
             "gate", user: "me", port: 1, files: .usual, environment: testEnvironment, access: files.access)
-        #expect(named.destination.user == "me" && named.destination.port == 1)
+        #expect(named.server.destination.user == "me" && named.server.destination.port == 1)
     }
 
     @Test func theSystemIsAsked() throws {

@@ -1,3 +1,4 @@
+import CulvertPlan
 import Testing
 
 @testable import CulvertConfig
@@ -6,8 +7,8 @@ import Testing
     struct Good: Sendable, CustomTestStringConvertible {
         let text: String
         let listen: ListenEndpoint
-        let target: TargetEndpoint
-        init(_ text: String, _ listen: ListenEndpoint, _ target: TargetEndpoint) {
+        let target: Target
+        init(_ text: String, _ listen: ListenEndpoint, _ target: Target) {
             self.text = text
             self.listen = listen
             self.target = target

@@ -1,3 +1,4 @@
+import CulvertPlan
 import Foundation
 import Testing
 

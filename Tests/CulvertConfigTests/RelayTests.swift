@@ -1,3 +1,4 @@
+import CulvertPlan
 import Testing
 
 @testable import CulvertConfig
@@ -14,15 +15,18 @@ import Testing
             try relay(
                 "-L", "1:a:2", "-vgL[::1]:3:b:4", "-E/log", "--io=epoll", "--threads", "2", "--memory=64M",
                 "--drain=7s"))
+        let plan = configuration.plan
         #expect(
-            configuration.forwards == [
-                forward(.local, .tcp(bind: .default, port: 1), .tcp(host: "a", port: 2), "1:a:2"),
-                forward(.local, .tcp(bind: .address("::1"), port: 3), .tcp(host: "b", port: 4), "[::1]:3:b:4"),
+            plan.forwards == [
+                LocalForward(listen: .everywhere(port: 1), target: .tcp(host: "a", port: 2), text: "-L 1:a:2"),
+                LocalForward(
+                    listen: .address("::1", port: 3), target: .tcp(host: "b", port: 4), text: "-L [::1]:3:b:4"),
             ])
-        #expect(configuration.gatewayPorts && configuration.drain == .seconds(7))
-        #expect(try relay("-L1:a:2")?.drain == .seconds(5))
+        #expect(plan.drain == .seconds(7))
+        #expect(try relay("-L1:a:2")?.plan.drain == .seconds(5))
+        #expect(try relay("-L1:a:2")?.plan.forwards.map(\.listen) == [.loopback(port: 1)])
         #expect(configuration.output == OutputOptions(verbosity: .debug1, logFile: "/log", syslog: false))
-        #expect(configuration.runtime == RuntimeOptions(io: .epoll, threads: 2, memory: 64 << 20))
+        #expect(plan.runtime == RuntimeOptions(io: .epoll, threads: 2, memory: 64 << 20))
     }
 
     static let bad: [(String, String)] = [

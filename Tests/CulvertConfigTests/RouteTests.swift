@@ -1,3 +1,4 @@
+import CulvertPlan
 import Testing
 
 @testable import CulvertConfig
@@ -48,7 +49,7 @@ import Testing
     ]) func commands(_ text: String, _ expected: String) throws {
         for spelling in ["ProxyCommand=\(text)", "proxycommand \(text)", "ProxyCommand = \(text)"] {
             let made = try settings("-o", spelling)
-            #expect(made.proxyCommand == ProxyCommandText(shell: "/bin/sh", text: expected), "\(spelling)")
+            #expect(made.proxyCommand == ProxyCommand(shell: "/bin/sh", text: expected), "\(spelling)")
         }
     }
 

@@ -1,4 +1,5 @@
 import CulvertConfig
+import CulvertPlan
 import Testing
 
 /// The same surroundings on every machine.
@@ -7,6 +8,25 @@ let testEnvironment = ConfigurationEnvironment(
     userID: 1000, hostName: "box.example.org")
 
 struct NotATunnel: Error {}
+
+/// The parts of the plan by the names of what is typed.
+extension TunnelConfiguration {
+    var server: ServerPlan { plan.server }
+    var destination: Destination { server.destination }
+    var connection: ConnectionOptions { server.connection }
+    var login: LoginOptions { server.login }
+    var hostKeys: HostKeyOptions { server.hostKeys }
+    var algorithms: AlgorithmOptions { server.algorithms }
+    var proxyCommand: ProxyCommand? { server.proxyCommand }
+    var hops: [ServerPlan] { plan.hops }
+    var links: Int { plan.links }
+    var engine: EngineChoice { plan.engine }
+    var hold: Duration { plan.hold }
+    var drain: Duration { plan.drain }
+    var persist: Bool { plan.persist }
+    var nodelay: Bool { plan.nodelay }
+    var runtime: RuntimeOptions { plan.runtime }
+}
 
 /// What a tunnel's command line means.
 func tunnel(_ arguments: [String]) throws -> TunnelConfiguration {
@@ -35,7 +55,7 @@ func fault(_ arguments: [String]) -> String? {
 }
 
 func forward(
-    _ kind: ForwardSpecification.Kind, _ listen: ListenEndpoint, _ target: TargetEndpoint, _ text: String
+    _ kind: ForwardSpecification.Kind, _ listen: ListenEndpoint, _ target: Target, _ text: String
 ) -> ForwardSpecification {
     ForwardSpecification(kind: kind, listen: listen, target: target, text: text)
 }

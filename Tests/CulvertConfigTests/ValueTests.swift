@@ -1,3 +1,4 @@
+import CulvertPlan
 import Testing
 
 @testable import CulvertConfig
@@ -40,7 +41,7 @@ import Testing
     static let patterns: [(String, String, Bool)] = [
         ("abc", "abc", true), ("abc", "a*", true), ("abc", "*c", true), ("abc", "a?c", true), ("abc", "a?", false),
         ("abc", "*", true), ("", "*", true), ("", "?", false), ("aXbXc", "a*b*c", true), ("aab", "*ab", true),
-        ("abab", "*abc", false), ("abc", "", false),
+        ("abab", "*abc", false), ("abc", "", false), ("é", "?", false), ("é", "??", true),
     ]
     @Test(arguments: patterns) func wildcard(_ text: String, _ pattern: String, _ expected: Bool) {
         #expect(Wildcard.matches(text, pattern: pattern) == expected)

@@ -1,3 +1,4 @@
+import CulvertPlan
 import CulvertSSH
 import Foundation
 import Testing
@@ -18,9 +19,9 @@ import Testing
         entry = KnownHosts.Entry(place: place, marker: .none, hosts: hosts, key: try workshop.publicKey("b"))
     }
 
-    @Test(arguments: IdentitySettings.StrictHostKeyChecking.allCases, [true, false])
+    @Test(arguments: HostKeyOptions.Checking.allCases, [true, false])
     func changedAndRevokedEndItUnderEverySetting(
-        checking: IdentitySettings.StrictHostKeyChecking, mayAsk: Bool
+        checking: HostKeyOptions.Checking, mayAsk: Bool
     ) {
         func decide(_ verdict: KnownHosts.Verdict, _ accepted: PublicKey? = nil) -> HostKeyPolicy.Decision {
             HostKeyPolicy.decide(key, verdict: verdict, accepted: accepted, checking: checking, mayAsk: mayAsk)
@@ -35,7 +36,7 @@ import Testing
 
     @Test func unknownKeysGoByTheSetting() {
         func decide(
-            _ checking: IdentitySettings.StrictHostKeyChecking, mayAsk: Bool, _ accepted: PublicKey? = nil
+            _ checking: HostKeyOptions.Checking, mayAsk: Bool, _ accepted: PublicKey? = nil
         ) -> HostKeyPolicy.Decision {
             HostKeyPolicy.decide(key, verdict: .unknown, accepted: accepted, checking: checking, mayAsk: mayAsk)
         }
@@ -43,7 +44,7 @@ import Testing
         #expect(decide(.ask, mayAsk: false) == .refuse(.unknown))
         #expect(decide(.yes, mayAsk: true) == .refuse(.unknown))
         #expect(decide(.yes, mayAsk: true, key) == .refuse(.unknown))
-        for checking in [IdentitySettings.StrictHostKeyChecking.no, .acceptNew] {
+        for checking in [HostKeyOptions.Checking.no, .acceptNew] {
             #expect(decide(checking, mayAsk: false) == .add)
             #expect(decide(checking, mayAsk: false, key) == .trust)
         }
@@ -67,18 +68,18 @@ import Testing
     }
 
     private func verify(
-        _ key: PublicKey, _ settings: IdentitySettings, answers: [String?] = [], mayPrompt: Bool = true
+        _ key: PublicKey, _ settings: ServerPlan, answers: [String?] = [], mayPrompt: Bool = true
     ) throws -> [String] {
         let prompter = ScriptedPrompter(answers)
         let identity = Identity(
-            settings: settings, memory: memory, mayPrompt: mayPrompt, prompter: prompter,
+            server: settings, memory: memory, mayPrompt: mayPrompt, prompter: prompter,
             notice: { [notices] in notices.add($0) })
         try identity.verify(hostKey: key.blob)
         return prompter.asked
     }
 
     private func refusal(
-        _ key: PublicKey, _ settings: IdentitySettings, answers: [String?] = [], mayPrompt: Bool = true
+        _ key: PublicKey, _ settings: ServerPlan, answers: [String?] = [], mayPrompt: Bool = true
     ) throws -> SSHError {
         try #require(throws: SSHError.self) {
             _ = try verify(key, settings, answers: answers, mayPrompt: mayPrompt)
@@ -126,19 +127,19 @@ import Testing
         var settings = workshop.settings()
         #expect(try refusal(one, settings, mayPrompt: false).description.contains("accept-new"))
         #expect(try refusal(one, settings, answers: [nil]).description.contains("accept-new"))
-        settings.batchMode = true
+        settings.login.batchMode = true
         #expect(try refusal(one, settings).kind == .hostKey)
-        settings.strictHostKeyChecking = .yes
+        settings.hostKeys.checking = .yes
         #expect(try refusal(one, settings).description.contains("StrictHostKeyChecking=yes"))
         #expect(!FileManager.default.fileExists(atPath: workshop.file("known_hosts")))
     }
 
-    @Test(arguments: [IdentitySettings.StrictHostKeyChecking.acceptNew, .no], [true, false])
-    func newKeysAreAddedUnasked(checking: IdentitySettings.StrictHostKeyChecking, hashed: Bool) throws {
+    @Test(arguments: [HostKeyOptions.Checking.acceptNew, .no], [true, false])
+    func newKeysAreAddedUnasked(checking: HostKeyOptions.Checking, hashed: Bool) throws {
         var settings = workshop.settings()
-        settings.strictHostKeyChecking = checking
-        settings.hashKnownHosts = hashed
-        settings.userKnownHostsFiles = ["~/.ssh/known_hosts"]
+        settings.hostKeys.checking = checking
+        settings.hostKeys.hashKnownHosts = hashed
+        settings.hostKeys.userKnownHostsFiles = ["~/.ssh/known_hosts"]
         #expect(try verify(one, settings, mayPrompt: false).isEmpty)
         let text = try workshop.read(".ssh/known_hosts")
         #expect(text.hasPrefix("|1|") == hashed && text.contains("db.example") == !hashed)
@@ -150,11 +151,11 @@ import Testing
         }
     }
 
-    @Test(arguments: IdentitySettings.StrictHostKeyChecking.allCases)
-    func aChangedKeyEndsItAndTheMendWorks(checking: IdentitySettings.StrictHostKeyChecking) throws {
+    @Test(arguments: HostKeyOptions.Checking.allCases)
+    func aChangedKeyEndsItAndTheMendWorks(checking: HostKeyOptions.Checking) throws {
         try workshop.write("known_hosts", "# first\ndb.example \(try workshop.publicLine("two"))\n")
         var settings = workshop.settings()
-        settings.strictHostKeyChecking = checking
+        settings.hostKeys.checking = checking
         let error = try refusal(one, settings, answers: ["yes", one.fingerprint])
         #expect(error.kind == .hostKey)
         #expect(error.description.contains("\(workshop.file("known_hosts")):2"))
@@ -169,19 +170,19 @@ import Testing
         try workshop.write("known_hosts", "db.example \(line)\n")
         try workshop.write("global", "@revoked * \(line)\n")
         var settings = workshop.settings(port: 2222)
-        settings.globalKnownHostsFiles = [workshop.file("global")]
-        settings.strictHostKeyChecking = .no
+        settings.hostKeys.globalKnownHostsFiles = [workshop.file("global")]
+        settings.hostKeys.checking = .no
         #expect(try refusal(one, settings).description.contains("\(workshop.file("global")):1"))
     }
 
     @Test(arguments: ["/dev/null", "none"])
     func withoutAFileTheProcessRemembers(path: String) throws {
         var settings = workshop.settings()
-        settings.userKnownHostsFiles = [path]
-        settings.strictHostKeyChecking = .acceptNew
+        settings.hostKeys.userKnownHostsFiles = [path]
+        settings.hostKeys.checking = .acceptNew
         #expect(try verify(one, settings).isEmpty)
         #expect(try verify(one, settings, mayPrompt: false).isEmpty)
-        settings.strictHostKeyChecking = .no
+        settings.hostKeys.checking = .no
         let error = try refusal(two, settings, mayPrompt: false)
         #expect(error.description.contains("has changed since it was accepted"))
     }
@@ -195,7 +196,7 @@ import Testing
 
     @Test func theFilesAreReadAgainEachTime() throws {
         var settings = workshop.settings()
-        settings.strictHostKeyChecking = .acceptNew
+        settings.hostKeys.checking = .acceptNew
         _ = try verify(one, settings)
         try workshop.write("known_hosts", "db.example \(try workshop.publicLine("two"))\n")
         #expect(try refusal(one, settings).description.contains("known_hosts:1"))
@@ -204,7 +205,7 @@ import Testing
 
     @Test func aFileThatCannotBeReadIsNamed() throws {
         var settings = workshop.settings()
-        settings.globalKnownHostsFiles = [workshop.path]
+        settings.hostKeys.globalKnownHostsFiles = [workshop.path]
         let error = try refusal(one, settings)
         #expect(error.kind == .local && error.description.contains(workshop.path))
         #expect(error.description.contains("directory"))
@@ -212,8 +213,8 @@ import Testing
 
     @Test func aFileThatCannotBeWrittenIsToldAndTheKeyStays() throws {
         var settings = workshop.settings()
-        settings.strictHostKeyChecking = .acceptNew
-        settings.userKnownHostsFiles = ["~/missing/known_hosts"]
+        settings.hostKeys.checking = .acceptNew
+        settings.hostKeys.userKnownHostsFiles = ["~/missing/known_hosts"]
         #expect(try verify(one, settings).isEmpty)
         let path = workshop.file("missing/known_hosts")
         #expect(
@@ -225,8 +226,8 @@ import Testing
 
     @Test func aNameThatWouldBeAPatternIsNotWritten() throws {
         var settings = workshop.settings()
-        settings.host = "*\n@revoked"
-        settings.strictHostKeyChecking = .acceptNew
+        settings.destination.host = "*\n@revoked"
+        settings.hostKeys.checking = .acceptNew
         _ = try verify(one, settings)
         #expect(!FileManager.default.fileExists(atPath: workshop.file("known_hosts")))
         #expect(notices.lines.count == 1 && !notices.text.contains("\n"))
@@ -242,7 +243,7 @@ import Testing
     @Test func anAliasStandsForHostAndPort() throws {
         try workshop.write("known_hosts", "alias \(try workshop.publicLine("one"))\n")
         var settings = workshop.settings(port: 2222)
-        settings.hostKeyAlias = "Alias"
+        settings.hostKeys.alias = "Alias"
         #expect(try verify(one, settings).isEmpty)
     }
 
@@ -254,7 +255,7 @@ import Testing
             "db.example \(try workshop.publicLine("rsa"))\ndb.example \(try workshop.publicLine("ec"))\n"
                 + "db.example \(try workshop.publicLine("one"))\n@revoked * \(try workshop.publicLine("one"))\n")
         let identity = Identity(
-            settings: workshop.settings(), memory: memory, mayPrompt: false, prompter: ScriptedPrompter(),
+            server: workshop.settings(), memory: memory, mayPrompt: false, prompter: ScriptedPrompter(),
             notice: { _ in })
         #expect(
             identity.knownHostKeyAlgorithms() == ["ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"])
@@ -290,7 +291,7 @@ import Testing
 
     @Test func aMalformedHostKeyIsTheServersFault() throws {
         let identity = Identity(
-            settings: workshop.settings(), memory: memory, mayPrompt: true, prompter: ScriptedPrompter(["yes"]),
+            server: workshop.settings(), memory: memory, mayPrompt: true, prompter: ScriptedPrompter(["yes"]),
             notice: { _ in })
         for blob in [[], [0, 0, 0, 99, 1], Array(one.blob.dropLast()), one.blob + [0]] as [[UInt8]] {
             let error = try #require(throws: SSHError.self) { try identity.verify(hostKey: blob) }

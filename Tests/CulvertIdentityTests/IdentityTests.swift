@@ -1,3 +1,4 @@
+import CulvertPlan
 import CulvertSSH
 import Foundation
 import Testing
@@ -16,10 +17,10 @@ import Testing
     }
 
     private func login(
-        _ settings: IdentitySettings, _ prompter: ScriptedPrompter = ScriptedPrompter(), mayPrompt: Bool = true
+        _ settings: ServerPlan, _ prompter: ScriptedPrompter = ScriptedPrompter(), mayPrompt: Bool = true
     ) -> Identity {
         Identity(
-            settings: settings, memory: memory, mayPrompt: mayPrompt, prompter: prompter,
+            server: settings, memory: memory, mayPrompt: mayPrompt, prompter: prompter,
             notice: { [notices] in notices.add($0) })
     }
 
@@ -54,12 +55,12 @@ import Testing
         try agent.add("agentonly")
         try agent.add("both")
         var settings = workshop.settings()
-        settings.identityFiles = ["~/fileonly", "~/both"]
-        settings.agentSocket = agent.socket
+        settings.login.identityFiles = .listed(["~/fileonly", "~/both"])
+        settings.login.agentSocket = agent.socket
         #expect(
             try refuseAll(login(settings), ["publickey"])
                 == ["agent key made for both", "agent key made for agentonly", "~/fileonly true -"])
-        settings.identitiesOnly = true
+        settings.login.identitiesOnly = true
         #expect(
             try refuseAll(login(settings), ["publickey"]) == ["agent key made for both", "~/fileonly true -"])
     }
@@ -70,14 +71,14 @@ import Testing
         try agent.add("key")
         try workshop.run("rm", ["key"])
         var settings = workshop.settings()
-        settings.agentSocket = agent.socket
-        settings.identitiesOnly = true
+        settings.login.agentSocket = agent.socket
+        settings.login.identitiesOnly = true
         for name in ["~/key", "~/key.pub"] {
             try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: workshop.file("key.pub"))
-            settings.identityFiles = [name]
+            settings.login.identityFiles = .listed([name])
             #expect(try refuseAll(login(settings), ["publickey"]) == ["agent key made for key"])
         }
-        settings.agentSocket = nil
+        settings.login.agentSocket = nil
         let identity = login(settings)
         #expect(try refuseAll(identity, ["publickey"]).isEmpty)
         #expect(identity.attempted.first?.contains("only its public part") == true)
@@ -88,8 +89,8 @@ import Testing
         try workshop.makeKey("key")
         try agent.add("key")
         var settings = workshop.settings()
-        settings.agentSocket = agent.socket
-        settings.identityFiles = ["~/key"]
+        settings.login.agentSocket = agent.socket
+        settings.login.identityFiles = .listed(["~/key"])
         let identity = login(settings)
         let credential = try identity.nextCredential(methods: all, partialSuccess: false)
         guard case .signer(_, let blob, let sign) = credential else {
@@ -115,7 +116,7 @@ import Testing
         try workshop.makeKey("locked", passphrase: "right")
         try workshop.makeKey("plain")
         var settings = workshop.settings()
-        settings.identityFiles = ["~/locked", "~/plain"]
+        settings.login.identityFiles = .listed(["~/locked", "~/plain"])
         let prompter = ScriptedPrompter(["one", "two", "three", "four"])
         let identity = login(settings, prompter)
         let words = try refuseAll(identity, ["publickey"]) {
@@ -135,8 +136,8 @@ import Testing
     @Test func anAgentThatIsGoneStopsNoLogin() throws {
         try workshop.makeKey("plain")
         var settings = workshop.settings()
-        settings.identityFiles = ["~/plain"]
-        settings.agentSocket = workshop.file("gone")
+        settings.login.identityFiles = .listed(["~/plain"])
+        settings.login.agentSocket = workshop.file("gone")
         let identity = login(settings)
         #expect(!identity.bindAgent(hostKey: [1], sessionID: [2], signature: [3]))
         let credential = try identity.nextCredential(methods: ["publickey"], partialSuccess: false)
@@ -147,7 +148,7 @@ import Testing
     @Test func aPassphraseIsRememberedAndAnEmptyOnePassesTheKeyOver() throws {
         try workshop.makeKey("locked", passphrase: "right")
         var settings = workshop.settings()
-        settings.identityFiles = ["~/locked"]
+        settings.login.identityFiles = .listed(["~/locked"])
         let skipped = login(settings, ScriptedPrompter([""]))
         #expect(try refuseAll(skipped, ["publickey"]).isEmpty)
         #expect(skipped.attempted.first?.hasSuffix("no passphrase was given") == true)
@@ -176,7 +177,7 @@ import Testing
     @Test func aLaterLoginBeginsWithWhatLedInAndAsksNothing() throws {
         try workshop.makeKey("useless")
         var settings = workshop.settings()
-        settings.identityFiles = ["~/useless"]
+        settings.login.identityFiles = .listed(["~/useless"])
         let first = login(settings, ScriptedPrompter(["wrong", "right"]))
         for _ in 0..<2 {
             _ = try first.nextCredential(methods: ["publickey", "password"], partialSuccess: false)
@@ -195,15 +196,15 @@ import Testing
             #expect(later.attempted.count == 2)
         }
         var elsewhere = settings
-        elsewhere.host = "other.example"
+        elsewhere.destination.host = "other.example"
         #expect(try refuseAll(login(elsewhere, mayPrompt: false), ["password"]).isEmpty)
     }
 
     @Test func batchModeNeverAsks() throws {
         try workshop.makeKey("locked", passphrase: "right")
         var settings = workshop.settings()
-        settings.identityFiles = ["~/locked"]
-        settings.batchMode = true
+        settings.login.identityFiles = .listed(["~/locked"])
+        settings.login.batchMode = true
         let prompter = ScriptedPrompter(["never"])
         let identity = login(settings, prompter)
         #expect(try refuseAll(identity, all).isEmpty)
@@ -217,8 +218,8 @@ import Testing
     @Test func methodsGoByTheSettingsAndTheServer() throws {
         try workshop.makeKey("key")
         var settings = workshop.settings()
-        settings.identityFiles = ["~/key"]
-        settings.methods = [.password, .publicKey]
+        settings.login.identityFiles = .listed(["~/key"])
+        settings.login.methods = [.password, .publicKey]
         #expect(try refuseAll(login(settings, ScriptedPrompter(["p"])), all) == ["password p", "~/key true -"])
         #expect(try refuseAll(login(settings), ["keyboard-interactive", "hostbased"]).isEmpty)
     }
@@ -226,7 +227,7 @@ import Testing
     @Test func eachStepOfAPartialSuccessIsRemembered() throws {
         try workshop.makeKey("key")
         var settings = workshop.settings()
-        settings.identityFiles = ["~/key"]
+        settings.login.identityFiles = .listed(["~/key"])
         for mayPrompt in [true, false] {
             let identity = login(settings, ScriptedPrompter(mayPrompt ? ["p"] : []), mayPrompt: mayPrompt)
             #expect(word(try identity.nextCredential(methods: all, partialSuccess: false)) == "~/key true -")
@@ -288,7 +289,7 @@ import Testing
     @Test func theEnginesReasonIsKept() throws {
         try workshop.makeKey("rsa", type: "rsa", options: ["-b", "2048"])
         var settings = workshop.settings()
-        settings.identityFiles = ["~/rsa"]
+        settings.login.identityFiles = .listed(["~/rsa"])
         let identity = login(settings)
         _ = try refuseAll(identity, ["publickey"]) { _ in "libssh2 1.10 knows no rsa-sha2\u{7}" }
         let fingerprint = try workshop.publicKey("rsa").fingerprint
@@ -302,8 +303,8 @@ import Testing
         let fake = try FakeAgent(workshop.file("agent"), answer: [0xff, 0xff, 0xff, 0xff], hangsUp: true)
         defer { fake.stop() }
         var settings = workshop.settings()
-        settings.identityFiles = ["~/key"]
-        settings.agentSocket = fake.path
+        settings.login.identityFiles = .listed(["~/key"])
+        settings.login.agentSocket = fake.path
         let identity = login(settings)
         #expect(try refuseAll(identity, ["publickey"]) == ["~/key true -"])
         #expect(identity.attempted.first?.contains("impossible length") == true)
@@ -311,7 +312,7 @@ import Testing
 
     @Test func warningsAreSaidOnce() throws {
         var settings = workshop.settings()
-        settings.identityFiles = ["~/absent"]
+        settings.login.identityFiles = .listed(["~/absent"])
         for mayPrompt in [true, false, false] {
             let identity = login(settings, mayPrompt: mayPrompt)
             #expect(try refuseAll(identity, ["publickey"]).isEmpty)

@@ -41,7 +41,7 @@ import Testing
         #expect(try workshop.run("ssh-keygen", ["-l", "-f", "key.pub"]).contains(key.fingerprint))
 
         var settings = workshop.settings()
-        settings.identityFiles = ["~/key"]
+        settings.login.identityFiles = .listed(["~/key"])
         let found = IdentityFiles(settings)
         #expect(found.files.map(\.publicKey) == [key])
         #expect(found.warnings.isEmpty && found.unusable.isEmpty)
@@ -85,7 +85,9 @@ import Testing
         try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: workshop.file("open"))
         try workshop.write("text", "no key")
         var settings = workshop.settings()
-        settings.identityFiles = ["~/open", "~/absent", "~/text", workshop.path, "~/good", "~/good", "none"]
+        settings.login.identityFiles = .listed([
+            "~/open", "~/absent", "~/text", workshop.path, "~/good", "~/good", "none",
+        ])
         let found = IdentityFiles(settings)
         #expect(found.files.filter { $0.privatePart != nil }.map(\.shown) == ["~/good"])
         // Its public part still finds the agent's key.
@@ -101,7 +103,7 @@ import Testing
     @Test func missingDefaultsAreNoMatter() throws {
         let workshop = try Workshop()
         var settings = workshop.settings()
-        settings.identityFiles = nil
+        settings.login.identityFiles = .defaults
         #expect(IdentityFiles(settings).warnings.isEmpty)
         try workshop.run("mkdir", ["-m", "700", ".ssh"])
         try workshop.makeKey(".ssh/id_rsa", type: "rsa", options: ["-b", "2048"])

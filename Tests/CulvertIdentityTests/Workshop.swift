@@ -1,3 +1,4 @@
+import CulvertPlan
 import CulvertSSH
 import Foundation
 import Synchronization
@@ -74,11 +75,12 @@ final class Workshop: Sendable {
         try read("\(name).pub").split(separator: " ").prefix(2).joined(separator: " ")
     }
 
-    func settings(port: UInt16 = 22) -> IdentitySettings {
-        var settings = IdentitySettings(user: "alice", host: "db.example", port: port, home: path)
-        settings.userKnownHostsFiles = [file("known_hosts")]
-        settings.globalKnownHostsFiles = []
-        settings.identityFiles = []
+    func settings(port: UInt16 = 22) -> ServerPlan {
+        let destination = Destination(host: "db.example", typedHost: "db.example", port: port, user: "alice")
+        var settings = ServerPlan(destination: destination, home: path)
+        settings.hostKeys.userKnownHostsFiles = [file("known_hosts")]
+        settings.hostKeys.globalKnownHostsFiles = []
+        settings.login.identityFiles = .listed([])
         return settings
     }
 }

@@ -1,3 +1,4 @@
+import CulvertPlan
 import CulvertSSH
 import Testing
 
@@ -8,7 +9,8 @@ import Testing
     private let known = ["aes256-ctr", "aes192-ctr", "aes128-ctr", "aes256-cbc", "aes128-cbc", "3des-cbc"]
 
     private func list(_ setting: String?, preferred: [String] = []) throws -> String {
-        try AlgorithmChoice.cipher.list(setting, known: known, preferred: preferred).joined(separator: ",")
+        try AlgorithmChoice.cipher.list(setting.flatMap { AlgorithmList($0) }, known: known, preferred: preferred)
+            .joined(separator: ",")
     }
 
     @Test func syntax() throws {

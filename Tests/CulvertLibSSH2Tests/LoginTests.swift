@@ -1,4 +1,5 @@
 import CulvertLibSSH2
+import CulvertPlan
 import CulvertSSH
 import Foundation
 import TestSupport
@@ -127,16 +128,19 @@ import Testing
         let old = try TestServer.withEveryKey("MACs hmac-sha1")
         let other = try failure { try attempt(old, [keyFile("id_ed25519")]) }
         #expect(other.description.contains("-o MACs=+hmac-sha1"))
-        let link = try attempt(old, [keyFile("id_ed25519")], settings: LibSSH2Settings(macs: "+hmac-sha1"))
+        let link = try attempt(
+            old, [keyFile("id_ed25519")], settings: LibSSH2Settings(macs: AlgorithmList("+hmac-sha1")))
         #expect(link.engine.summary.hasSuffix("hmac-sha1"))
     }
 
     @Test func namedCipherAndUnknownOne() throws {
         let server = try TestServer.withEveryKey("Ciphers aes128-cbc,aes256-ctr")
-        let link = try attempt(server, [keyFile("id_ed25519")], settings: LibSSH2Settings(ciphers: "^aes128-cbc"))
+        let link = try attempt(
+            server, [keyFile("id_ed25519")], settings: LibSSH2Settings(ciphers: AlgorithmList("^aes128-cbc")))
         #expect(link.engine.summary.contains("aes128-cbc"))
         let error = try failure {
-            try attempt(server, [keyFile("id_ed25519")], settings: LibSSH2Settings(ciphers: "aes256-ctr,rot13"))
+            try attempt(
+                server, [keyFile("id_ed25519")], settings: LibSSH2Settings(ciphers: AlgorithmList("aes256-ctr,rot13")))
         }
         #expect(error.kind == .unsupported)
         #expect(error.description.contains("\"rot13\""))

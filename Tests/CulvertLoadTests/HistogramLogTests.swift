@@ -101,14 +101,6 @@ import Testing
         #expect(HistogramLog.variableLength(.min) == [UInt8](repeating: 0xff, count: 9))
     }
 
-    @Test("base64 as Foundation makes it")
-    func base64() {
-        for count in 0..<40 {
-            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 167 &+ 11) }
-            #expect(HistogramLog.base64(bytes) == Data(bytes).base64EncodedString())
-        }
-    }
-
     @Test("blocks that are not compressed, of at most 65535 bytes", arguments: [0, 1, 65_535, 65_536, 200_000])
     func stored(_ count: Int) throws {
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 3) }

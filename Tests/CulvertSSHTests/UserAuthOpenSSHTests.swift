@@ -1,3 +1,4 @@
+import CulvertPlan
 import TestSupport
 import Testing
 
@@ -86,7 +87,7 @@ import Testing
         try bench.makeKey(.rsa)
         let server = try server(trusting: ["key"], "PubkeyAcceptedAlgorithms \(algorithm)")
         var settings = NativeSettings()
-        settings.publicKeyAlgorithms = algorithm
+        settings.publicKeyAlgorithms = AlgorithmList(algorithm)
         #expect(try login(server, [file("key")], settings) == [])
         #expect(try login(server, [signer("key")], settings) == [])
     }
@@ -95,7 +96,7 @@ import Testing
         for kind in [KeyBench.Kind.rsa, .ed25519] { try bench.makeKey(kind, kind.name) }
         let server = try server(trusting: ["ssh-rsa", "ssh-ed25519"])
         var settings = NativeSettings()
-        settings.publicKeyAlgorithms = "ssh-ed25519"
+        settings.publicKeyAlgorithms = AlgorithmList("ssh-ed25519")
         #expect(
             try login(server, [file("ssh-rsa"), file("ssh-ed25519")], settings) == [
                 "PubkeyAcceptedAlgorithms leaves out rsa-sha2-512 and rsa-sha2-256"

@@ -21,15 +21,18 @@ let package = Package(
     ],
     targets: [
         .target(name: "CCrypto", path: "Sources/CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
+        .target(name: "CulvertPlan", path: "Sources/CulvertPlan", swiftSettings: rules),
         .target(
-            name: "CulvertSSH", dependencies: ["CCrypto", crypto], path: "Sources/CulvertSSH", swiftSettings: rules),
+            name: "CulvertSSH", dependencies: ["CCrypto", "CulvertPlan", crypto], path: "Sources/CulvertSSH",
+            swiftSettings: rules),
         .target(
-            name: "CulvertIdentity", dependencies: ["CulvertSSH", crypto], path: "Sources/CulvertIdentity",
+            name: "CulvertIdentity", dependencies: ["CulvertPlan", "CulvertSSH", crypto],
+            path: "Sources/CulvertIdentity",
             swiftSettings: rules),
         .target(
             name: "CulvertConfig",
             dependencies: [
-                .product(name: "ArgumentParser", package: "swift-argument-parser"), crypto,
+                "CulvertPlan", .product(name: "ArgumentParser", package: "swift-argument-parser"), crypto,
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             path: "Sources/CulvertConfig", swiftSettings: rules),
@@ -37,14 +40,16 @@ let package = Package(
         .systemLibrary(name: "CLibSSH2", path: "Sources/CLibSSH2", pkgConfig: "libssh2"),
         .target(name: "CulvertIO", dependencies: ["CLinux"], path: "Sources/CulvertIO", swiftSettings: rules),
         .target(
-            name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertSSH"], path: "Sources/CulvertLibSSH2",
+            name: "CulvertLibSSH2", dependencies: ["CLibSSH2", "CulvertPlan", "CulvertSSH"],
+            path: "Sources/CulvertLibSSH2",
             swiftSettings: rules),
         .target(
-            name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertSSH", "CulvertLibSSH2"],
+            name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertPlan", "CulvertSSH", "CulvertLibSSH2"],
             path: "Sources/CulvertRelay", swiftSettings: rules),
         .target(
             name: "FuzzBodies",
-            dependencies: ["CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertRelay", crypto], path: "Bodies",
+            dependencies: ["CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertPlan", "CulvertRelay", crypto],
+            path: "Bodies",
             swiftSettings: testRules),
         // libFuzzer has the program's `main`.
         .executableTarget(

@@ -1,5 +1,7 @@
 // The native engine, logged in to a server's side of its own kind in the same memory, with one channel open.
 
+import CulvertPlan
+
 struct EngineBench: ~Copyable {
     var near: NativeEngine
     var far: FarSide
@@ -15,7 +17,7 @@ struct EngineBench: ~Copyable {
 
     static func opened(_ test: Case) throws -> EngineBench {
         var settings = NativeSettings()
-        settings.ciphers = test.cipher.name
+        settings.ciphers = AlgorithmList(test.cipher.name)
         let ends = try NativeEnds(settings, EverybodyIsWelcome())
         var near = ends.client
         let channel = try near.open(.directTCPIP(host: "far", port: 1, originator: "near", originatorPort: 2))

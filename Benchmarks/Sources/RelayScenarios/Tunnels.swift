@@ -18,7 +18,7 @@ private struct TunnelRound<Driver: IODriver & ~Copyable>: ~Copyable, Round {
         var sockets = Sockets()
         var alive = KeepAlive()
         // However long it takes under callgrind, nobody asks whether the other lives.
-        alive.interval = .seconds(1_000_000)
+        alive.serverAliveInterval = .seconds(1_000_000)
         let context = WorkerContext<NullCipherEngine>(
             forwards: [makeForward(sockets)], reverse: [], links: [LinkStatus(worker: WorkerID(0))],
             mailboxes: [try Mailbox()], control: try Mailbox(), budget: MemoryBudget(ceiling: memoryCeiling),

@@ -1,3 +1,4 @@
+internal import CulvertPlan
 internal import Scenario
 
 /// Four packets of payload on their whole way through SSH: framed and sealed by one engine, found, opened and credited
@@ -11,7 +12,7 @@ private struct PathRound: ~Copyable, Round {
 
     init(_ cipher: PacketCipher, payloadLength: Int) throws {
         var settings = NativeSettings()
-        settings.ciphers = cipher.name
+        settings.ciphers = AlgorithmList(cipher.name)
         let ends = try NativeEnds(settings, EverybodyIsWelcome())
         var pair = Pair(near: ends.client, far: FarSide(ends.server))
         channel = try pair.near.open(.directTCPIP(host: "far", port: 1, originator: "near", originatorPort: 2))

@@ -1,3 +1,5 @@
+public import CulvertPlan
+
 /// Which files say what the command line does not.
 public enum ConfigurationFiles: Hashable, Sendable {
     /// `~/.ssh/config` and then `/etc/ssh/ssh_config`, each if it exists.

@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// One pass over configuration files: fills a store with what applies to one host. The first value of a key wins, so
 /// files are read in the order in which they rank, and a second pass adds only what the first left open.
 struct ConfigurationReader {

@@ -1,13 +1,12 @@
+public import CulvertPlan
+
 /// Everything that the command line and the files say about one host.
 public struct HostConfiguration: Hashable, Sendable {
-    public var destination: Destination
+    /// But for the ProxyCommand, which only a destination or a first hop has.
+    public var server: ServerPlan
     /// From the command line, then from the files, in order; may be empty.
     public var forwards: [ForwardSpecification]
     public var forwarding: ForwardingOptions
-    public var connection: ConnectionOptions
-    public var login: LoginOptions
-    public var hostKeys: HostKeyOptions
-    public var algorithms: AlgorithmOptions
     public var output: OutputOptions
     /// As it was written, every hop of it well-formed; nil: none. At most one of the two is set.
     public var proxyJump: String?
@@ -83,13 +82,24 @@ struct HostResolution {
         if store.compression == true {
             store.note("compression (-C) is not supported: the connection goes uncompressed")
         }
-        let (algorithms, notes) = store.algorithms.restricted(to: engine)
+        let forwards = try store.expandedForwards(expansion)
+        let (server, notes) = try serverPlan(engine)
         notes.forEach { store.note($0) }
         return HostConfiguration(
-            destination: destination, forwards: try store.expandedForwards(expansion), forwarding: store.forwarding,
-            connection: store.connection, login: try store.login(expansion), hostKeys: try store.hostKeys(expansion),
-            algorithms: algorithms, output: store.output, proxyJump: store.effectiveProxyJump,
-            proxyCommand: store.effectiveProxyCommand, notes: store.notes)
+            server: server, forwards: forwards, forwarding: store.forwarding,
+            output: store.output, proxyJump: store.effectiveProxyJump, proxyCommand: store.effectiveProxyCommand,
+            notes: store.notes)
+    }
+
+    /// But for the ProxyCommand; and a note for each list of algorithms that loses something.
+    func serverPlan(_ engine: EngineAlgorithms) throws(ConfigurationError) -> (server: ServerPlan, notes: [String]) {
+        let (algorithms, notes) = store.algorithms(for: engine)
+        var server = ServerPlan(destination: destination, home: environment.homeDirectory)
+        server.connection = store.connection
+        server.login = try store.login(expansion)
+        server.hostKeys = try store.hostKeys(expansion)
+        server.algorithms = algorithms
+        return (server, notes)
     }
 }
 

@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// `Match` and its criteria, as OpenSSH 9.2 judges them, and `tagged` of later versions.
 struct MatchLine {
     /// What the criteria ask about.

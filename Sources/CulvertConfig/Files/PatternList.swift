@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// ssh_config(5)'s pattern list: patterns with commas between them, `!` in front of one that must not match.
 enum PatternList {
     /// Some pattern matches, and none with `!` in front does. `list` is taken as lower case when `lowercase` is set.

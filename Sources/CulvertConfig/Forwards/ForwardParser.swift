@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// Reads the argument of `-L`, `-R`, `-D` and `-W`, in ssh's grammar:
 /// ```
 /// [bind_address:]port:host:hostport    [bind_address:]port:/path      -L and -R
@@ -36,7 +38,7 @@ struct ForwardParser {
 
     private func specification(from fields: [ForwardField]) throws(ConfigurationError) -> ForwardSpecification {
         let listen: ListenEndpoint
-        let target: TargetEndpoint
+        let target: Target
         if kind == .streams {
             guard fields.count == (fields[0].isPath ? 1 : 2) else { throw shapeFault(fields) }
             return ForwardSpecification(
@@ -98,7 +100,7 @@ struct ForwardParser {
         }
     }
 
-    private func target(_ fields: ArraySlice<ForwardField>) throws(ConfigurationError) -> TargetEndpoint {
+    private func target(_ fields: ArraySlice<ForwardField>) throws(ConfigurationError) -> Target {
         guard let first = fields.first, let last = fields.last, fields.count <= 2 else { throw shapeFault([]) }
         if fields.count == 1 { return .unix(path: try path(first)) }
         let host = try self.host(first, what: "target host")

@@ -1,3 +1,5 @@
+public import CulvertPlan
+
 /// One `-L`, `-R`, `-D` or `-W`: where connections come in, and where each is dialled to.
 public struct ForwardSpecification: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
@@ -13,11 +15,11 @@ public struct ForwardSpecification: Hashable, Sendable {
 
     public var kind: Kind
     public var listen: ListenEndpoint
-    public var target: TargetEndpoint
+    public var target: Target
     /// As it was typed, for messages.
     public var text: String
 
-    public init(kind: Kind, listen: ListenEndpoint, target: TargetEndpoint, text: String) {
+    public init(kind: Kind, listen: ListenEndpoint, target: Target, text: String) {
         self.kind = kind
         self.listen = listen
         self.target = target
@@ -26,6 +28,8 @@ public struct ForwardSpecification: Hashable, Sendable {
 
     /// "-L".
     public var flag: String { kind.flag }
+    /// "-L 5432:db:5432".
+    var typed: String { "\(flag) \(text)" }
 }
 
 extension ForwardSpecification.Kind {
@@ -49,19 +53,6 @@ extension ForwardSpecification.Kind {
     }
 }
 
-/// One target of PermitRemoteOpen.
-public struct PermittedTarget: Hashable, Sendable {
-    /// nil: every host. A name is compared as it is written.
-    public var host: String?
-    /// nil: every port.
-    public var port: UInt16?
-
-    public init(host: String?, port: UInt16?) {
-        self.host = host
-        self.port = port
-    }
-}
-
 /// The incoming end of a forward.
 public enum ListenEndpoint: Hashable, Sendable {
     /// Port 0, on `-R` only: the server chooses.
@@ -69,15 +60,6 @@ public enum ListenEndpoint: Hashable, Sendable {
     case unix(path: String)
     /// Of `-W`.
     case standardStreams
-}
-
-/// The outgoing end of a forward.
-public enum TargetEndpoint: Hashable, Sendable {
-    /// A name or an address without brackets; port 1...65535.
-    case tcp(host: String, port: UInt16)
-    case unix(path: String)
-    /// What each client asks for, in SOCKS.
-    case requested
 }
 
 /// What was typed as the bind address of a forward.
@@ -119,4 +101,48 @@ public enum LocalBinding: Hashable, Sendable {
     /// 0.0.0.0 and ::.
     case everywhere
     case address(String)
+}
+
+/// What was typed becomes what is meant.
+extension ForwardSpecification {
+    /// Of every kind but `-R`.
+    func localForward(_ options: ForwardingOptions) -> LocalForward {
+        let listen: LocalForward.Listen
+        switch self.listen {
+        case .unix(let path):
+            listen = .unix(
+                path: path, modeMask: UInt32(options.streamLocalBindMask), unlinksFirst: options.streamLocalBindUnlink)
+        case .standardStreams: listen = .standardStreams
+        case .tcp(let bind, let port):
+            switch bind.localBinding(gatewayPorts: options.gatewayPorts) {
+            case .loopback: listen = .loopback(port: port)
+            case .everywhere: listen = .everywhere(port: port)
+            case .address(let host): listen = .address(host, port: port)
+            }
+        }
+        return LocalForward(listen: listen, target: target, text: typed)
+    }
+
+    /// Of `-R`.
+    func reverseForward(_ options: ForwardingOptions) -> ReverseForward {
+        let listen: ReverseForward.Listen
+        switch self.listen {
+        case .tcp(let bind, let port): listen = .tcp(address: bind.remoteBindAddress, port: port)
+        case .unix(let path): listen = .unix(path: path)
+        case .standardStreams: preconditionFailure("the server listens on no standard streams")
+        }
+        return ReverseForward(listen: listen, target: target, text: typed, permitted: options.permitRemoteOpen)
+    }
+}
+
+extension TunnelPlan {
+    /// Adds the forwards, in their order.
+    mutating func add(_ specifications: [ForwardSpecification], _ options: ForwardingOptions) {
+        for each in specifications {
+            switch each.kind {
+            case .local, .dynamic, .streams: forwards.append(each.localForward(options))
+            case .remote: reverse.append(each.reverseForward(options))
+            }
+        }
+    }
 }

@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// The algorithms that an engine has, best first, for `-G`. Empty: not known, and such a key is printed only where it
 /// was set.
 public struct EngineAlgorithms: Hashable, Sendable {
@@ -115,7 +117,7 @@ struct SettingsText {
         var values = [
             "addressfamily": [connection.addressFamily.rawValue],
             "connectionattempts": ["\(connection.connectionAttempts)"],
-            "connecttimeout": [store.connectTimeout.map { "\($0)" } ?? "none"],
+            "connecttimeout": [store.connectTimeout.map { "\($0.components.seconds)" } ?? "none"],
             "loglevel": [level(store.output.verbosity)],
             "numberofpasswordprompts": ["\(store.numberOfPasswordPrompts ?? 3)"],
             "pubkeyauthentication": [(store.pubkeyAuthentication ?? .yes).rawValue],
@@ -230,9 +232,9 @@ struct SettingsText {
 
     private var algorithms: [String: [String]] {
         var values: [String: [String]] = [:]
-        func add(_ key: String, _ list: AlgorithmList?, _ known: [String]) {
+        func add(_ key: String, _ setting: AlgorithmSetting?, _ known: [String]) {
             var names = known
-            if let list = list?.restricted(to: known).list {
+            if let list = setting?.restricted(to: known).list {
                 names = list.change == .replace ? list.names : list.applied(to: known, known: known)
             }
             values[key] = names.isEmpty ? nil : [names.joined(separator: ",")]
@@ -269,18 +271,13 @@ struct SettingsText {
     // MARK: culvert's own
 
     private func culvert(_ long: LongOptions) -> [(String, String)] {
-        let file = store.culvert
-        let runtime = long.runtime(file)
-        let hold = long.hold ?? file.hold ?? TunnelConfiguration.defaultHold
-        let drain = long.drain ?? file.drain ?? RuntimeOptions.defaultDrain
+        let own = OwnSettings(long, store.culvert)
         var values: [(CulvertKey, String)] = [
-            (.drain, "\(drain.components.seconds)"), (.engine, (long.engine ?? file.engine ?? .native).rawValue),
-            (.hold, "\(hold.components.seconds)"),
-            (.io, runtime.io.rawValue), (.links, "\(long.links ?? file.links ?? 1)"), (.memory, "\(runtime.memory)"),
-            (.nodelay, Self.word(long.nodelay || file.nodelay ?? false)),
-            (.persist, Self.word(long.persist || file.persist ?? false)),
+            (.drain, "\(own.drain.components.seconds)"), (.engine, own.engine.rawValue),
+            (.hold, "\(own.hold.components.seconds)"), (.io, own.runtime.io.rawValue), (.links, "\(own.links)"),
+            (.memory, "\(own.runtime.memory)"), (.nodelay, Self.word(own.nodelay)), (.persist, Self.word(own.persist)),
         ]
-        if let threads = runtime.threads { values.append((.threads, "\(threads)")) }
+        if let threads = own.runtime.threads { values.append((.threads, "\(threads)")) }
         return values.map { ($0.rawValue, $1) }
     }
 }

@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// How a host is reached: the hops of its ProxyJump, each with what the files say about it, or its ProxyCommand.
 struct RouteResolution {
     /// More hops than any network needs, and few enough for 64 paths on one worker.
@@ -9,7 +11,7 @@ struct RouteResolution {
     let engine: EngineAlgorithms
 
     /// The hops to be passed before the host, the one to be reached first in front; empty without a jump.
-    func hops(to resolution: HostResolution) throws(ConfigurationError) -> [ServerConfiguration] {
+    func hops(to resolution: HostResolution) throws(ConfigurationError) -> [ServerPlan] {
         var hops = try hops(to: resolution, from: [])
         // Whoever does not want to wait long for the destination does not want to wait long for a hop.
         let patience = resolution.store.connection.connectTimeout
@@ -21,14 +23,14 @@ struct RouteResolution {
 
     /// `from`: those on whose account the host is asked about, to find one that would lead to itself.
     private func hops(to resolution: HostResolution, from waiting: [Destination]) throws(ConfigurationError)
-        -> [ServerConfiguration]
+        -> [ServerPlan]
     {
         guard let jump = resolution.store.effectiveProxyJump else { return [] }
         // Each asks about the one before it: a pattern that makes new names would never end.
         guard waiting.count <= Self.maximumHops else {
             throw ConfigurationError("ProxyJump \(jump): more than \(Self.maximumHops) hops")
         }
-        var hops: [ServerConfiguration] = []
+        var hops: [ServerPlan] = []
         for text in jump.split(separator: ",", omittingEmptySubsequences: false) {
             let hop = try host(String(text), resolution)
             if hops.isEmpty {
@@ -69,17 +71,15 @@ struct RouteResolution {
 
 extension HostResolution {
     /// A jump host. `isFirst`: it is reached as a destination would be, over its ProxyCommand if it has one.
-    fileprivate func server(isFirst: Bool, _ engine: EngineAlgorithms) throws(ConfigurationError) -> ServerConfiguration
-    {
+    fileprivate func server(isFirst: Bool, _ engine: EngineAlgorithms) throws(ConfigurationError) -> ServerPlan {
         if let refusal = store.refusals.first { throw refusal }
-        return ServerConfiguration(
-            destination: destination, connection: store.connection, login: try store.login(expansion),
-            hostKeys: try store.hostKeys(expansion), algorithms: store.algorithms.restricted(to: engine).options,
-            proxyCommand: isFirst ? try proxyCommandText() : nil)
+        var server = try serverPlan(engine).server
+        if isFirst { server.proxyCommand = try expandedProxyCommand() }
+        return server
     }
 
     /// nil: none, or a jump.
-    func proxyCommandText() throws(ConfigurationError) -> ProxyCommandText? {
+    func expandedProxyCommand() throws(ConfigurationError) -> ProxyCommand? {
         guard let command = store.effectiveProxyCommand else { return nil }
         let user = expansion.destination.user
         guard UserName.mayStand(user, in: command) else {
@@ -87,7 +87,7 @@ extension HostResolution {
                 "ProxyCommand \(command): the user's name '\(user)' has characters that a shell reads")
         }
         let shell = environment.variables["SHELL"].flatMap { $0.isEmpty ? nil : $0 } ?? "/bin/sh"
-        return ProxyCommandText(
+        return ProxyCommand(
             shell: shell, text: try expansion.tokens(command, origin: "ProxyCommand", hasVariables: false))
     }
 }

@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// culvert's own settings in a configuration file: the long options of the command line, which outrank them.
 ///
 /// ssh takes such a line for a mistake, unless `IgnoreUnknown Culvert*` stands before it.

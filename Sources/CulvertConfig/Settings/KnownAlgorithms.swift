@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// The names that may stand in a list of algorithms: those of OpenSSH up to 10.0, which a file may name for ssh's sake,
 /// and those of the two engines. Any other is a mistake of typing.
 enum KnownAlgorithms: CaseIterable {

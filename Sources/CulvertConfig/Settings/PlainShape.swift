@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// What may stand as the value of a `PlainKey`, and how `-G` prints it.
 enum PlainShape: Sendable {
     case flag, count, time, text, command
@@ -43,7 +45,7 @@ enum PlainShape: Sendable {
         switch self {
         case .flag: [try setting.flag() ? "yes" : "no"]
         case .count: ["\(try setting.count(from: 0))"]
-        case .time: ["\(try setting.seconds())"]
+        case .time: ["\(try setting.time().components.seconds)"]
         case .text: [try setting.text()]
         case .command: [setting.command]
         case .anything: setting.words
@@ -92,7 +94,7 @@ enum PlainShape: Sendable {
             case .signatures: (DefaultAlgorithms.signatures, .signature)
             case .plainSignatures: (DefaultAlgorithms.plainSignatures, .plainSignature)
             }
-        let list = try setting.algorithms(known)
+        let list = try setting.algorithms(known).list
         return list.applied(to: standard.split(separator: ",").map(String.init), known: known.names)
             .joined(separator: ",")
     }

@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// One setting as it was given, before its value is understood.
 struct Setting: Hashable, Sendable {
     /// Words of the value: one where a flag gave it, as many as there are elsewhere.
@@ -40,12 +42,12 @@ struct Setting: Hashable, Sendable {
         return port
     }
 
-    /// Seconds; 0 for "none" and for 0.
-    func seconds() throws(ConfigurationError) -> Int {
+    /// Whole seconds; zero for "none" and for 0.
+    func time() throws(ConfigurationError) -> Duration {
         let text = try word()
-        if text == "none" { return 0 }
+        if text == "none" { return .zero }
         guard let seconds = TimeValue.seconds(text) else { throw fault(TimeValue.cause) }
-        return seconds
+        return .seconds(seconds)
     }
 
     /// An amount, "default" or "none", and perhaps a time behind it.
@@ -98,20 +100,20 @@ struct Setting: Hashable, Sendable {
 
     /// Throws for a name that no engine and no ssh has: it is a mistake of typing. What is taken away need not exist,
     /// as in ssh.
-    func algorithms(_ kind: KnownAlgorithms) throws(ConfigurationError) -> AlgorithmList {
-        guard var list = AlgorithmList(try word()) else {
+    func algorithms(_ kind: KnownAlgorithms) throws(ConfigurationError) -> AlgorithmSetting {
+        guard let list = AlgorithmList(try word()) else {
             throw fault("give names with commas between them, after '+', '-' or '^' to change the default list")
         }
-        if case .line = origin { list.isFromFile = true }
+        let isFromFile = if case .line = origin { true } else { false }
         let unknown = list.change == .remove ? [] : list.names.filter { !kind.has($0) }
         for name in unknown {
             // A file may name what only a newer ssh, or that of another system, has.
-            if list.isFromFile, NearestName.of(name, among: kind.names, edits: 2) == nil { continue }
+            if isFromFile, NearestName.of(name, among: kind.names, edits: 2) == nil { continue }
             let hint = NearestName.hint(
                 for: name, among: kind.names, otherwise: ": 'ssh -Q \(kind.keyword)' prints most of them")
             throw fault("no \(kind.words) is called '\(name)'\(hint)")
         }
-        return list
+        return AlgorithmSetting(list: list, isFromFile: isFromFile)
     }
 
     /// File names; empty for "none".

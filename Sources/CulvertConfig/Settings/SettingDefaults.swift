@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// Defaults fill what no setting said; paths are expanded once user, host and port are known.
 extension SettingStore {
     /// HostName takes the tokens %% and %h only (ssh_config(5)).
@@ -23,13 +25,17 @@ extension SettingStore {
     }
 
     var connection: ConnectionOptions {
-        ConnectionOptions(
-            addressFamily: addressFamily ?? .any, bindAddress: bindAddress,
-            connectTimeout: connectTimeout.flatMap { $0 == 0 ? nil : .seconds($0) },
-            connectionAttempts: connectionAttempts ?? 1, tcpKeepAlive: tcpKeepAlive ?? true,
-            serverAliveInterval: serverAliveInterval.map { $0 == 0 ? nil : .seconds($0) }
-                ?? ConnectionOptions.defaultServerAliveInterval,
-            serverAliveCountMax: serverAliveCountMax ?? 3)
+        var options = ConnectionOptions()
+        options.addressFamily = addressFamily ?? options.addressFamily
+        options.bindAddress = bindAddress
+        options.connectTimeout = connectTimeout.flatMap { $0 == .zero ? nil : $0 }
+        options.connectionAttempts = connectionAttempts ?? options.connectionAttempts
+        options.tcpKeepAlive = tcpKeepAlive ?? options.tcpKeepAlive
+        if let serverAliveInterval {
+            options.serverAliveInterval = serverAliveInterval == .zero ? nil : serverAliveInterval
+        }
+        options.serverAliveCountMax = serverAliveCountMax ?? options.serverAliveCountMax
+        return options
     }
 
     /// PermitRemoteOpen, whose words were checked: nil for "any", empty for "none".
@@ -47,16 +53,13 @@ extension SettingStore {
     }
 
     var forwarding: ForwardingOptions {
-        ForwardingOptions(
-            gatewayPorts: gatewayPorts ?? false, exitOnForwardFailure: exitOnForwardFailure ?? false,
-            streamLocalBindMask: streamLocalBindMask ?? 0o177, streamLocalBindUnlink: streamLocalBindUnlink ?? false,
-            permitRemoteOpen: permittedTargets)
-    }
-
-    var algorithms: AlgorithmOptions {
-        AlgorithmOptions(
-            ciphers: ciphers, macs: macs, keyExchanges: kexAlgorithms, hostKeys: hostKeyAlgorithms,
-            publicKeys: pubkeyAcceptedAlgorithms, rekeyLimit: rekeyLimit)
+        var options = ForwardingOptions()
+        options.gatewayPorts = gatewayPorts ?? options.gatewayPorts
+        options.exitOnForwardFailure = exitOnForwardFailure ?? options.exitOnForwardFailure
+        options.streamLocalBindMask = streamLocalBindMask ?? options.streamLocalBindMask
+        options.streamLocalBindUnlink = streamLocalBindUnlink ?? options.streamLocalBindUnlink
+        options.permitRemoteOpen = permittedTargets
+        return options
     }
 
     var output: OutputOptions {
@@ -64,14 +67,24 @@ extension SettingStore {
     }
 
     func login(_ expansion: PathExpansion) throws(ConfigurationError) -> LoginOptions {
-        LoginOptions(
-            identityFiles: try identities(expansion), agentSocket: try agentSocket(expansion),
-            identitiesOnly: identitiesOnly ?? false, batchMode: batchMode ?? false,
-            numberOfPasswordPrompts: numberOfPasswordPrompts ?? 3,
-            passwordAuthentication: passwordAuthentication ?? true,
-            kbdInteractiveAuthentication: kbdInteractiveAuthentication ?? true,
-            pubkeyAuthentication: pubkeyAuthentication != .no,
-            preferredAuthentications: preferredAuthentications ?? ["publickey", "keyboard-interactive", "password"])
+        var options = LoginOptions()
+        options.identityFiles = try identities(expansion)
+        options.agentSocket = try agentSocket(expansion)
+        options.identitiesOnly = identitiesOnly ?? options.identitiesOnly
+        options.batchMode = batchMode ?? options.batchMode
+        options.numberOfPasswordPrompts = numberOfPasswordPrompts ?? options.numberOfPasswordPrompts
+        // Names that nobody here has are no mistake, as with ssh.
+        let preferred = preferredAuthentications?.compactMap { LoginOptions.Method(rawValue: $0) } ?? options.methods
+        options.methods = preferred.filter(isEnabled)
+        return options
+    }
+
+    private func isEnabled(_ method: LoginOptions.Method) -> Bool {
+        switch method {
+        case .publicKey: pubkeyAuthentication != .no
+        case .keyboardInteractive: kbdInteractiveAuthentication ?? true
+        case .password: passwordAuthentication ?? true
+        }
     }
 
     private func identities(_ expansion: PathExpansion) throws(ConfigurationError) -> LoginOptions.IdentityFiles {
@@ -95,15 +108,17 @@ extension SettingStore {
     }
 
     func hostKeys(_ expansion: PathExpansion) throws(ConfigurationError) -> HostKeyOptions {
+        var options = HostKeyOptions()
+        options.checking = checking ?? options.checking
         var userFiles: [String] = []
-        for file in userKnownHostsFiles ?? ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"] {
+        for file in userKnownHostsFiles ?? options.userKnownHostsFiles {
             userFiles.append(try expansion.path(file, origin: "UserKnownHostsFile"))
         }
-        return HostKeyOptions(
-            checking: checking ?? .ask, userKnownHostsFiles: userFiles,
-            globalKnownHostsFiles: globalKnownHostsFiles ?? ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"],
-            hashKnownHosts: hashKnownHosts ?? false, alias: hostKeyAlias?.lowercased(),
-            checkHostIP: checkHostIP ?? false)
+        options.userKnownHostsFiles = userFiles
+        options.globalKnownHostsFiles = globalKnownHostsFiles ?? options.globalKnownHostsFiles
+        options.hashKnownHosts = hashKnownHosts ?? options.hashKnownHosts
+        options.alias = hostKeyAlias?.lowercased()
+        return options
     }
 
     /// Paths of Unix sockets take the same tokens (ssh_config(5), LocalForward).

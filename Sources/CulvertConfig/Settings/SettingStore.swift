@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// What settings have said so far. The first value of a key wins, whether a flag or `-o` gave it; the flags that
 /// OpenSSH lets outrank `-o` (-4 -6 -b -c -m -g -f, and of themselves the last) do so here.
 ///
@@ -8,10 +10,10 @@ struct SettingStore {
     var bindAddress: String?
     var checkHostIP: Bool?
     var checking: HostKeyOptions.Checking?
-    var ciphers: AlgorithmList?
+    var ciphers: AlgorithmSetting?
     var clearAllForwardings: Bool?
     var compression: Bool?
-    var connectTimeout: Int?
+    var connectTimeout: Duration?
     var connectionAttempts: Int?
     var exitOnForwardFailure: Bool?
     var background: Bool?
@@ -21,7 +23,7 @@ struct SettingStore {
     var gatewayPorts: Bool?
     var globalKnownHostsFiles: [String]?
     var hashKnownHosts: Bool?
-    var hostKeyAlgorithms: AlgorithmList?
+    var hostKeyAlgorithms: AlgorithmSetting?
     var hostKeyAlias: String?
     var hostName: String?
     var identitiesOnly: Bool?
@@ -29,21 +31,22 @@ struct SettingStore {
     var identityFiles: [IdentityFileSetting] = []
     var ignoreUnknown: String?
     var kbdInteractiveAuthentication: Bool?
-    var kexAlgorithms: AlgorithmList?
+    var kexAlgorithms: AlgorithmSetting?
     var logLevel: Verbosity?
-    var macs: AlgorithmList?
+    var macs: AlgorithmSetting?
     var numberOfPasswordPrompts: Int?
     var passwordAuthentication: Bool?
     var port: UInt16?
     var preferredAuthentications: [String]?
-    var pubkeyAcceptedAlgorithms: AlgorithmList?
+    var pubkeyAcceptedAlgorithms: AlgorithmSetting?
     /// A jump, or a command, whichever came first.
     var proxyCommand: String?
     var proxyJump: String?
     var pubkeyAuthentication: PubkeyChoice?
     var rekeyLimit: RekeyLimit?
     var serverAliveCountMax: Int?
-    var serverAliveInterval: Int?
+    /// Zero: never.
+    var serverAliveInterval: Duration?
     var streamLocalBindMask: UInt16?
     var streamLocalBindUnlink: Bool?
     var tag: String?
@@ -270,7 +273,7 @@ struct SettingStore {
             first(\.addressFamily, try setting.choice([("any", .any), ("inet", .inet), ("inet6", .inet6)]))
         case .bindAddress: first(\.bindAddress, try setting.host())
         // As in ssh "none" is silence here, and another value may follow.
-        case .connectTimeout: if try setting.word() != "none" { first(\.connectTimeout, try setting.seconds()) }
+        case .connectTimeout: if try setting.word() != "none" { first(\.connectTimeout, try setting.time()) }
         case .connectionAttempts: first(\.connectionAttempts, try setting.count(from: 1))
         case .hostName: first(\.hostName, try setting.text())
         case .port: first(\.port, try setting.port())
@@ -280,7 +283,7 @@ struct SettingStore {
             let jump = try JumpText.parse(setting)
             if proxyCommand == nil { first(\.proxyJump, jump) }
         case .serverAliveCountMax: first(\.serverAliveCountMax, try setting.count(from: 1))
-        case .serverAliveInterval: first(\.serverAliveInterval, try setting.seconds())
+        case .serverAliveInterval: first(\.serverAliveInterval, try setting.time())
         case .tcpKeepAlive: first(\.tcpKeepAlive, try setting.flag())
         case .user: first(\.user, try setting.user())
         default: preconditionFailure("\(key) is no setting of the connection")

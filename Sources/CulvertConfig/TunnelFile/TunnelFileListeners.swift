@@ -1,3 +1,5 @@
+internal import CulvertPlan
+
 /// Where the tunnels of a file listen, to find two that want the same place: only one of them could have it, and the
 /// other would try again for ever.
 ///
@@ -23,8 +25,9 @@ struct TunnelFileListeners {
 
     /// The way to the machine, in words: the same name behind another hop is another machine.
     private static func server(_ configuration: TunnelConfiguration) -> [String] {
-        (configuration.hops.map(\.destination) + [configuration.destination]).map { "\($0.host) \($0.port)" }
-            + [configuration.proxyCommand?.text ?? ""]
+        let plan = configuration.plan
+        return (plan.hops + [plan.server]).map { "\($0.destination.host) \($0.destination.port)" }
+            + [plan.server.proxyCommand?.text ?? ""]
     }
 
     private static func clash(_ old: Listener, _ new: Listener) -> Bool {
@@ -42,9 +45,9 @@ struct TunnelFileListeners {
             // What the server makes of an address is its affair.
             if isRemote { return left.remoteBindAddress == right.remoteBindAddress }
             let mine = left.localBinding(gatewayPorts: one.forwarding.gatewayPorts)
-                .addresses(one.connection.addressFamily)
+                .addresses(one.plan.server.connection.addressFamily)
             let theirs = right.localBinding(gatewayPorts: other.forwarding.gatewayPorts)
-                .addresses(other.connection.addressFamily)
+                .addresses(other.plan.server.connection.addressFamily)
             return mine.contains { address in theirs.contains { address.overlaps($0) } }
         case (.unix, _), (.tcp, _), (.standardStreams, _): return false
         }
@@ -80,9 +83,4 @@ private struct WrittenAddress {
         return pair.allSatisfy(\.isIPv4) && pair.contains { $0.text == "0.0.0.0" }
             || pair.allSatisfy(\.isIPv6) && pair.contains { $0.text == "::" }
     }
-}
-
-extension ForwardSpecification {
-    /// "-L 5432:db:5432".
-    var typed: String { "\(flag) \(text)" }
 }

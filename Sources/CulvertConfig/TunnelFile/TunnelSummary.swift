@@ -1,16 +1,21 @@
+internal import CulvertPlan
+
 extension TunnelConfiguration {
     /// What the tunnel would do, a line each, for a person.
     public var summary: [String] {
-        var lines = ["connects to \(Self.text(destination))\(links > 1 ? " with \(links) links" : "")"]
-        for hop in hops { lines.append("through \(Self.text(hop.destination))\(Self.text(hop.proxyCommand))") }
-        if let proxyCommand { lines[0] += Self.text(proxyCommand) }
-        for forward in forwards { lines.append("\(forward.flag) \(forward.text): \(effect(of: forward))") }
+        let server = plan.server
+        var lines = [
+            "connects to \(Self.text(server.destination))\(plan.links > 1 ? " with \(plan.links) links" : "")"
+        ]
+        for hop in plan.hops { lines.append("through \(Self.text(hop.destination))\(Self.text(hop.proxyCommand))") }
+        lines[0] += Self.text(server.proxyCommand)
+        for forward in forwards { lines.append("\(forward.typed): \(effect(of: forward))") }
         lines.append("logs in with \(loginText)")
         lines.append("knows the server by \(hostKeyText)")
         return (lines + notes.map { "note: \($0)" }).map(\.oneLine)
     }
 
-    private static func text(_ command: ProxyCommandText?) -> String {
+    private static func text(_ command: ProxyCommand?) -> String {
         command.map { " over the command \($0.text)" } ?? ""
     }
 
@@ -20,12 +25,7 @@ extension TunnelConfiguration {
     }
 
     private func effect(of forward: ForwardSpecification) -> String {
-        let target =
-            switch forward.target {
-            case .tcp(let host, let port): "\(host.contains(":") ? "[\(host)]" : host):\(port)"
-            case .unix(let path): path
-            case .requested: "what each client asks for in SOCKS"
-            }
+        let target = forward.target == .requested ? "what each client asks for in SOCKS" : "\(forward.target)"
         switch forward.kind {
         case .local, .dynamic: return "listens here on \(local(forward.listen)), and the server dials \(target)"
         case .remote: return "the server listens on \(remote(forward.listen)), and \(target) is dialled from here"
@@ -59,6 +59,7 @@ extension TunnelConfiguration {
 
     private var loginText: String {
         var ways: [String] = []
+        let login = plan.server.login
         switch login.identityFiles {
         case .defaults: ways.append("the usual keys in ~/.ssh")
         case .listed(let files): ways += files
@@ -68,6 +69,7 @@ extension TunnelConfiguration {
     }
 
     private var hostKeyText: String {
+        let hostKeys = plan.server.hostKeys
         let name = hostKeys.alias.map { " as \($0)" } ?? ""
         let files = hostKeys.userKnownHostsFiles + hostKeys.globalKnownHostsFiles
         return "\(files.isEmpty ? "no file" : files.joined(separator: ", "))\(name)"

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import CulvertPlan
 
 /// Expands what ssh expands in the values of settings: `~`, `%` tokens (ssh_config(5), TOKENS) and `${VARIABLE}`.
 struct PathExpansion {

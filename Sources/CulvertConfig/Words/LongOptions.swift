@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CulvertPlan
 
 /// culvert's own options, which ssh has not.
 enum LongOptionName: String, CaseIterable, Sendable {
@@ -116,7 +117,7 @@ struct LongOptions {
     }
 
     static func links(_ text: String) throws(Cause) -> Int {
-        try count(text, upTo: TunnelConfiguration.maximumLinks)
+        try count(text, upTo: TunnelPlan.maximumLinks)
     }
 
     static func threads(_ text: String) throws(Cause) -> Int {

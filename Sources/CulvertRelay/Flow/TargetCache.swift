@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 
 /// The addresses of one forward's target, and who waits for them.
 struct TargetCache<Waiter> {

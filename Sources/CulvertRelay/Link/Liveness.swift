@@ -1,12 +1,12 @@
 internal import CulvertIO
+internal import CulvertPlan
 
 /// The times of the links to one server: when a silent one is asked whether it lives, and when it is given up
 /// (ServerAliveInterval, ServerAliveCountMax); and how old its keys may become.
 struct KeepAlive: Sendable {
-    /// ServerAliveInterval. Zero: never asked.
-    var interval = Tick.Span.seconds(15)
-    /// ServerAliveCountMax.
-    var countMaximum = 3
+    /// nil: never asked.
+    var serverAliveInterval: Tick.Span? = .seconds(15)
+    var serverAliveCountMax = 3
     /// A question unanswered for this long makes a link suspect: a second one is tried beside it.
     var suspicion = Tick.Span.seconds(2)
     /// RekeyLimit's time; nil: keys do not age.
@@ -14,10 +14,10 @@ struct KeepAlive: Sendable {
 }
 
 extension KeepAlive {
-    init(_ server: ServerSettings) {
-        interval = server.aliveInterval.map { Tick.Span($0) } ?? .zero
-        countMaximum = server.aliveCountMaximum
-        rekeyInterval = server.algorithms.rekeyInterval.map { Tick.Span($0) }
+    init(_ server: ServerPlan) {
+        serverAliveInterval = server.connection.serverAliveInterval.map { Tick.Span($0) }
+        serverAliveCountMax = server.connection.serverAliveCountMax
+        rekeyInterval = server.algorithms.rekeyLimit?.interval.map { Tick.Span($0) }
     }
 }
 
@@ -63,7 +63,7 @@ struct Liveness {
         // One that is waited for while the link speaks waits for its target, and says nothing about the link.
         if let openAsked, lastHeard <= openAsked { return nil }
         openAsked = now
-        return times.interval > .zero ? now + Self.openPatience : nil
+        return times.serverAliveInterval == nil ? nil : now + Self.openPatience
     }
 
     mutating func channelAnswered() { openAsked = nil }
@@ -71,30 +71,30 @@ struct Liveness {
     /// A question goes out now, whatever is due. Returns when the next look is due; nil: the link is never asked, or was
     /// asked already.
     mutating func ask(_ now: Tick, roundTrip: Tick.Span) -> Tick? {
-        guard times.interval > .zero, unanswered == 0 else { return nil }
-        return noteQuestion(now, roundTrip)
+        guard let interval = times.serverAliveInterval, unanswered == 0 else { return nil }
+        return noteQuestion(now, interval, roundTrip)
     }
 
-    private mutating func noteQuestion(_ now: Tick, _ roundTrip: Tick.Span) -> Tick {
+    private mutating func noteQuestion(_ now: Tick, _ interval: Tick.Span, _ roundTrip: Tick.Span) -> Tick {
         unanswered += 1
         asked = now
-        return now + (isSuspect ? times.interval : min(suspicion(roundTrip), times.interval))
+        return now + (isSuspect ? interval : min(suspicion(roundTrip), interval))
     }
 
     /// The link is looked at. `isSuspect` may have become true by it.
     mutating func look(_ now: Tick, roundTrip: Tick.Span) -> Step {
-        guard times.interval > .zero else { return .wait(until: nil) }
+        guard let interval = times.serverAliveInterval else { return .wait(until: nil) }
         if unanswered == 0 {
-            var due = lastHeard + times.interval
+            var due = lastHeard + interval
             // A channel may have been asked for after this look was scheduled for another.
             if let openAsked, lastHeard <= openAsked { due = min(due, openAsked + Self.openPatience) }
-            return due <= now ? .ask(nextLook: noteQuestion(now, roundTrip)) : .wait(until: due)
+            return due <= now ? .ask(nextLook: noteQuestion(now, interval, roundTrip)) : .wait(until: due)
         }
         let silence = now - asked
-        if unanswered >= times.countMaximum, silence >= times.interval { return .giveUp(silence: now - lastHeard) }
+        if unanswered >= times.serverAliveCountMax, silence >= interval { return .giveUp(silence: now - lastHeard) }
         if silence >= suspicion(roundTrip) { isSuspect = true }
-        if silence >= times.interval { return .ask(nextLook: noteQuestion(now, roundTrip)) }
-        return .wait(until: asked + (isSuspect ? times.interval : suspicion(roundTrip)))
+        if silence >= interval { return .ask(nextLook: noteQuestion(now, interval, roundTrip)) }
+        return .wait(until: asked + (isSuspect ? interval : suspicion(roundTrip)))
     }
 
     /// A slow path is not a dead one.

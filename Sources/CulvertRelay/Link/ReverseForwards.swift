@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// The reverse forwards of one link: what was asked for, what stands, and what is asked for again.

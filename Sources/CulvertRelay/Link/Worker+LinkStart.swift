@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// How links begin on their worker, and what a newer one does to the one that it replaces.
@@ -11,7 +12,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             return context.control.post(.linkLost(id, reason: "too many links at once"))
         }
         let link = insertLink(start, .pool(id), alive: context.alive)
-        if context.limits.serverSendsAtOnce { links[link].engine.runTrue() }
+        if context.limits.nodelay { links[link].engine.runTrue() }
         for forward in reverse { askReverse(link, forward) }
         context.links[id.place].isOpen = true
         beginReceiving(link)

@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import Glibc
 
 /// Opens the sockets that local forwards listen on, before their workers have them.

@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 internal import Glibc
 
@@ -20,15 +21,16 @@ struct LoginPlan: Sendable {
     /// Nor all of them together, however many bytes come one by one; what people and agents take does not count. sshd
     /// gives a login 120 s, theirs included.
     var waiting = Tick.Span.seconds(180)
-    var keepsAlive: Bool
+    var tcpKeepAlive: Bool
 }
 
 extension LoginPlan {
-    init(_ server: ServerSettings) {
+    init(_ server: ServerPlan) {
+        let options = server.connection
         self.init(
-            host: server.host, port: server.port, family: server.family.socketFamily, source: server.source,
-            command: server.proxyCommand, connect: server.connectTimeout.map { Tick.Span($0) } ?? Self.patience,
-            keepsAlive: server.keepsAlive)
+            host: server.destination.host, port: server.destination.port, family: options.addressFamily.socketFamily,
+            source: options.bindAddress, command: server.proxyCommand,
+            connect: options.connectTimeout.map { Tick.Span($0) } ?? Self.patience, tcpKeepAlive: options.tcpKeepAlive)
     }
 }
 
@@ -95,7 +97,7 @@ enum Login {
             let socket = try BlockingSocket.connect(
                 toAnyOf: addresses, from: source, deadline: Tick.current() + plan.connect)
             SocketOption.setNoDelay(socket.descriptor)
-            if plan.keepsAlive { SocketOption.setKeepAlive(socket.descriptor) }
+            if plan.tcpKeepAlive { SocketOption.setKeepAlive(socket.descriptor) }
             return socket
         } catch {
             throw SSHError(

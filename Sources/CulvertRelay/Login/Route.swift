@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// The way to a destination: the server itself, or jump hosts first. Makes a link by one login after the other, each
@@ -21,7 +22,7 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
         let name: String
         let plan: LoginPlan
         let alive: KeepAlive
-        let algorithms: AlgorithmSettings
+        let algorithms: AlgorithmOptions
     }
 
     /// The destination last.
@@ -31,13 +32,13 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
     let journal: Journal
 
     init(_ tunnel: Tunnel, logIn: @escaping LogIn) {
-        let settings = tunnel.settings
-        let servers = settings.hops + [settings.server]
+        let hops = tunnel.plan.hops
+        let servers = hops + [tunnel.plan.server]
         steps = servers.enumerated().map { number, server in
-            let isHop = number < settings.hops.count
+            let isHop = number < hops.count
             return Step(
                 hop: isHop ? number : nil,
-                name: isHop ? "hop \(number + 1) of \(settings.hops.count), \(server.destination)" : "",
+                name: isHop ? "hop \(number + 1) of \(hops.count), \(server.destination)" : "",
                 plan: LoginPlan(server), alive: KeepAlive(server), algorithms: server.algorithms)
         }
         self.logIn = logIn

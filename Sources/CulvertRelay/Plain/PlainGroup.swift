@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 
 /// The workers of `culvert relay`: pinned threads, each with its driver.
 struct PlainGroup: Sendable {

@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import Glibc
 
 /// How relayed connections begin: accepted, spread over the workers, and dialled.

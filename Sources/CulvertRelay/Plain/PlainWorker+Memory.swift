@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 
 /// Who goes when memory is short, and what a worker of `culvert relay` has, for a person.
 extension PlainWorker where Driver: ~Copyable {

@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 
 /// What a worker of `culvert relay` is told.
 enum PlainMessage: Sendable {

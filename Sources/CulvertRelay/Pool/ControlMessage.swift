@@ -12,7 +12,7 @@ enum ControlMessage: Sendable {
     case linkRecovered(LinkID)
     case reverseAnswered(LinkID, forward: Int, ReverseAnswer)
     /// A server does not run what `--nodelay` asks it to.
-    case commandRefused
+    case nodelayRefused
     /// A local connection waits for a link.
     case connectionWaits
     /// The flow of standard input and output is over, cleanly or not.

@@ -22,15 +22,15 @@ extension LinkPool {
             return stop(.connectionFailed, now: now)
         }
         listeners = .open
-        if !unopened.isEmpty, plan.persists { openAgainAt = now + Self.openingPause }
+        if !unopened.isEmpty, plan.persist { openAgainAt = now + Self.openingPause }
         admit(id, summary, now: now)
     }
 
     /// Why the tunnel ends now that its listeners were opened; nil: it goes on.
     private var endingReason: PoolNews? {
         guard !unopened.isEmpty else { return nil }
-        if plan.exitsOnForwardFailure { return .endsForForward }
-        if plan.persists { return nil }
+        if plan.exitOnForwardFailure { return .endsForForward }
+        if plan.persist { return nil }
         return unopened.count == plan.direct && plan.reverse == 0 ? .endsWithoutForward : nil
     }
 
@@ -72,11 +72,11 @@ extension LinkPool {
     mutating func checkReady(now: Tick) {
         guard !isReady, isRunning, listeners == .open, !reverseStates.contains(.unasked) else { return }
         let refused = reverseStates.count { $0 == .refused }
-        if refused > 0 && plan.exitsOnForwardFailure {
+        if refused > 0 && plan.exitOnForwardFailure {
             say(.endsForForward)
             return stop(.connectionFailed, now: now)
         }
-        if unopened.count == plan.direct && refused == plan.reverse && refused > 0 && !plan.persists {
+        if unopened.count == plan.direct && refused == plan.reverse && refused > 0 && !plan.persist {
             say(.endsWithoutForward)
             return stop(.connectionFailed, now: now)
         }

@@ -68,7 +68,7 @@ extension LinkPool {
         guard places[id.place].isTrying(id) else { return }
         places[id.place].attempt = .none
         guard isRunning else { return }
-        guard hasLoggedIn || plan.persists else { return firstLoginFailed(id.place, error, now: now) }
+        guard hasLoggedIn || plan.persist else { return firstLoginFailed(id.place, error, now: now) }
         if !isReady { act(.tell(.delayed)) }
         // The old link has spoken again meanwhile: nothing is missing.
         guard !places[id.place].isServing else { return }
@@ -153,9 +153,9 @@ extension LinkPool {
     }
 
     /// Told once: every link of the pool has the same server, and so has every later one.
-    mutating func commandRefused() {
-        guard !wasToldOfCommand else { return }
-        wasToldOfCommand = true
-        say(.runsNoCommand)
+    mutating func nodelayRefused() {
+        guard !wasToldOfNodelay else { return }
+        wasToldOfNodelay = true
+        say(.nodelayRefused)
     }
 }

@@ -39,14 +39,14 @@ struct LinkPool {
     var firstAttempts = 0
 
     var listeners = Listeners.closed
-    /// Direct forwards that could not be opened, and when they are tried again (`persists`).
+    /// Direct forwards that could not be opened, and when they are tried again (`persist`).
     var unopened: [Int] = []
     var openAgainAt: Tick?
     var reverseStates: [ReverseState]
     var isReady = false
     /// `-W` has its link.
     var streamsHaveBegun = false
-    var wasToldOfCommand = false
+    var wasToldOfNodelay = false
 
     /// A local connection may wait for a link until then.
     var waitersUntil: Tick?
@@ -87,7 +87,7 @@ struct LinkPool {
         case .linkSuspect(let id): linkSuspect(id, now: now)
         case .linkRecovered(let id): linkRecovered(id)
         case .reverseAnswered(let id, let forward, let answer): reverseAnswered(id, forward, answer, now: now)
-        case .commandRefused: commandRefused()
+        case .nodelayRefused: nodelayRefused()
         case .connectionWaits: connectionWaits(now: now)
         case .streamsEnded(let cleanly): streamsEnded(cleanly, now: now)
         case .listenersOpened(let answers): listenersOpened(answers, now: now)

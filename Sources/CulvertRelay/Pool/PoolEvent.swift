@@ -11,7 +11,7 @@ enum PoolEvent: Sendable {
     case linkSuspect(LinkID)
     case linkRecovered(LinkID)
     case reverseAnswered(LinkID, forward: Int, ReverseAnswer)
-    case commandRefused
+    case nodelayRefused
     case connectionWaits
     case streamsEnded(cleanly: Bool)
     /// The answer to `.openListeners`: each forward that was named there.
@@ -71,7 +71,7 @@ enum PoolNews: Equatable, Sendable {
     case lostForGood(reason: String)
     case silent
     case answersAgain
-    case runsNoCommand
+    case nodelayRefused
     case checksLinks(PathDoubt)
     case listening(forward: Int, SocketAddress)
     case listenerFailed(forward: Int, reason: String)

@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 
 /// What a pool must know of its tunnel. Forwards are numbers here: direct and reverse ones each count from 0.
 struct PoolPlan: Sendable {
@@ -14,8 +15,8 @@ struct PoolPlan: Sendable {
     /// Tries of the first connection, a second apart.
     var connectionAttempts = 1
     /// A first attempt that fails is made again, instead of ending the tunnel; so is the opening of a listener.
-    var persists = false
-    var exitsOnForwardFailure = false
+    var persist = false
+    var exitOnForwardFailure = false
     /// How long a connection waits for a link.
     var hold = Tick.Span.seconds(30)
     /// How long the workers may take to end.
@@ -28,16 +29,16 @@ struct PoolPlan: Sendable {
 }
 
 extension PoolPlan {
-    init(_ settings: TunnelSettings, workers: Int) {
-        links = settings.links
+    init(_ tunnel: TunnelPlan, workers: Int) {
+        links = tunnel.links
         self.workers = workers
-        listening = settings.forwards.indices.filter { !settings.forwards[$0].isStandardStreams }
-        carriesStreams = settings.forwards.contains(where: \.isStandardStreams)
-        reverse = settings.reverse.count
-        connectionAttempts = settings.connectionAttempts
-        persists = settings.persists
-        exitsOnForwardFailure = settings.exitsOnForwardFailure
-        hold = Tick.Span(settings.hold)
-        drain = Tick.Span(settings.drain)
+        listening = tunnel.forwards.indices.filter { !tunnel.forwards[$0].isStandardStreams }
+        carriesStreams = tunnel.forwards.contains(where: \.isStandardStreams)
+        reverse = tunnel.reverse.count
+        connectionAttempts = tunnel.server.connection.connectionAttempts
+        persist = tunnel.persist
+        exitOnForwardFailure = tunnel.exitOnForwardFailure
+        hold = Tick.Span(tunnel.hold)
+        drain = Tick.Span(tunnel.drain)
     }
 }

@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// The control thread of a tunnel: the shell of clock, threads and mailbox around its `LinkPool`, which decides. It waits
@@ -7,7 +8,7 @@ struct PoolThread: ~Copyable {
     /// Logs in, on a thread of its own, for the worker that serves the place.
     typealias Login = @Sendable (LinkID, _ mayPrompt: Bool) throws(SSHError) -> ReadyLink
 
-    let settings: TunnelSettings
+    let plan: TunnelPlan
     let crew: WorkerCrew
     let control: Mailbox<ControlMessage>
     /// Of `-W`: the flow that the process is there for.
@@ -30,15 +31,15 @@ struct PoolThread: ~Copyable {
         _ tunnel: Tunnel, crew: WorkerCrew, control: Mailbox<ControlMessage>, streams: StandardStreams?,
         login: @escaping Login, tell: @escaping @Sendable (TunnelNews) -> Void
     ) {
-        settings = tunnel.settings
+        plan = tunnel.plan
         self.crew = crew
         self.control = control
         self.streams = streams
         self.login = login
         self.tell = tell
         narrator = Narrator(
-            settings: tunnel.settings, workers: crew.count, kind: crew.kind, journal: tunnel.journal)
-        pool = LinkPool(PoolPlan(tunnel.settings, workers: crew.count))
+            plan: tunnel.plan, workers: crew.count, kind: crew.kind, journal: tunnel.journal)
+        pool = LinkPool(PoolPlan(tunnel.plan, workers: crew.count))
     }
 
     /// A suspended machine's monotonic clock stands still: waking at least this often shows that it slept.
@@ -69,7 +70,7 @@ struct PoolThread: ~Copyable {
         case .linkSuspect(let id): handle(.linkSuspect(id))
         case .linkRecovered(let id): handle(.linkRecovered(id))
         case .reverseAnswered(let id, let forward, let answer): handle(.reverseAnswered(id, forward: forward, answer))
-        case .commandRefused: handle(.commandRefused)
+        case .nodelayRefused: handle(.nodelayRefused)
         case .connectionWaits: handle(.connectionWaits)
         case .streamsEnded(let cleanly): handle(.streamsEnded(cleanly: cleanly))
         case .snapshot(let worker, let text): handle(.snapshot(worker, text))
@@ -133,7 +134,7 @@ struct PoolThread: ~Copyable {
     private func openListener(_ forward: Int) -> ListenerAnswer {
         do throws(Listening.Failure) {
             let opened = try Listening.open(
-                settings.forwards[forward], family: settings.server.family.socketFamily)
+                plan.forwards[forward], family: plan.server.connection.addressFamily.socketFamily)
             let worker = WorkerID(forward % crew.count)
             for each in opened { crew.listen(worker, each.descriptor, forward) }
             return ListenerAnswer(forward: forward, outcome: .success(opened.map(\.address)))
@@ -144,7 +145,7 @@ struct PoolThread: ~Copyable {
 
     /// Behind the link in its worker's mailbox.
     private func carryStreams(_ id: LinkID) {
-        guard let streams, let forward = settings.forwards.firstIndex(where: \.isStandardStreams) else {
+        guard let streams, let forward = plan.forwards.firstIndex(where: \.isStandardStreams) else {
             preconditionFailure("streams are carried for -W alone")
         }
         crew.carry(

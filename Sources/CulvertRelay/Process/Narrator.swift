@@ -1,14 +1,15 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// Says what happens to a pool, in words that people and programs look for: the only place that has them.
 struct Narrator: Sendable {
-    let settings: TunnelSettings
+    let plan: TunnelPlan
     let workers: Int
     let kind: DriverKind
     let journal: Journal
 
-    private var destination: String { settings.destination }
+    private var destination: String { plan.destination }
 
     func say(_ news: PoolNews) {
         switch news {
@@ -27,19 +28,19 @@ struct Narrator: Sendable {
         case .lostForGood(let reason): journal.error("lost the link to \(destination): \(reason)")
         case .silent: journal.info("\(destination) is silent: trying a second connection beside the first")
         case .answersAgain: journal.info("\(destination) answers again")
-        case .runsNoCommand:
+        case .nodelayRefused:
             journal.info("\(destination) runs no command, which --nodelay needs: it may hold small replies back")
         case .checksLinks(.networkChange): journal.verbose("a network change: checking the links")
         case .checksLinks(.sleep): journal.verbose("the machine has slept: checking the links")
         case .listening(let forward, let address):
-            journal.info("listening on \(address) for \(settings.forwards[forward].target)")
-        case .listenerFailed(let forward, let reason): journal.error("\(settings.forwards[forward].text): \(reason)")
+            journal.info("listening on \(address) for \(plan.forwards[forward].target)")
+        case .listenerFailed(let forward, let reason): journal.error("\(plan.forwards[forward].text): \(reason)")
         case .listenerStillFails(let forward, let reason):
-            journal.verbose("\(settings.forwards[forward].text): still \(reason)")
-        case .reverseStands(let forward, let port): sayStands(settings.reverse[forward], port)
-        case .reverseFailed(let forward, let answer): sayFailed(settings.reverse[forward], answer)
+            journal.verbose("\(plan.forwards[forward].text): still \(reason)")
+        case .reverseStands(let forward, let port): sayStands(plan.reverse[forward], port)
+        case .reverseFailed(let forward, let answer): sayFailed(plan.reverse[forward], answer)
         case .reverseStillFails(let forward):
-            journal.verbose("remote port forwarding still fails for \(settings.reverse[forward].text)")
+            journal.verbose("remote port forwarding still fails for \(plan.reverse[forward].text)")
         case .endsForForward: journal.error("ending: a forward failed and ExitOnForwardFailure is set")
         case .endsWithoutForward: journal.error("ending: no forward stands")
         case .snapshot(let snapshot): journal.error(text(of: snapshot))
@@ -48,7 +49,7 @@ struct Narrator: Sendable {
     }
 
     /// nil: the tunnel has only one link, which needs no number.
-    private func name(of place: Int) -> String? { settings.links > 1 ? "link \(place)" : nil }
+    private func name(of place: Int) -> String? { plan.links > 1 ? "link \(place)" : nil }
 
     private func sayFailed(_ spec: ReverseForward, _ answer: ReverseAnswer) {
         let words =
@@ -76,7 +77,7 @@ struct Narrator: Sendable {
     private func text(of snapshot: PoolSnapshot) -> String {
         var lines = ["snapshot of \(destination) (\(kind.rawValue), \(workers) workers):"]
         for place in snapshot.down { lines.append("link \(place): down") }
-        for (state, spec) in zip(snapshot.reverse, settings.reverse) {
+        for (state, spec) in zip(snapshot.reverse, plan.reverse) {
             switch state {
             case .standing(let port): lines.append("forward \(spec.text): the server listens on port \(port)")
             case .refused: lines.append("forward \(spec.text): refused, asking again")

@@ -1,5 +1,6 @@
 internal import CulvertIO
 internal import CulvertLibSSH2
+public import CulvertPlan
 internal import CulvertSSH
 internal import Glibc
 
@@ -24,7 +25,7 @@ public enum Relay {
             }
             for var tunnel in tunnels {
                 if isPipe { tunnel.journal = tunnel.journal.ofPipe }
-                let kind = try tunnel.settings.runtime.driver.resolve(tunnel.journal)
+                let kind = try tunnel.plan.runtime.io.driver(tunnel.journal)
                 try start(tunnel, kind, streams, in: &process)
             }
             let ending = process.run()
@@ -41,7 +42,7 @@ public enum Relay {
 
     /// Of `-W`, which is the only tunnel of its process.
     private static func takeStreams(of tunnels: [Tunnel]) throws(IOError) -> StandardStreams? {
-        guard tunnels.contains(where: { $0.settings.forwards.contains(where: \.isStandardStreams) }) else { return nil }
+        guard tunnels.contains(where: { $0.plan.forwards.contains(where: \.isStandardStreams) }) else { return nil }
         precondition(tunnels.count == 1, "there is one standard input")
         return try StandardStreams.take()
     }
@@ -50,7 +51,7 @@ public enum Relay {
     private static func start(
         _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?, in process: inout TunnelProcess
     ) throws(IOError) {
-        switch tunnel.settings.engine {
+        switch tunnel.plan.engine {
         case .native: try process.start(tunnel, kind, streams, logIn: logInNative)
         case .libssh2: try process.start(tunnel, kind, streams, logIn: logInLibSSH2)
         }
@@ -72,35 +73,37 @@ public enum Relay {
     ) throws(SSHError) -> LoggedInLink<LibSSH2Engine> {
         let lists = step.algorithms
         let settings = LibSSH2Settings(
-            keyExchange: lists.keyExchange, ciphers: lists.ciphers, macs: lists.macs,
-            hostKeyAlgorithms: lists.hostKeys)
+            keyExchange: lists.keyExchanges, ciphers: lists.ciphers,
+            macs: lists.macs, hostKeyAlgorithms: lists.hostKeys)
         return try Login.perform(
             step.plan, over: socket, path: path, login: LibSSH2Login(settings: settings), authority: authority
         ) { $0.engine() }
     }
 
-    private static func nativeSettings(_ lists: AlgorithmSettings) -> NativeSettings {
+    private static func nativeSettings(_ lists: AlgorithmOptions) -> NativeSettings {
         var settings = NativeSettings()
-        settings.keyExchange = lists.keyExchange
+        settings.keyExchange = lists.keyExchanges
         settings.ciphers = lists.ciphers
         settings.macs = lists.macs
         settings.hostKeyAlgorithms = lists.hostKeys
         settings.publicKeyAlgorithms = lists.publicKeys
-        if let bytes = lists.rekeyBytes { settings.rekeyLimits.bytes = min(bytes, settings.rekeyLimits.bytes) }
+        if let bytes = lists.rekeyLimit?.bytes {
+            settings.rekeyLimits.bytes = min(UInt64(bytes), settings.rekeyLimits.bytes)
+        }
         return settings
     }
 
     /// Relays plain TCP, without SSH, until it is told to end.
-    public static func runRelay(_ settings: RelaySettings, journal: Journal) -> Int32 {
+    public static func runRelay(_ plan: RelayPlan, journal: Journal) -> Int32 {
         do throws(IOError) {
             let signals = try beginProcess()
-            let kind = try settings.runtime.driver.resolve(journal)
+            let kind = try plan.runtime.io.driver(journal)
             let cores = Thread.processors(startingAt: HostProcess.identifier)
-            let workers = max(1, settings.runtime.threads ?? cores.count)
+            let workers = max(1, plan.runtime.threads ?? cores.count)
             let group = try PlainGroup.start(
-                processors: (0..<workers).map { cores[$0 % cores.count] }, kind: kind, forwards: settings.forwards,
-                memory: settings.runtime.memory, limits: .ofProcess(), journal: journal)
-            var process = RelayProcess(settings, group: group, signals: signals, journal: journal)
+                processors: (0..<workers).map { cores[$0 % cores.count] }, kind: kind, forwards: plan.forwards,
+                memory: plan.runtime.memory, limits: .ofProcess(), journal: journal)
+            var process = RelayProcess(plan, group: group, signals: signals, journal: journal)
             return process.run().exitStatus
         } catch {
             journal.error("\(error)")

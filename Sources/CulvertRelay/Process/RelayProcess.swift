@@ -1,9 +1,10 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import Glibc
 
 /// The control thread of `culvert relay`: opens the listeners, spreads them over the workers, answers signals.
 struct RelayProcess {
-    let settings: RelaySettings
+    let plan: RelayPlan
     let group: PlainGroup
     let signals: SignalSource
     let journal: Journal
@@ -13,8 +14,8 @@ struct RelayProcess {
     private var deadline: Tick?
     private var stoppedWorkers: Set<WorkerID> = []
 
-    init(_ settings: RelaySettings, group: PlainGroup, signals: SignalSource, journal: Journal) {
-        self.settings = settings
+    init(_ plan: RelayPlan, group: PlainGroup, signals: SignalSource, journal: Journal) {
+        self.plan = plan
         self.group = group
         self.signals = signals
         self.journal = journal
@@ -34,7 +35,7 @@ struct RelayProcess {
 
     private func openListeners() -> Bool {
         var descriptors: [(descriptor: Descriptor, forward: Int)] = []
-        for (number, forward) in settings.forwards.enumerated() {
+        for (number, forward) in plan.forwards.enumerated() {
             do throws(Listening.Failure) {
                 for (descriptor, address) in try Listening.open(forward, family: .any) {
                     journal.info("listening on \(address) for \(forward.target)")
@@ -58,7 +59,7 @@ struct RelayProcess {
                 continue
             }
             if deadline != nil { return ending = .signalled(signal) }
-            let drain = Tick.Span(settings.drain)
+            let drain = Tick.Span(plan.drain)
             deadline = Tick.current() + drain + LinkPool.stopPatience
             journal.info("stopping")
             service.tell("STOPPING=1")

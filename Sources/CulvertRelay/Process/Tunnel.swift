@@ -1,18 +1,19 @@
+public import CulvertPlan
 public import CulvertSSH
 
 /// One of the tunnels that a process carries.
 public struct Tunnel: Sendable {
-    public var settings: TunnelSettings
+    public var plan: TunnelPlan
     /// Asked for once a login, on that login's thread: at a jump host, by its number, or at the destination.
     public var authority: @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority
     /// Where this tunnel says what happens.
     public var journal: Journal
 
     public init(
-        settings: TunnelSettings,
+        plan: TunnelPlan,
         authority: @escaping @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority, journal: Journal
     ) {
-        self.settings = settings
+        self.plan = plan
         self.authority = authority
         self.journal = journal
     }

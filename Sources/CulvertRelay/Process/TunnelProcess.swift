@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 internal import Glibc
 
@@ -39,23 +40,23 @@ struct TunnelProcess {
         _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?,
         logIn: @escaping Route<Engine>.LogIn
     ) throws(IOError) {
-        let settings = tunnel.settings
+        let plan = tunnel.plan
         let index = places.count
         let processors = Thread.processors(startingAt: HostProcess.identifier + index)
-        let workers = max(1, min(settings.links, processors.count, settings.runtime.threads ?? processors.count))
-        let statuses = (0..<settings.links).map { LinkStatus(worker: WorkerID($0 % workers)) }
+        let workers = max(1, min(plan.links, processors.count, plan.runtime.threads ?? processors.count))
+        let statuses = (0..<plan.links).map { LinkStatus(worker: WorkerID($0 % workers)) }
         var limits = RelayLimits.ofProcess()
-        limits.serverSendsAtOnce = settings.serverSendsAtOnce
-        limits.hold = Tick.Span(settings.hold)
+        limits.nodelay = plan.nodelay
+        limits.hold = Tick.Span(plan.hold)
         let group = try WorkerGroup<Engine>.start(
-            processors: Array(processors.prefix(workers)), kind: kind, forwards: settings.forwards,
-            reverse: settings.reverse, links: statuses, memory: settings.runtime.memory, limits: limits,
-            alive: KeepAlive(settings.server), journal: tunnel.journal)
+            processors: Array(processors.prefix(workers)), kind: kind, forwards: plan.forwards,
+            reverse: plan.reverse, links: statuses, memory: plan.runtime.memory, limits: limits,
+            alive: KeepAlive(plan.server), journal: tunnel.journal)
         let news = news
         places.append(
             Place(
-                order: { group.control.post(.order($0)) }, destination: settings.destination, links: settings.links,
-                forwards: settings.forwards.count + settings.reverse.count))
+                order: { group.control.post(.order($0)) }, destination: plan.destination, links: plan.links,
+                forwards: plan.forwards.count + plan.reverse.count))
         let route = Route(tunnel, logIn: logIn)
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(

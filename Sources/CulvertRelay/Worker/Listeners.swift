@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import Glibc
 
 /// A listening socket: one for each address of each forward.

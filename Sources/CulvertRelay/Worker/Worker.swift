@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// One thread's whole world: a driver, and the listeners, links and flows that it serves. Nothing here is shared; a

@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// What the workers of one tunnel share.
@@ -39,7 +40,7 @@ struct RelayLimits: Sendable {
     /// it within this time.
     var rest = Tick.Span.seconds(30)
     /// Each link has its server run `true`, so that it sends small packets at once.
-    var serverSendsAtOnce = false
+    var nodelay = false
 
     /// Names that SOCKS clients at the server asked for, being looked up at once, a worker.
     var requestsResolving = 64

@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// The workers of one process: pinned threads, each with its driver.
@@ -68,18 +69,5 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
                 links[id.place].flowBegan()
                 mailboxes[links[id.place].worker.number].post(.carry(connection, link: id.place))
             })
-    }
-}
-
-/// Which driver to use.
-public enum DriverChoice: String, Sendable, CaseIterable {
-    case auto, uring, epoll
-
-    /// io_uring where it can be had, epoll otherwise, with one line that says why. Throws when io_uring was asked for
-    /// by name and cannot be had.
-    func resolve(_ journal: Journal) throws(IOError) -> DriverKind {
-        try DriverKind.choose(DriverKind(rawValue: rawValue)) {
-            journal.info("io_uring is not available (\($0)): using epoll")
-        }
     }
 }

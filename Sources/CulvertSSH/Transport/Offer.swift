@@ -9,11 +9,11 @@ struct Offer {
     init(
         _ settings: NativeSettings, preferred: [String], signer: HostKeySigner?
     ) throws(SSHError) {
-        keyExchange = try AlgorithmList.resolve(.keyExchange, settings.keyExchange)
-        ciphers = try AlgorithmList.resolve(.cipher, settings.ciphers)
-        macs = try AlgorithmList.resolve(.mac, settings.macs)
-        hostKey = try AlgorithmList.resolve(
-            .hostKey, settings.hostKeyAlgorithms,
+        keyExchange = try AlgorithmKind.keyExchange.offer(settings.keyExchange)
+        ciphers = try AlgorithmKind.cipher.offer(settings.ciphers)
+        macs = try AlgorithmKind.mac.offer(settings.macs)
+        hostKey = try AlgorithmKind.hostKey.offer(
+            settings.hostKeyAlgorithms,
             preferred: preferred.flatMap { SignatureScheme.named($0).map(\.rawValue) })
         if let signer { hostKey = signer.schemes.map(\.rawValue).filter(hostKey.contains) }
     }

@@ -14,7 +14,7 @@ public struct ClientLogin: ~Copyable, SSHLogin {
 
     /// `random`: the system's, but for tests.
     init(settings: NativeSettings, random: RandomSource) throws(SSHError) {
-        let accepted = try AlgorithmList.resolve(.publicKey, settings.publicKeyAlgorithms)
+        let accepted = try AlgorithmKind.publicKey.offer(settings.publicKeyAlgorithms)
         var random = random
         // Made first: a test's randomness gives each its own, in this order.
         let output = PacketOutput.held(&random)

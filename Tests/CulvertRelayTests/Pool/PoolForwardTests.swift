@@ -42,7 +42,7 @@ import Testing
         let bench = opening(
             onePlan {
                 $0.listening = [0, 1]
-                $0.exitsOnForwardFailure = true
+                $0.exitOnForwardFailure = true
             })
         let actions = bench.tell(.listenersOpened(PoolBench.failed([0]) + PoolBench.opened([1])))
         #expect(actions.news == [.listenerFailed(forward: 0, reason: "no"), .endsForForward])
@@ -53,7 +53,7 @@ import Testing
         let bench = PoolBench.standing(
             onePlan {
                 $0.reverse = 2
-                $0.exitsOnForwardFailure = true
+                $0.exitOnForwardFailure = true
             })
         #expect(
             bench.tell(.reverseAnswered(first, forward: 1, .refused)).news == [.reverseFailed(forward: 1, .refused)])
@@ -67,7 +67,7 @@ import Testing
         let bench = opening(
             onePlan {
                 $0.listening = [0, 1]
-                $0.persists = true
+                $0.persist = true
             })
         let begun = bench.tell(.listenersOpened(PoolBench.failed([0, 1])))
         #expect(begun.contains(.tell(.ready)) && begun.deeds == [.deliver(first, reverse: [])])

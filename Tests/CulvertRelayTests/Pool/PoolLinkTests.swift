@@ -128,7 +128,7 @@ import Testing
 
     @Test func whatWaitsIsTriedWhenTheNetworkChangesOrTheMachineWakes() {
         for event in [PoolEvent.networkChanged, .slept] {
-            let bench = PoolBench(onePlan { $0.persists = true })
+            let bench = PoolBench(onePlan { $0.persist = true })
             var id = bench.tell(.begun).logins[0]
             for _ in 0..<8 {
                 _ = bench.tell(.loginFailed(id, PoolBench.transport))
@@ -147,8 +147,8 @@ import Testing
 
     @Test func whatTheServerRunsIsToldOnce() {
         let bench = PoolBench.standing(onePlan())
-        #expect(bench.tell(.commandRefused) == [.say(.runsNoCommand)])
-        #expect(bench.tell(.commandRefused).isEmpty)
+        #expect(bench.tell(.nodelayRefused) == [.say(.nodelayRefused)])
+        #expect(bench.tell(.nodelayRefused).isEmpty)
     }
 
     @Test func sleepIsSeenInTheDriftOfTwoClocks() {

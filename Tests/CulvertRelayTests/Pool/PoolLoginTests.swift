@@ -77,7 +77,7 @@ import Testing
 
     /// The waits double, and what is said again and again is said once a while.
     @Test func aTunnelThatPersistsTriesForEver() {
-        let bench = PoolBench(onePlan { $0.persists = true })
+        let bench = PoolBench(onePlan { $0.persist = true })
         var id = bench.tell(.begun).logins[0]
         var waits: [Double] = []
         var old: [Bool] = []
@@ -112,7 +112,7 @@ import Testing
     }
 
     @Test func whileAConnectionWaitsNoWaitIsLong() {
-        let bench = PoolBench(onePlan { $0.persists = true })
+        let bench = PoolBench(onePlan { $0.persist = true })
         var id = bench.tell(.begun).logins[0]
         for _ in 0..<8 {
             _ = bench.tell(.loginFailed(id, PoolBench.transport))

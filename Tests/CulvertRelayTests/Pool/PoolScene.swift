@@ -90,7 +90,7 @@ final class PoolScene {
         case .linkRecovered(let id): try handle(.linkRecovered(id))
         case .reverseAnswered(let id, let forward, let answer):
             try handle(.reverseAnswered(id, forward: forward, answer))
-        case .commandRefused: try handle(.commandRefused)
+        case .nodelayRefused: try handle(.nodelayRefused)
         case .connectionWaits: try handle(.connectionWaits)
         case .streamsEnded(let cleanly): try handle(.streamsEnded(cleanly: cleanly))
         case .snapshot(let worker, let text): try handle(.snapshot(worker, text))

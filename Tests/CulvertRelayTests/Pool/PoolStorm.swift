@@ -37,8 +37,8 @@ struct PoolStorm {
         plan.listening = Array(0..<Int.random(in: 0...3, using: &dice))
         plan.reverse = Int.random(in: 0...5, using: &dice)
         plan.carriesStreams = plan.links == 1 && Int.random(in: 0..<4, using: &dice) == 0
-        plan.persists = Bool.random(using: &dice)
-        plan.exitsOnForwardFailure = Int.random(in: 0..<4, using: &dice) == 0
+        plan.persist = Bool.random(using: &dice)
+        plan.exitOnForwardFailure = Int.random(in: 0..<4, using: &dice) == 0
         plan.connectionAttempts = Int.random(in: 1...3, using: &dice)
         plan.drain = .seconds(Double(Int.random(in: 0...9, using: &dice)))
         self.plan = plan
@@ -67,7 +67,7 @@ struct PoolStorm {
         case 70..<73: try tell(.networkChanged)
         case 73..<75: try tell(.slept)
         case 75..<78: try tell(.connectionWaits)
-        case 78: try tell(.commandRefused)
+        case 78: try tell(.nodelayRefused)
         case 79: try tell(.ordered(.snapshot))
         case 80..<82:
             try tell(.snapshot(WorkerID(Int.random(in: 0..<plan.workers, using: &dice)), "text"))
@@ -162,7 +162,7 @@ struct PoolStorm {
             try passTime()
         }
         guard isRunning else { return }
-        guard standing.count == plan.links, underWay.isEmpty, pool.unopened.isEmpty || !plan.persists else {
+        guard standing.count == plan.links, underWay.isEmpty, pool.unopened.isEmpty || !plan.persist else {
             throw Missed("\(standing.count) of \(plan.links) links stand in a kind world")
         }
     }

@@ -1,4 +1,5 @@
 import CulvertIO
+import CulvertPlan
 import CulvertSSH
 import Synchronization
 import Testing
@@ -19,19 +20,19 @@ import Testing
     }
 
     private static func narrator(links: Int = 1, _ said: Said) -> Narrator {
-        var settings = TunnelSettings()
-        settings.server.destination = "me@there"
-        settings.links = links
-        settings.forwards = [
+        let there = CulvertPlan.Destination(host: "there", typedHost: "there", port: 22, user: "me")
+        var plan = TunnelPlan(server: ServerPlan(destination: there, home: "/home/me"))
+        plan.links = links
+        plan.forwards = [
             LocalForward(listen: .loopback(port: 1), target: .tcp(host: "db", port: 5432), text: "-L 1:db:5432")
         ]
         let target = Target.tcp(host: "web", port: 80)
-        settings.reverse = [
+        plan.reverse = [
             ReverseForward(listen: .tcp(address: "localhost", port: 8080), target: target, text: "-R 8080:web:80"),
             ReverseForward(listen: .tcp(address: "", port: 0), target: target, text: "-R *:0:web:80"),
         ]
         return Narrator(
-            settings: settings, workers: 2, kind: .epoll, journal: Journal(level: .debug) { said.add($0, $1) })
+            plan: plan, workers: 2, kind: .epoll, journal: Journal(level: .debug) { said.add($0, $1) })
     }
 
     private static let transport = SSHError(.transport, "no route")
@@ -59,7 +60,7 @@ import Testing
         (.silent, ["info: me@there is silent: trying a second connection beside the first"]),
         (.answersAgain, ["info: me@there answers again"]),
         (
-            .runsNoCommand,
+            .nodelayRefused,
             ["info: me@there runs no command, which --nodelay needs: it may hold small replies back"]
         ), (.checksLinks(.networkChange), ["verbose: a network change: checking the links"]),
         (.checksLinks(.sleep), ["verbose: the machine has slept: checking the links"]),

@@ -1,4 +1,5 @@
 import CulvertIO
+import CulvertPlan
 import CulvertSSH
 import Glibc
 import Testing

@@ -1,4 +1,5 @@
 import CulvertIO
+import CulvertPlan
 import CulvertSSH
 import Simulation
 import Testing
@@ -164,7 +165,7 @@ import Testing
     // MARK: -R without a target
 
     private func reverseScene(
-        _ seed: UInt64, _ answer: TargetAnswer, permitted: ((UInt16) -> [RemoteOpenPermission])? = nil,
+        _ seed: UInt64, _ answer: TargetAnswer, permitted: ((UInt16) -> [PermittedTarget])? = nil,
         window: UInt32 = 256 * 1024
     ) throws -> (SimulatedScene, FarEnd, any Destination) {
         let place = SimulatedPlace(seed: seed, faults: .all)
@@ -221,7 +222,7 @@ import Testing
     {
         let (scene, far, target) = try reverseScene(
             3, answer,
-            permitted: { port in [RemoteOpenPermission(host: "127.0.0.1", port: isPermitted ? port : port + 1)] })
+            permitted: { port in [PermittedTarget(host: "127.0.0.1", port: isPermitted ? port : port + 1)] })
         let stream = try far.open(port: 7000)
         stream.write(request(target) + [9, 9, 9])
         try scene.run("it is told and closed") { stream.isOver }

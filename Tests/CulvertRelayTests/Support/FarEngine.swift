@@ -1,4 +1,5 @@
 import CulvertIO
+import CulvertPlan
 import TestSupport
 
 @testable import CulvertSSH
@@ -55,7 +56,7 @@ extension NativeEngine: PairedEngine {
     static func paired(_ script: Script) throws -> EnginePair<NativeEngine> {
         var settings = NativeSettings()
         settings.connection = script.settings
-        settings.ciphers = script.cipher
+        settings.ciphers = script.cipher.flatMap { AlgorithmList($0) }
         if let bytes = script.rekeyBytes { settings.rekeyLimits.bytes = bytes }
         let ends = try NativeEnds(settings, EverybodyIsWelcome())
         return EnginePair(near: ends.client, far: FarLink(ends.server))

@@ -1,4 +1,5 @@
 import CulvertIO
+import CulvertPlan
 import Simulation
 
 @testable import CulvertRelay

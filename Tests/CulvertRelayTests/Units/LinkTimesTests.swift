@@ -10,8 +10,8 @@ import Testing
 
     private static func alive(every seconds: Double, count: Int = 3) -> KeepAlive {
         var times = KeepAlive()
-        times.interval = .seconds(seconds)
-        times.countMaximum = count
+        times.serverAliveInterval = .seconds(seconds)
+        times.serverAliveCountMax = count
         return times
     }
 

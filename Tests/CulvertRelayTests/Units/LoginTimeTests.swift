@@ -1,4 +1,5 @@
 import CulvertIO
+import CulvertPlan
 import CulvertSSH
 import Glibc
 import TestSupport
@@ -46,7 +47,7 @@ import Testing
     ])
     func aServerThatDripsIsLeft(_ greeting: String, _ drip: String) throws {
         let port = try serve(greeting: Array(greeting.utf8), drip: Array(drip.utf8))
-        var plan = LoginPlan(host: "127.0.0.1", port: port, family: .any, connect: .seconds(20), keepsAlive: false)
+        var plan = LoginPlan(host: "127.0.0.1", port: port, family: .any, connect: .seconds(20), tcpKeepAlive: false)
         plan.waiting = .milliseconds(500)
         let journal = Journal(level: .error) { _, _ in }
         let began = Tick.current()
@@ -76,10 +77,8 @@ import Testing
         ("SSH-2.0-other\r\n", "the server closed the connection during the login"),
     ])
     func whoIsNoServerIsTold(_ words: String, _ told: String) throws {
-        var server = ServerSettings()
-        server.host = "127.0.0.1"
-        server.port = try serveOnce(words)
-        let plan = LoginPlan(server)
+        let there = CulvertPlan.Destination(host: "127.0.0.1", typedHost: "", port: try serveOnce(words), user: "")
+        let plan = LoginPlan(ServerPlan(destination: there, home: ""))
         let journal = Journal(level: .error) { _, _ in }
         let error = #expect(throws: SSHError.self) {
             _ = try Login.perform(

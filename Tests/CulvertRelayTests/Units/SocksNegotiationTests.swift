@@ -1,3 +1,4 @@
+import CulvertPlan
 import CulvertSSH
 import Testing
 
@@ -145,7 +146,7 @@ import Testing
 
     @Test func permissionsAreComparedAsTheyAreWritten() {
         func covers(_ host: String?, _ port: UInt16?) -> Bool {
-            RemoteOpenPermission(host: host, port: port).covers(SocksRequest(host: "db", port: 5432))
+            PermittedTarget(host: host, port: port).covers(host: "db", port: 5432)
         }
         #expect(covers(nil, nil) && covers("db", nil) && covers(nil, 5432) && covers("db", 5432))
         #expect(!covers("DB", 5432) && !covers("db.", 5432) && !covers("db", 5433) && !covers("d*", 5432))

@@ -1,4 +1,5 @@
 import Crypto
+import CulvertPlan
 import Testing
 
 @testable import CulvertSSH
@@ -58,7 +59,7 @@ import Testing
     /// Without strict key exchange AES-GCM is chosen, whatever the client likes best; where there is only ChaCha20, none.
     @Test func withoutStrictExchangeNoChaCha() throws {
         var settings = NativeSettings.curve
-        settings.ciphers = "chacha20-poly1305@openssh.com,aes128-gcm@openssh.com"
+        settings.ciphers = AlgorithmList("chacha20-poly1305@openssh.com,aes128-gcm@openssh.com")
         let peer = try ScriptedServer(settings)
         // What is liked best is not safe with everybody, so the client lets the server speak first.
         #expect(peer.heard.isEmpty)
@@ -80,7 +81,7 @@ import Testing
             (chaCha, [chaCha, "aes256-ctr"], "--engine libssh2 knows older ones"),
             (chaCha, [chaCha, "aes128-gcm@openssh.com"], "-o Ciphers=aes128-gcm@openssh.com accepts it"),
         ] {
-            settings.ciphers = ciphers
+            settings.ciphers = AlgorithmList(ciphers)
             let only = try ScriptedServer(settings)
             only.names.isStrict = false
             only.names.ciphers = peerCiphers
@@ -273,7 +274,7 @@ import Testing
         #expect(cipher.contains("no cipher is shared") && cipher.contains("aes256-gcm@openssh.com"))
         #expect(cipher.contains("the peer offers aes256-cbc,3des-cbc\\u{1b}[2J; --engine libssh2"))
         var settings = NativeSettings.curve
-        settings.ciphers = "-chacha*,aes256*"
+        settings.ciphers = AlgorithmList("-chacha*,aes256*")
         let mend = try refused({ $0.ciphers = ["chacha20-poly1305@openssh.com"] }, settings)
         #expect(mend.hasSuffix("-o Ciphers=+chacha20-poly1305@openssh.com accepts it"))
         #expect(try refused { $0.keyExchange = ["diffie-hellman-group1-sha1"] }.contains("no key exchange is shared"))

@@ -1,3 +1,4 @@
+import CulvertPlan
 import Testing
 
 @testable import CulvertSSH
@@ -104,7 +105,7 @@ import Testing
 
     private func settings(_ cipher: String, window: UInt32, rekey: UInt64?) -> NativeSettings {
         var settings = NativeSettings.curve
-        settings.ciphers = cipher
+        settings.ciphers = AlgorithmList(cipher)
         settings.connection.initialWindow = window
         settings.connection.maximumWindow = window * 4
         if let rekey { settings.rekeyLimits.bytes = rekey }

@@ -1,3 +1,4 @@
+import CulvertPlan
 import CulvertSSH
 import TestSupport
 import Testing
@@ -22,8 +23,8 @@ import Testing
         for method in ["curve25519-sha256", "curve25519-sha256@libssh.org"] {
             for cipher in ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
                 var settings = NativeSettings()
-                settings.keyExchange = method
-                settings.ciphers = cipher
+                settings.keyExchange = AlgorithmList(method)
+                settings.ciphers = AlgorithmList(cipher)
                 let link = try login(server, settings)
                 #expect(link.engine.summary == "culvert, \(method), ssh-ed25519, \(cipher)")
                 try link.echo(echo.port, total: 300_000)
@@ -36,7 +37,7 @@ import Testing
         let server = try TestServer(hostKeys: [file])
         let echo = try Service.echo()
         var settings = NativeSettings()
-        if file == "host_rsa" { settings.hostKeyAlgorithms = algorithm }
+        if file == "host_rsa" { settings.hostKeyAlgorithms = AlgorithmList(algorithm) }
         let link = try login(server, settings)
         #expect(link.engine.summary.contains(", \(algorithm), "))
         try link.echo(echo.port, total: 10_000)
@@ -49,7 +50,7 @@ import Testing
         let echo = try Service.echo()
         for cipher in ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
             var settings = NativeSettings()
-            settings.ciphers = cipher
+            settings.ciphers = AlgorithmList(cipher)
             if ours { settings.rekeyLimits.bytes = 32 << 10 }
             let link = try login(server, settings)
             try link.echo(echo.port, total: 20 << 20)

@@ -1,3 +1,4 @@
+import CulvertPlan
 import Testing
 
 @testable import CulvertSSH
@@ -11,8 +12,8 @@ import Testing
         -> NativeSettings
     {
         var settings = NativeSettings()
-        settings.keyExchange = method
-        settings.ciphers = cipher
+        settings.keyExchange = method.flatMap { AlgorithmList($0) }
+        settings.ciphers = cipher.flatMap { AlgorithmList($0) }
         if let rekey { settings.rekeyLimits.bytes = rekey }
         return settings
     }

@@ -1,4 +1,5 @@
 import Crypto
+import CulvertPlan
 import Testing
 
 @testable import CulvertSSH
@@ -211,7 +212,7 @@ extension NativeSettings {
     /// The quick method first, so that tables of thousands of exchanges take seconds.
     static var curve: NativeSettings {
         var settings = NativeSettings()
-        settings.keyExchange = "^curve25519-sha256"
+        settings.keyExchange = AlgorithmList("^curve25519-sha256")
         return settings
     }
 }

@@ -1,4 +1,5 @@
 import Crypto
+import CulvertPlan
 import Foundation
 import TestSupport
 
@@ -169,8 +170,8 @@ final class TranscriptPlayer {
 
     init(_ settings: Transcript.Settings) throws {
         var chosen = NativeSettings()
-        chosen.keyExchange = settings.method
-        chosen.ciphers = settings.cipher
+        chosen.keyExchange = AlgorithmList(settings.method)
+        chosen.ciphers = AlgorithmList(settings.cipher)
         // So small that the window is granted again within a few packets.
         chosen.connection.initialWindow = 4096
         chosen.connection.maximumPacket = 2048

@@ -1,10 +1,6 @@
-@testable import CulvertConfig
+import CulvertPlan
 
-/// The same pattern as a user writes it, over characters.
-func checkConfigPattern(_ name: String, _ pattern: String) {
-    let expected = patternMatches(Array(name), Array(pattern), any: "*", one: "?")
-    promise(Wildcard.matches(name, pattern: pattern) == expected, "patterns of settings match as the textbook says")
-}
+@testable import CulvertConfig
 
 private let environment = ConfigurationEnvironment(
     variables: ["HOME": "/home/user", "SSH_AUTH_SOCK": "/run/agent"], homeDirectory: "/home/user", userName: "user",
@@ -25,11 +21,31 @@ private func check(_ forward: ForwardSpecification) {
     case .unix(let path): promise(path.utf8.count <= ForwardParser.maximumPathLength, "a path fits a socket's address")
     case .standardStreams: promise(forward.kind == .streams, "-W alone has standard input")
     }
-    switch forward.target {
+    check(forward.target)
+    if forward.target == .requested {
+        promise(forward.kind == .dynamic || forward.kind == .remote, "SOCKS is -D's and -R's")
+    }
+}
+
+private func check(_ target: Target) {
+    switch target {
     case .tcp(let host, let port): promise(port > 0 && !host.isEmpty, "a target has a host and a port")
     case .unix(let path): promise(path.utf8.count <= ForwardParser.maximumPathLength, "a path fits a socket's address")
-    case .requested: promise(forward.kind == .dynamic || forward.kind == .remote, "SOCKS is -D's and -R's")
+    case .requested: break
     }
+}
+
+/// What is meant is all that was typed.
+private func check(_ tunnel: TunnelConfiguration) {
+    promise(!tunnel.forwards.isEmpty, "a tunnel forwards something")
+    for forward in tunnel.forwards { check(forward) }
+    let plan = tunnel.plan
+    promise(plan.forwards.count + plan.reverse.count == tunnel.forwards.count, "each forward is meant once")
+    promise((1...TunnelPlan.maximumLinks).contains(plan.links), "a tunnel has links")
+    let destination = plan.server.destination
+    promise(destination.port > 0 && !destination.host.isEmpty, "a server can be dialled")
+    promise(plan.runtime.memory >= RuntimeOptions.minimumMemory, "memory has a least ceiling")
+    promise(plan.hold >= .zero && plan.drain >= .zero, "nobody waits less than not at all")
 }
 
 extension FuzzTarget {
@@ -78,16 +94,10 @@ extension FuzzTarget {
         }
         do throws(ConfigurationError) {
             switch try parseCommandLine(words, environment: environment, access: .nothing) {
-            case .tunnel(let tunnel):
-                promise(!tunnel.forwards.isEmpty, "a tunnel forwards something")
-                promise((1...TunnelConfiguration.maximumLinks).contains(tunnel.links), "a tunnel has links")
-                promise(tunnel.destination.port > 0 && !tunnel.destination.host.isEmpty, "a server can be dialled")
-                promise(tunnel.runtime.memory >= RuntimeOptions.minimumMemory, "memory has a least ceiling")
-                promise(tunnel.hold >= .zero && tunnel.drain >= .zero, "nobody waits less than not at all")
-                for forward in tunnel.forwards { check(forward) }
+            case .tunnel(let tunnel): check(tunnel)
             case .relay(let relay):
-                promise(!relay.forwards.isEmpty, "a relay forwards something")
-                for forward in relay.forwards { check(forward) }
+                promise(!relay.plan.forwards.isEmpty, "a relay forwards something")
+                for forward in relay.plan.forwards { check(forward.target) }
             case .up(let request), .check(let request): promise(!request.file.isEmpty, "tunnels come from a file")
             case .show(let text): promise(!text.isEmpty, "help says something")
             }
@@ -118,7 +128,7 @@ extension FuzzTarget {
             promise(!file.tunnels.isEmpty, "a file has tunnels")
             for tunnel in file.tunnels {
                 promise(!tunnel.configuration.forwards.isEmpty, "a tunnel forwards something")
-                promise(tunnel.configuration.persist, "a tunnel of several comes back by itself")
+                promise(tunnel.configuration.plan.persist, "a tunnel of several comes back by itself")
                 for forward in tunnel.configuration.forwards { check(forward) }
             }
         } catch {

@@ -1,3 +1,5 @@
+import CulvertPlan
+
 @testable import CulvertSSH
 
 /// Small limits, so that inputs of some hundred bytes reach them.
@@ -65,7 +67,7 @@ extension FuzzTarget {
         var input = FuzzInput(bytes)
         let mode = input.byte()
         var chosen = handshakeSettings
-        chosen.ciphers = mode & 1 == 0 ? "aes256-gcm@openssh.com" : "chacha20-poly1305@openssh.com"
+        chosen.ciphers = AlgorithmList(mode & 1 == 0 ? "aes256-gcm@openssh.com" : "chacha20-poly1305@openssh.com")
         if mode & 4 != 0 { chosen.rekeyLimits.bytes = 2000 }
         chosen.connection = settings(&input)
         var handshake = Handshake(Handshake.makeLogin(chosen))
@@ -102,7 +104,7 @@ extension FuzzTarget {
 
     private static var handshakeSettings: NativeSettings {
         var settings = NativeSettings()
-        settings.keyExchange = "curve25519-sha256"
+        settings.keyExchange = AlgorithmList("curve25519-sha256")
         return settings
     }
 }

@@ -97,8 +97,10 @@ extension FuzzTarget {
         do throws(ConfigurationError) {
             let host = try resolveHost(
                 "h", user: "u", port: 5, files: .only("/f/outer"), environment: environment, access: files.access)
-            promise(host.destination.user == "u" && host.destination.port == 5, "what is given for a hop counts")
-            promise(!host.destination.host.isEmpty, "a server can be dialled")
+            promise(
+                host.server.destination.user == "u" && host.server.destination.port == 5,
+                "what is given for a hop counts")
+            promise(!host.server.destination.host.isEmpty, "a server can be dialled")
         } catch {
             promise(!error.message.isEmpty, "a mistake is told")
         }

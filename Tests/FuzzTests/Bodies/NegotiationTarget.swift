@@ -1,3 +1,5 @@
+import CulvertPlan
+
 @testable import CulvertSSH
 
 extension FuzzTarget {
@@ -27,10 +29,10 @@ extension FuzzTarget {
         if mode & 0x80 != 0 {
             let text = String(decoding: input.take(input.uint16() & 63), as: UTF8.self)
             switch mode >> 4 & 3 {
-            case 0: settings.ciphers = text
-            case 1: settings.keyExchange = text
-            case 2: settings.hostKeyAlgorithms = text
-            default: settings.macs = text
+            case 0: settings.ciphers = AlgorithmList(text)
+            case 1: settings.keyExchange = AlgorithmList(text)
+            case 2: settings.hostKeyAlgorithms = AlgorithmList(text)
+            default: settings.macs = AlgorithmList(text)
             }
         }
         let role: ConnectionRole = mode & 1 == 1 ? .client : .server

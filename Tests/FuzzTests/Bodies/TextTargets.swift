@@ -1,3 +1,5 @@
+import CulvertPlan
+
 @testable import CulvertSSH
 
 /// Whether a pattern of ssh_config(5) matches, by the textbook: a table over both.
@@ -30,7 +32,6 @@ extension FuzzTarget {
         let expected = patternMatches(parts[0], parts[1], any: UInt8(ascii: "*"), one: UInt8(ascii: "?"))
         promise(Wildcard.matches(parts[0], pattern: parts[1]) == expected, "patterns match as the textbook says")
         checkHostPattern(parts[0], parts[1])
-        checkConfigPattern(String(decoding: parts[0], as: UTF8.self), String(decoding: parts[1], as: UTF8.self))
     }
 
     /// Text from a peer on its way to a terminal.

@@ -1,4 +1,4 @@
-/// ssh_config(5)'s PATTERNS over bytes: `*` any run, `?` any one byte; letters count as they are.
+/// ssh_config(5)'s PATTERNS over bytes, as ssh has them: `*` any run, `?` any one byte; letters count as they are.
 public enum Wildcard {
     /// Goes back to the last `*` only, so a hostile pattern costs at most its length times the name's.
     public static func matches(_ name: [UInt8], pattern: [UInt8]) -> Bool {

@@ -1,0 +1,25 @@
+internal import CulvertPlan
+
+/// What culvert's own settings come to: a file counts where the command line is silent, and the plan's default where
+/// both are.
+struct OwnSettings {
+    let drain: Duration
+    let engine: EngineChoice
+    let hold: Duration
+    let links: Int
+    let nodelay: Bool
+    let persist: Bool
+    let runtime: RuntimeOptions
+
+    init(_ long: LongOptions, _ file: CulvertSettings) {
+        drain = long.drain ?? file.drain ?? RuntimeOptions.defaultDrain
+        engine = long.engine ?? file.engine ?? .native
+        hold = long.hold ?? file.hold ?? TunnelPlan.defaultHold
+        links = long.links ?? file.links ?? TunnelPlan.defaultLinks
+        nodelay = long.nodelay || file.nodelay ?? false
+        persist = long.persist || file.persist ?? false
+        runtime = RuntimeOptions(
+            io: long.io ?? file.io ?? .auto, threads: long.threads ?? file.threads,
+            memory: long.memory ?? file.memory ?? RuntimeOptions.defaultMemory)
+    }
+}

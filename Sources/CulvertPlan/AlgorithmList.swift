@@ -1,0 +1,82 @@
+/// A list of algorithm names as ssh_config(5) has it. Which names exist is for the engine to say.
+public struct AlgorithmList: Hashable, Sendable, CustomStringConvertible {
+    /// What the first character says about the default list.
+    public enum Change: String, Hashable, Sendable, CaseIterable {
+        case replace = ""
+        case append = "+"
+        /// Names may hold wildcards.
+        case remove = "-"
+        case prepend = "^"
+    }
+
+    public var change: Change
+    /// Never empty.
+    public var names: [String]
+
+    public init(change: Change, names: [String]) {
+        self.change = change
+        self.names = names
+    }
+
+    /// nil: empty, an empty name, or a character that no name has (RFC 4251 §6).
+    public init?(_ text: String) {
+        change = text.first.flatMap { Change(rawValue: String($0)) } ?? .replace
+        names = text.dropFirst(change.rawValue.count).split(separator: ",", omittingEmptySubsequences: false)
+            .map(String.init)
+        let fits = names.allSatisfy { name in
+            !name.isEmpty && name.utf8.count <= 64 && name.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+        }
+        if !fits { return nil }
+    }
+
+    /// As ssh_config(5) spells it.
+    public var description: String { change.rawValue + names.joined(separator: ",") }
+}
+
+extension AlgorithmList {
+    /// Why a list comes to nothing that can be offered.
+    public enum Fault: Error, Hashable {
+        /// Of a name, or a pattern, that stands for nothing the engine has.
+        case unknown(String)
+        /// Nothing is left.
+        case empty
+    }
+
+    /// What it makes of an engine's own list: the names to offer, best first, each once, never none.
+    ///
+    /// `known`: all that the engine has. `preferred`: moved to the front unless this list gives an order.
+    public func offer(standard: [String], known: [String], preferred: [String] = []) throws(Fault) -> [String] {
+        let list: [String]
+        switch change {
+        case .replace: list = try expanded(known)
+        case .append:
+            let more = try expanded(known)
+            list = Self.moved(preferred, standard + more.filter { !standard.contains($0) })
+        case .remove:
+            list = Self.moved(
+                preferred, standard.filter { name in !names.contains { Wildcard.matches(name, pattern: $0) } })
+        case .prepend:
+            let first = try expanded(known)
+            list = first + standard.filter { !first.contains($0) }
+        }
+        if list.isEmpty { throw .empty }
+        return list
+    }
+
+    /// Those of `preferred` that are in the list come first.
+    public static func moved(_ preferred: [String], _ list: [String]) -> [String] {
+        var first: [String] = []
+        for name in preferred where list.contains(name) && !first.contains(name) { first.append(name) }
+        return first + list.filter { !first.contains($0) }
+    }
+
+    private func expanded(_ known: [String]) throws(Fault) -> [String] {
+        var list: [String] = []
+        for name in names {
+            let found = known.filter { Wildcard.matches($0, pattern: name) }
+            if found.isEmpty { throw .unknown(name) }
+            list += found.filter { !list.contains($0) }
+        }
+        return list
+    }
+}

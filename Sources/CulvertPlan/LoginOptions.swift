@@ -1,0 +1,51 @@
+/// Who we are. The names are those of ssh_config(5).
+public struct LoginOptions: Hashable, Sendable {
+    public enum IdentityFiles: Hashable, Sendable {
+        /// The usual files in `~/.ssh`, those that exist.
+        case defaults
+        /// `-i`, IdentityFile, in order; empty after `IdentityFile=none`. `none` among others stands for no file.
+        case listed([String])
+    }
+
+    /// Authentication methods by their names of RFC 4252 and RFC 4256.
+    public enum Method: String, Hashable, Sendable, CaseIterable {
+        case publicKey = "publickey"
+        case keyboardInteractive = "keyboard-interactive"
+        case password
+    }
+
+    public var identityFiles = IdentityFiles.defaults
+    /// Of the agent's keys, only those that belong to an identity file.
+    public var identitiesOnly = false
+    /// The agent's socket: IdentityAgent, else SSH_AUTH_SOCK; nil: no agent.
+    public var agentSocket: String?
+    /// No question is ever asked.
+    public var batchMode = false
+    /// How often a password, or the passphrase of one key, is asked for.
+    public var numberOfPasswordPrompts = 3
+    /// The methods that may be used, the preferred one first (PreferredAuthentications and each method's own key).
+    public var methods: [Method] = [.publicKey, .keyboardInteractive, .password]
+
+    public init() {}
+}
+
+/// Whom we trust. The names are those of ssh_config(5).
+public struct HostKeyOptions: Hashable, Sendable {
+    /// StrictHostKeyChecking.
+    public enum Checking: String, Hashable, Sendable, CaseIterable {
+        case ask, yes
+        case acceptNew = "accept-new"
+        /// Unknown keys are added, as with accept-new. A changed or revoked key ends the attempt here too.
+        case no
+    }
+
+    public var checking = Checking.ask
+    /// Missing files are no error; `none` stands for no file. New keys go to the first one.
+    public var userKnownHostsFiles = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]
+    public var globalKnownHostsFiles = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]
+    public var hashKnownHosts = false
+    /// HostKeyAlias: looked up and written in place of host and port.
+    public var alias: String?
+
+    public init() {}
+}

@@ -1,0 +1,49 @@
+/// A tunnel as it is to be run: everything that is meant, nothing of how it was said.
+///
+/// A plain value, so that a reload is the difference of two. `CulvertConfig` makes it, `CulvertRelay` and
+/// `CulvertIdentity` use it as it is.
+public struct TunnelPlan: Hashable, Sendable {
+    /// More SSH connections to one server than this only run into its MaxStartups (sshd_config(5), 10:30:100).
+    public static let maximumLinks = 64
+    public static let defaultLinks = 1
+    public static let defaultHold = Duration.seconds(30)
+
+    /// The destination.
+    public var server: ServerPlan
+    /// Jump hosts on the way to it, in the order in which they are passed (ProxyJump).
+    public var hops: [ServerPlan] = []
+
+    public var forwards: [LocalForward] = []
+    public var reverse: [ReverseForward] = []
+    /// ExitOnForwardFailure.
+    public var exitOnForwardFailure = false
+
+    /// SSH connections to the destination, 1...`maximumLinks`.
+    public var links = defaultLinks
+    public var engine = EngineChoice.native
+    /// How long a connection to a local port waits for a link before it is closed.
+    public var hold = defaultHold
+    /// How long the end may take: flows that are whole reach their readers meanwhile.
+    public var drain = RuntimeOptions.defaultDrain
+    /// A first attempt that fails is made again, instead of ending the tunnel; so is the opening of a local forward.
+    public var persist = false
+    /// Each link has its server run `true`: sshd sends small packets at once only where a command has run. The native
+    /// engine only.
+    public var nodelay = false
+    public var runtime = RuntimeOptions()
+
+    public init(server: ServerPlan) { self.server = server }
+
+    /// Where to, for messages.
+    public var destination: String { server.destination.description }
+}
+
+/// `culvert relay` as it is to be run: plain TCP forwards, without SSH.
+public struct RelayPlan: Hashable, Sendable {
+    public var forwards: [LocalForward] = []
+    /// How long the end may take: flows that are whole reach their readers meanwhile.
+    public var drain = RuntimeOptions.defaultDrain
+    public var runtime = RuntimeOptions()
+
+    public init() {}
+}
