@@ -55,7 +55,9 @@ import Testing
                 }
             }
             try reader.join()
-            #expect(passage.process.isRunning && brokenOff.value > 50 && read.value > 10_000)
+            #expect(passage.process.isRunning)
+            #expect(
+                brokenOff.value > 10 && read.value > 10_000, "\(brokenOff.value) broken off, \(read.value) bytes read")
         }
     }
 
