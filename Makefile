@@ -111,7 +111,7 @@ test: tools lint
 	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
 
 # Enough of the tests against real programs to show that both engines do the same; test-libssh2 is all of them.
-BOTH_ENGINES := InteropTests\.(EndingTests|ReverseTests)|BulkTests/(manyFlows|rekey)
+BOTH_ENGINES := InteropTests\.(EndingTests|ReverseTests)|LawOfEndsTests/(brokenOff|wordTo|wholeAnswer)|BulkTests/(manyFlows|rekey)
 BOTH_ENGINES := $(BOTH_ENGINES)|LinkDeathTests/(restartedServer|hold|changedKey)|RekeyTests/everySixteen|JumpTests/bulk
 
 # The same tests with the other engine.

@@ -4,10 +4,10 @@ import Testing
 /// A clean end means complete: what is broken off, refused, slow or in the way of a dying link is told as it is, and only
 /// what is at fault ends.
 @Suite(.serialized) struct LawOfEndsTests {
-    private static func large(_ count: Int) -> [UInt8] { [UInt8](repeating: 0x72, count: count) }
+    static func large(_ count: Int) -> [UInt8] { [UInt8](repeating: 0x72, count: count) }
 
     /// A target that says `bytes` when it has been asked, and ends.
-    private static func giver(on stage: Stage, _ bytes: Int, gave: Counter = Counter()) throws -> TargetServer {
+    static func giver(on stage: Stage, _ bytes: Int, gave: Counter = Counter()) throws -> TargetServer {
         try TargetServer(on: stage) { connection in
             _ = try connection.receiveText(count: 2)
             try large(bytes).withUnsafeBytes { try connection.sendAll($0) }
@@ -16,7 +16,7 @@ import Testing
     }
 
     /// A target that never stops, in writes of `chunk` bytes.
-    private static func source(on stage: Stage, chunk: Int) throws -> TargetServer {
+    static func source(on stage: Stage, chunk: Int) throws -> TargetServer {
         try TargetServer(on: stage) { connection in
             var one: Int32 = 1
             setsockopt(connection.descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
@@ -55,7 +55,9 @@ import Testing
                 }
             }
             try reader.join()
-            #expect(passage.process.isRunning && brokenOff.value > 50 && read.value > 10_000)
+            #expect(passage.process.isRunning)
+            #expect(
+                brokenOff.value > 10 && read.value > 10_000, "\(brokenOff.value) broken off, \(read.value) bytes read")
         }
     }
 
@@ -91,12 +93,12 @@ import Testing
         .enabled(if: Subject.isCulvert && Subject.engine == nil, "ssh has no ceiling"))
     func anotherWorkersHoarders() throws {
         try onStage { stage in
-            let (never, arrivals) = try TargetServer.handingOver(on: stage)
+            let never = try TargetServer(on: stage, receiveBuffer: 4096) { _ in sleep(60) }
             let arrived = Mailbox<Int>()
-            let slow = try TargetServer(on: stage) { connection in
-                arrived.put(connection.readToEnd(bytesASecond: 20 << 20).count)
+            let prompt = try TargetServer(on: stage) { connection in
+                arrived.put(connection.readToEnd().count)
             }
-            guard case .tcp(let nobody) = never.address, case .tcp(let somebody) = slow.address else { return }
+            guard case .tcp(let nobody) = never.address, case .tcp(let somebody) = prompt.address else { return }
             let server = try SSHServer(on: stage)
             let (full, free) = (try Ports.free(), try Ports.free())
             let tunnel = try Tunnel(
@@ -108,10 +110,11 @@ import Testing
             try tunnel.waitForListener(full)
             try tunnel.waitForListener(free)
             var hoarders: [TestSocket] = []
-            for _ in 0..<60 {
+            let much = Self.large(4 << 20)
+            for _ in 0..<110 {
                 let client = try TestSocket.connect(.tcp(full))
                 hoarders.append(client)
-                Thread { try? Self.large(1 << 26).withUnsafeBytes { try client.sendAll($0) } }.start()
+                Thread { try? much.withUnsafeBytes { try client.sendAll($0) } }.start()
             }
             try tunnel.process.waitForLine(["memory ceiling"], within: 30)
             for _ in 0..<2 {
@@ -121,7 +124,6 @@ import Testing
                 #expect(try arrived.wait("the innocent flow ends", within: 30) == 20 << 20)
             }
             #expect(tunnel.process.isRunning)
-            _ = arrivals
         }
     }
 
@@ -134,8 +136,7 @@ import Testing
         try onStage { stage in
             let closed = Mailbox<Bool>()
             let arrived = Mailbox<Int>()
-            let target = try TargetServer(on: stage) { connection in
-                connection.setReceiveBuffer(65_536)
+            let target = try TargetServer(on: stage, receiveBuffer: 65_536) { connection in
                 _ = try closed.wait("the client closes", within: 20)
                 try connection.send("a word\n")
                 usleep(300_000)

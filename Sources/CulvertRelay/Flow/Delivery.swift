@@ -238,7 +238,7 @@ struct Delivery: ~Copyable, SlabElement {
         while let id = next {
             next = slab.next(after: id)
             guard slab[id].rest.held > floor, !isOver(id) else { continue }
-            let rank = HoldRank(held: slab[id].rest.held, stalled: now - slab[id].progressSince)
+            let rank = HoldRank(held: slab[id].rest.count, stalled: now - slab[id].progressSince)
             if found.map({ $0.rank < rank }) ?? true { found = (id, rank) }
         }
         return found

@@ -79,4 +79,6 @@ struct PlainFlow: ~Copyable, SlabElement {
 
     /// Memory that it holds for slow readers, bytes.
     var held: Int { ends[0].spill.held + ends[1].spill.held }
+    /// Payload that lies there, bytes.
+    var owed: Int { ends[0].spill.count + ends[1].spill.count }
 }

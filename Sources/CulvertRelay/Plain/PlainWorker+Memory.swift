@@ -16,7 +16,7 @@ extension PlainWorker where Driver: ~Copyable {
         while let flow = next {
             next = flows.next(after: flow)
             guard flows[flow].held > floor, flows[flow].ending == nil else { continue }
-            let rank = HoldRank(held: flows[flow].held, stalled: driver.now - flows[flow].stalledSince)
+            let rank = HoldRank(held: flows[flow].owed, stalled: driver.now - flows[flow].stalledSince)
             if found.map({ $0.rank < rank }) ?? true { found = (.flow(flow), rank) }
         }
         if let (id, rank) = deliveries.greatest(above: floor, now: driver.now), found.map({ $0.rank < rank }) ?? true {

@@ -83,12 +83,15 @@ final class MemoryBudget: Sendable {
 /// How much of the memory a flow holds, for comparing: whoever holds more goes first, and of those that hold the same
 /// whoever has been stalled for longer.
 struct HoldRank: Comparable, Sendable, BitwiseCopyable {
-    /// Pages in the upper bits, milliseconds in the lower ones.
+    /// Units of payload in the upper bits, milliseconds in the lower ones.
     let number: Int
+    /// What differs by less is the same: a reader that moves and one that does not may have the same window, bytes.
+    static let unit = 16 * 1024
 
+    /// `held`: bytes of payload.
     init(held: Int, stalled: Tick.Span) {
         let milliseconds = min(max(0, stalled.nanoseconds / 1_000_000), 0xff_ffff)
-        number = (held / SpillPool.smallLength) << 24 | Int(milliseconds)
+        number = ((held + Self.unit - 1) / Self.unit) << 24 | Int(milliseconds)
     }
 
     static func < (left: HoldRank, right: HoldRank) -> Bool { left.number < right.number }

@@ -92,7 +92,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     private func rank(_ flow: FlowID) -> HoldRank {
-        HoldRank(held: flows[flow].spill.held, stalled: driver.now - flows[flow].stalledSince)
+        HoldRank(held: flows[flow].spill.count, stalled: driver.now - flows[flow].stalledSince)
     }
 
     /// At the ceiling, after the turn: whoever holds most of all workers goes. What is another worker's is asked of it,

@@ -197,7 +197,7 @@ import Testing
     @Test(arguments: [15.0, 0])
     func aReplacedLinkEndsWhenBothSidesHaveClosed(_ interval: Double) throws {
         var script = Script(forwards: 1)
-        script.alive.serverAliveInterval = .seconds(interval)
+        script.alive.serverAliveInterval = interval > 0 ? .seconds(interval) : nil
         let scene = try scene(1, script)
         let first = try scene.addLink()
         let flows = try (0..<3).map { _ in try overHere(try flow(scene, first), [1, 2, 3]) }
@@ -218,7 +218,7 @@ import Testing
     @Test(arguments: [15.0, 0])
     func aReplacedLinkIsGivenUpAfterItsServersLastWord(_ interval: Double) throws {
         var script = Script(forwards: 1)
-        script.alive.serverAliveInterval = .seconds(interval)
+        script.alive.serverAliveInterval = interval > 0 ? .seconds(interval) : nil
         let scene = try scene(1, script)
         let first = try scene.addLink()
         let over = try overHere(try flow(scene, first), [1, 2, 3])

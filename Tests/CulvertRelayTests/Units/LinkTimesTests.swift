@@ -10,7 +10,7 @@ import Testing
 
     private static func alive(every seconds: Double, count: Int = 3) -> KeepAlive {
         var times = KeepAlive()
-        times.serverAliveInterval = .seconds(seconds)
+        times.serverAliveInterval = seconds > 0 ? .seconds(seconds) : nil
         times.serverAliveCountMax = count
         return times
     }

@@ -88,7 +88,7 @@ import Testing
     @Test func whoeverHoldsTheSameForLongerGoesFirst() {
         let short = HoldRank(held: 272 * 1024, stalled: .milliseconds(20))
         let long = HoldRank(held: 272 * 1024, stalled: .seconds(100_000))
-        let more = HoldRank(held: 276 * 1024, stalled: .zero)
+        let more = HoldRank(held: 290 * 1024, stalled: .zero)
         #expect(short < long && long < more)
     }
 
@@ -97,8 +97,8 @@ import Testing
         let now = Tick(nanoseconds: 1_000_000_000)
         let budget = MemoryBudget(ceiling: 100, workers: 3)
         #expect(budget.relief(for: WorkerID(0), lastAsked: nil, now: now) == .none)
-        budget.publish(HoldRank(held: 50 * 4096, stalled: .zero), by: WorkerID(1))
-        budget.publish(HoldRank(held: 40 * 4096, stalled: .zero), by: WorkerID(2))
+        budget.publish(HoldRank(held: 50 * HoldRank.unit, stalled: .zero), by: WorkerID(1))
+        budget.publish(HoldRank(held: 40 * HoldRank.unit, stalled: .zero), by: WorkerID(2))
         #expect(budget.relief(for: WorkerID(1), lastAsked: nil, now: now) == .own)
         #expect(budget.relief(for: WorkerID(0), lastAsked: nil, now: now) == .ask(WorkerID(1)))
         #expect(budget.relief(for: WorkerID(0), lastAsked: now, now: now + .milliseconds(4)) == .none)

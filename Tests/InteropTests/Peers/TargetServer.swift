@@ -10,9 +10,17 @@ final class TargetServer: @unchecked Sendable {
 
     var address: Address { listener.address }
 
-    init(on stage: Stage, _ address: Address = .tcp(0), _ serve: @escaping @Sendable (TestSocket) throws -> Void) throws
-    {
+    /// `receiveBuffer`: bytes that its kernel holds of each connection.
+    init(
+        on stage: Stage, _ address: Address = .tcp(0), receiveBuffer: Int32? = nil,
+        _ serve: @escaping @Sendable (TestSocket) throws -> Void
+    ) throws {
         listener = try Listener(address)
+        if var receiveBuffer {
+            // Inherited by what it accepts.
+            setsockopt(
+                listener.descriptor, SOL_SOCKET, SO_RCVBUF, &receiveBuffer, socklen_t(MemoryLayout<Int32>.size))
+        }
         let listener = listener
         stage.atEnd { listener.close() }
         let thread = Thread { [accepted, failures] in
