@@ -41,7 +41,7 @@ class Flow:
         self.target.received = head
         self.note("arrived at the target")
         self.moved()
-        if self.client.closed and self.client.closed_at + 2 < self.last_move \
+        if self.client.closed and self.client.closed_at + 2 < self.last_move and not self.subject.asks_one_by_one \
                 and not self.subject.was_frozen_since(self.born):
             self.fails("request of a client that had gone",
                        f"carried out {self.last_move - self.client.closed_at:.1f} s after the client had closed")

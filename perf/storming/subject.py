@@ -65,7 +65,7 @@ class Subject:
         self.doors = []
         self.troubles = 0
         self.trouble_until = self.frozen_until = 0.0
-        self.has_ceiling = False
+        self.has_ceiling = self.asks_one_by_one = False
         self.servers = []
         self.listeners = {"direct": storm.listen(), "reverse": storm.listen()}
         self.words = []
@@ -172,6 +172,8 @@ def tunnel(
     """culvert with every kind of forward."""
     subject = Subject(storm, stage, name, f"{label}, {driver}", driver)
     subject.has_ceiling = "--memory" in options
+    # libssh2 asks for one channel at a time: a connection may wait for the answers to others, asked for as it is.
+    subject.asks_one_by_one = engine == "libssh2"
     subject.servers.append(Server(stage, name + "-sshd", server_options))
     configuration = "none"
     if hop:
@@ -188,8 +190,9 @@ def tunnel(
         f"UserKnownHostsFile={stage.path('known_hosts')}", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes",
         "-o", "IdentitiesOnly=yes", "-o", "ServerAliveInterval=2", "-o", "StreamLocalBindUnlink=yes"]
     subject.place = f"{USER}@127.0.0.1"
+    # One that begins again while its server is away waits for it, as one does that has begun before.
     subject.words = subject.login + [
-        *options, "-L", f"127.0.0.1:{direct}:127.0.0.1:{subject.port('direct')}", "-L",
+        "--persist", *options, "-L", f"127.0.0.1:{direct}:127.0.0.1:{subject.port('direct')}", "-L",
         f"{path}:127.0.0.1:{subject.port('direct')}", "-R",
         f"127.0.0.1:{reverse}:127.0.0.1:{subject.port('reverse')}", "-D", f"127.0.0.1:{dynamic}",
         *subject.load_forward(load_port)]

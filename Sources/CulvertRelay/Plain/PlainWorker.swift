@@ -219,8 +219,9 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
     }
 
     private mutating func release(_ flow: PlainFlowID, _ end: Int) {
-        let fate = flows[flow].fate(of: end)
-        let rest = takeRest(flow, end, isWanted: fate != .resets)
+        var fate = flows[flow].fate(of: end)
+        var rest = Spill()
+        if !takeRest(flow, end, isWanted: fate != .resets, &rest) { fate = .resets }
         guard let descriptor = flows[flow].ends[end].descriptor else { return }
         let source = flows[flow].ends[end].source
         let isShut = flows[flow].ends[end].sink == .shut
@@ -240,20 +241,22 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
             &driver, &spillPool, &timers)
     }
 
-    /// What waits to be written to that end, out of the slot that is on loan.
-    private mutating func takeRest(_ flow: PlainFlowID, _ end: Int, isWanted: Bool) -> Spill {
-        var rest = flows[flow].ends[end].spill
+    /// What waits to be written to that end, out of the slot that is on loan. Returns false when there is no memory for it,
+    /// and so no end that would be true but a reset.
+    private mutating func takeRest(_ flow: PlainFlowID, _ end: Int, isWanted: Bool, _ rest: inout Spill) -> Bool {
+        rest = flows[flow].ends[end].spill
         flows[flow].ends[end].spill = Spill()
+        var isWhole = true
         let kept = flows[flow].ends[end].kept
         if !kept.isNone {
             let start = unsafe kept.start! + flows[flow].ends[end].keptOffset
-            if isWanted { _ = unsafe spillPool.append(start, flows[flow].ends[end].keptCount, to: &rest) }
+            if isWanted { isWhole = unsafe spillPool.append(start, flows[flow].ends[end].keptCount, to: &rest) }
             driver.release(kept)
             flows[flow].ends[end].kept = .none
             flows[flow].ends[end].keptCount = 0
         }
-        if !isWanted { spillPool.removeAll(&rest) }
-        return rest
+        if !isWanted || !isWhole { spillPool.removeAll(&rest) }
+        return isWhole
     }
 
     mutating func startSweeping() {
