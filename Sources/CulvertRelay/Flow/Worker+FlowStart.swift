@@ -29,6 +29,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let id = flows.add(flow)
         links[link].map(channel, to: id)
         links[link].closing = nil
+        // Other workers' flows may have filled the memory: this one's window is not to grow then.
+        if context.budget.isNear { limitWindows(link) }
         if case .pool(let id) = links[link].place { context.links[id.place].flowBegan() }
         return id
     }
