@@ -157,7 +157,10 @@ import Testing
         }
     }
 
-    @Test("the reader of standard output goes: the process ends")
+    /// One direction has ended; the other one could go on. ssh waits for ever where standard input stays open and empty.
+    @Test(
+        "the reader of standard output goes: half a minute after the last byte of input the process ends",
+        .enabled(if: Subject.isCulvert, "ssh waits for standard input to end"))
     func readerGoes() throws {
         try onStage { stage in
             let server = try SSHServer(on: stage)
@@ -172,7 +175,7 @@ import Testing
                 "culvert", ["bash", "-o", "pipefail", "-c", "\(command) < \(into) | head -c 10"],
                 environment: Tunnel.environment(stage))
             let writing = try #require(FileHandle(forWritingAtPath: into))
-            #expect(try process.waitForEnd(within: 20) == .exited(ExpectedCode.connection))
+            #expect(try process.waitForEnd(within: 60) == .exited(ExpectedCode.connection))
             #expect(process.outputText == "xxxxxxxxxx")
             try writing.close()
         }

@@ -130,7 +130,7 @@ public final class SimulatedNetwork {
     /// A peer could do something, but idled in the last step.
     var canMove: Bool { peers.contains { $0.canMove } }
 
-    func step() {
+    public func step() {
         let due = actions.filter { $0.moment <= now }.sorted { ($0.moment, $0.order) < ($1.moment, $1.order) }
         actions.removeAll { $0.moment <= now }
         for action in due { action.body() }

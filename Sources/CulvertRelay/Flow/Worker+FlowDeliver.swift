@@ -124,23 +124,21 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             links[flows[flow].link].needsEvents = true
             wake(flows[flow].link)
         }
-        flows[flow].restSeen = restTaken(flow)
-        timers.add(driver.now + context.limits.rest, Token(.restCheck, flow))
+        noteRest(flow)
         proceed(flow)
     }
 
-    /// Cuts a flow whose socket has failed and whose rest nobody takes.
+    /// Cuts a flow whose socket has failed and whose rest nobody takes, or that brings no rest: a pipe that stays open and
+    /// empty.
     mutating func checkRest(_ flow: FlowID) {
         guard flows[flow].ends.sink == .failed else { return }
-        let taken = restTaken(flow)
-        guard taken != flows[flow].restSeen else { return end(flow, .cut) }
-        flows[flow].restSeen = taken
-        timers.add(driver.now + context.limits.rest, Token(.restCheck, flow))
+        guard flows[flow].sent != flows[flow].restSeen else { return end(flow, .cut) }
+        noteRest(flow)
     }
 
-    /// Grows while the far side takes the rest: bytes that were sent, and words of the server's about its channels.
-    private func restTaken(_ flow: FlowID) -> UInt64 {
-        flows[flow].sent &+ links[flows[flow].link].engine.channelProgress
+    private mutating func noteRest(_ flow: FlowID) {
+        flows[flow].restSeen = flows[flow].sent
+        timers.add(driver.now + context.limits.rest, Token(.restCheck, flow))
     }
 
     mutating func channelEnded(_ flow: FlowID) {

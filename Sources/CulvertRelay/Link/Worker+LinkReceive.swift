@@ -17,20 +17,14 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             if context.budget.isOver {
                 return timers.add(driver.now + Self.reliefPause, Token(.linkRest, link))
             }
-            let room = unsafe links[link].ring.writable
-            precondition(room.count > 0, "no packet is as long as the ring")
-            let count = unsafe driver.receive(
-                links[link].descriptor, into: room.baseAddress!, stride: room.count, slotLength: room.count,
-                lastLength: room.count, count: 1)
+            let (count, room) = receiveInto(ring: link)
             if count > 0 {
-                links[link].ring.advance(count)
-                links[link].bytesReceived &+= UInt64(count)
                 let hasRecovered = links[link].liveness.heard(driver.now)
                 budget -= count
                 processReceived(link)
                 guard links[link].end == nil else { return }
                 if hasRecovered { recovered(link) }
-                if count < room.count { break }
+                if count < room { break }
             } else if count == -Int(EAGAIN) {
                 break
             } else {
@@ -38,6 +32,27 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             }
         }
         awaitMore(link, received: Self.receiveBudget - budget)
+    }
+
+    /// Returns what `driver.receive` says, and how much there was room for.
+    private mutating func receiveInto(ring link: LinkSlot) -> (count: Int, room: Int) {
+        let room = unsafe links[link].ring.writable
+        precondition(room.count > 0, "no packet is as long as the ring")
+        let count = unsafe driver.receive(
+            links[link].descriptor, into: room.baseAddress!, stride: room.count, slotLength: room.count,
+            lastLength: room.count, count: 1)
+        if count > 0 {
+            links[link].ring.advance(count)
+            links[link].bytesReceived &+= UInt64(count)
+        }
+        return (count, room.count)
+    }
+
+    /// A send has failed: the server has gone, and what it said before may still lie in the socket. Answers that came
+    /// whole are their clients', and a last word of the server's says why better than an error does. What the socket
+    /// holds bounds it.
+    mutating func readRest(_ link: LinkSlot) {
+        while links[link].end == nil, receiveInto(ring: link).count > 0 { processReceived(link) }
     }
 
     /// The values that decide when to read again, how large windows are, and when to acknowledge.

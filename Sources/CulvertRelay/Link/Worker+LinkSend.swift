@@ -166,6 +166,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             guard unsafe !output.isEmpty else { return true }
             let sent = unsafe driver.send(links[link].descriptor, output.baseAddress!, count: output.count)
             guard sent >= 0 || sent == -Int(EAGAIN) else {
+                readRest(link)
                 end(link, .lost(errorText(-Int32(sent))))
                 return false
             }

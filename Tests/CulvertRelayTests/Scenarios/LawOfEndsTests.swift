@@ -111,6 +111,33 @@ import Testing
         return client
     }
 
+    /// The worker learns of the link's end by a send or by a receive, whichever the seed has first. What the server had
+    /// said by then lies in the socket, whole.
+    @Test(arguments: 1...60)
+    func aWholeAnswerThatLiesInALostLinksSocketIsRead(seed: Int) throws {
+        var dice = Dice(seed: UInt64(seed))
+        let bytes = dice.bytes(9000)
+        let scene = try scene(UInt64(seed))
+        let far = try scene.addLink()
+        let (client, stream) = try flow(scene, far)
+        let other = try flow(scene, far)
+        scene.network.faults.delayed = 512
+        other.client.write(dice.bytes(100_000))
+        stream.write(bytes)
+        stream.finish()
+        // Without a turn of the worker's between the last packet and the reset.
+        while !stream.hasFinished || far.wire.unsent > 0 {
+            _ = far.step()
+            scene.network.step()
+        }
+        far.cut()
+        try scene.run("the link is lost") { !scene.lostLinks.isEmpty }
+        try scene.run("the answer has come") { client.sawEnd || client.sawReset }
+        #expect(client.received == bytes && client.sawEnd)
+        try scene.run("the other is reset") { other.client.sawReset }
+        try scene.expectNothingAfterStop()
+    }
+
     /// The slow reader is the only one whom its link's death does not end.
     @Test func aWholeAnswerStaysAcrossALostLink() throws {
         var dice = Dice(seed: 1)
