@@ -228,6 +228,8 @@ int culvert_set_not_sent_low_water(int descriptor, int bytes) {
     return set_option(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
 }
 
+int culvert_set_syn_count(int descriptor, int count) { return set_option(descriptor, IPPROTO_TCP, TCP_SYNCNT, count); }
+
 int culvert_set_linger_reset(int descriptor) {
     struct linger value = {.l_onoff = 1, .l_linger = 0};
     return setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, sizeof value) < 0 ? -errno : 0;

@@ -138,6 +138,7 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: 
     plan.links = store.streams == nil ? own.links : 1
     plan.engine = own.engine
     plan.hold = own.hold
+    plan.knocks = own.knocks
     plan.drain = own.drain
     plan.persist = own.persist
     plan.nodelay = own.nodelay

@@ -45,12 +45,14 @@ enum HelpText {
                                 (ProxyCommand='nc %h %p' runs a program as the connection)
                                 ServerAliveInterval is 15 here, where ssh has 0
           -F FILE               settings from FILE, not from ~/.ssh/config and /etc/ssh/ssh_config; none: from neither
-                                culvert's own stand there as CulvertLinks, CulvertHold, CulvertDrain, CulvertPersist,
-                                CulvertEngine, CulvertIO, CulvertThreads, CulvertMemory and CulvertNoDelay, behind a
-                                line IgnoreUnknown Culvert*
+                                culvert's own stand there as CulvertLinks, CulvertHold, CulvertKnocks, CulvertDrain,
+                                CulvertPersist, CulvertEngine, CulvertIO, CulvertThreads, CulvertMemory and
+                                CulvertNoDelay, behind a line IgnoreUnknown Culvert*
           -G                    print the settings of the host, as ssh -G does, and end
           --links N             SSH connections to the server, as one tunnel (1)
           --hold TIME           how long a new connection waits while the link is down (30s)
+          --knocks N            once something has failed: at most N attempts in any 30 s at one address, so that no
+                                limit of the server's is met; 0: no limit, for servers of your own (5)
           --drain TIME          how long the end may take: what has come whole reaches its reader meanwhile; a second
                                 signal ends at once (5s)
           --persist             keep trying when the first connection fails, or a port to listen on
@@ -126,7 +128,7 @@ enum HelpText {
           IdentityFile = "~/.ssh/home"
 
         A tunnel's keys: destination, local (-L), remote (-R), dynamic (-D), the long options of culvert without their
-        dashes (links, hold, drain, nodelay, engine, io, threads, memory) and the keys of ssh_config(5). What may come several
+        dashes (links, hold, knocks, drain, nodelay, engine, io, threads, memory) and the keys of ssh_config(5). What may come several
         times is an array. Each tunnel fails and comes back on its own, as with --persist. Only those named run, when some
         are.
 

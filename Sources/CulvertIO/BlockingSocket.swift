@@ -34,45 +34,6 @@ public struct BlockingSocket: ~Copyable {
         return socket
     }
 
-    /// Connects to whichever address answers first. When every address has been tried, all are tried again after a
-    /// second each: so a path that comes back is used within a second of it, not at the next doubling of an old
-    /// attempt's timer.
-    public static func connect(toAnyOf addresses: [SocketAddress], from source: SocketAddress?, deadline: Tick)
-        throws(IOError) -> BlockingSocket
-    {
-        var attempts: [Descriptor] = []
-        defer { for attempt in attempts { _ = culvert_close(attempt) } }
-        var dialler = Dialler(
-            addresses, now: .current(), deadline: deadline, renewal: .seconds(1), failure: EADDRNOTAVAIL)
-        while true {
-            switch dialler.step(.current()) {
-            case .failed(let error): throw IOError(error, "connect")
-            case .connect(let address):
-                var pending = false
-                let made = address.connect(from: source, pending: &pending)
-                if made >= 0, !pending { return BlockingSocket(adopting: Descriptor(made)) }
-                if made >= 0 {
-                    attempts.append(Descriptor(made))
-                } else {
-                    dialler.attemptEnded(Int32(-made), now: .current())
-                }
-                // The eldest goes when there are many; its successors knock at the same door.
-                if attempts.count > Dialler.maximumUnderWay {
-                    _ = culvert_close(attempts.removeFirst())
-                    dialler.attemptEnded(nil, now: .current())
-                }
-            case .wait(let moment):
-                for descriptor in Wait.forWritable(attempts, until: moment) {
-                    attempts.removeAll { $0 == descriptor }
-                    let error = culvert_socket_error(descriptor)
-                    if error == 0 { return BlockingSocket(adopting: descriptor) }
-                    _ = culvert_close(descriptor)
-                    dialler.attemptEnded(-error, now: .current())
-                }
-            }
-        }
-    }
-
     /// Bytes received, 0 at the end of the stream.
     public func receive(into buffer: UnsafeMutableRawBufferPointer, deadline: Tick) throws(IOError) -> Int {
         while true {

@@ -74,6 +74,12 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         return unsafe culvert_local_address(descriptor, &address) == 0 ? SocketAddress(address) : nil
     }
 
+    /// The address a socket is connected to.
+    public static func peer(of descriptor: Descriptor) -> SocketAddress? {
+        var address = culvert_address()
+        return unsafe culvert_peer_address(descriptor, &address) == 0 ? SocketAddress(address) : nil
+    }
+
     /// A listening socket's descriptor. `modeMask` is the umask that a Unix socket is made under.
     public func listen(backlog: Int = 1024, modeMask: UInt32 = 0o177) throws(IOError) -> Descriptor {
         let result = unsafe withUnsafePointer(to: storage) { unsafe culvert_listen($0, Int32(backlog), modeMask) }

@@ -8,6 +8,10 @@ public enum SocketOption {
     public static func setNotSentLowWater(_ descriptor: Descriptor, bytes: Int) {
         _ = culvert_set_not_sent_low_water(descriptor, Int32(clamping: bytes))
     }
+    /// A SYN that nothing answers is repeated so often, at least once; then the connection has failed (TCP_SYNCNT).
+    static func setRepeats(_ descriptor: Descriptor, count: Int) {
+        _ = culvert_set_syn_count(descriptor, Int32(clamping: count))
+    }
     /// What was received is acknowledged now, not along with what is sent next.
     public static func acknowledge(_ descriptor: Descriptor) { _ = culvert_acknowledge(descriptor) }
     /// Smoothed round trip time; nil when it is no TCP socket.

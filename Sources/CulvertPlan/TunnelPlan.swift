@@ -7,6 +7,10 @@ public struct TunnelPlan: Hashable, Sendable {
     public static let maximumLinks = 64
     public static let defaultLinks = 1
     public static let defaultHold = Duration.seconds(30)
+    /// One less than `ufw limit` counts: six in 30 s are refused there.
+    public static let defaultKnocks = KnockLimit.perHalfMinute(5)
+    /// More would limit nothing.
+    public static let maximumKnocks = 1000
 
     /// The destination.
     public var server: ServerPlan
@@ -25,6 +29,8 @@ public struct TunnelPlan: Hashable, Sendable {
     public var hold = defaultHold
     /// How long the end may take: flows that are whole reach their readers meanwhile.
     public var drain = RuntimeOptions.defaultDrain
+    /// What it may knock at its server by itself, once something has failed.
+    public var knocks = defaultKnocks
     /// A first attempt that fails is made again, instead of ending the tunnel; so is the opening of a local forward.
     public var persist = false
     /// Each link has its server run `true`: sshd sends small packets at once only where a command has run. The native
@@ -36,6 +42,13 @@ public struct TunnelPlan: Hashable, Sendable {
 
     /// Where to, for messages.
     public var destination: String { server.destination.description }
+}
+
+/// How often culvert may knock at one address by itself (`--knocks`): every SYN counts, once something has failed there.
+public enum KnockLimit: Hashable, Sendable {
+    case unlimited
+    /// In any 30 s.
+    case perHalfMinute(Int)
 }
 
 /// `culvert relay` as it is to be run: plain TCP forwards, without SSH.

@@ -115,6 +115,7 @@ import Testing
         ("-L1:a:2 --links 65 h", "--links 65: give a number from 1 to 64"),
         ("-L1:a:2 --threads x h", "--threads x: give a number from 1 to 1024"),
         ("-L1:a:2 --hold 5x h", "--hold 5x: not a time: give seconds or ssh's form, for example 90 or 1m30s"),
+        ("-L1:a:2 --knocks -1 h", "--knocks -1: give a number from 0, for no limit, to 1000"),
         ("-L1:a:2 --drain=x h", "--drain x: not a time: give seconds or ssh's form, for example 90 or 1m30s"),
         ("-L1:a:2 --memory 5x h", "--memory 5x: not a size: give for example 64M, 256M or 1G"),
         ("-L1:a:2 --memory 1M h", "--memory 1M: too little: give at least 16M"),
@@ -136,6 +137,9 @@ import Testing
         #expect(tunnel.links == 4 && tunnel.hold == .seconds(60) && tunnel.persist)
         #expect(try settings("--io=uring", "--io=epoll", "--hold", "5").runtime.io == .uring)
         #expect(try settings("--hold=0").hold == .zero)
+        #expect(try settings().plan.knocks == .perHalfMinute(5))
+        #expect(try settings("--knocks=0").plan.knocks == .unlimited)
+        #expect(try settings("--knocks", "3", "-o", "CulvertKnocks=0").plan.knocks == .perHalfMinute(3))
         #expect(try settings("--drain", "1m", "--drain=2").drain == .seconds(60))
         #expect(try settings("--drain=0").drain == .zero)
     }

@@ -31,7 +31,9 @@ import Testing
     @Test func everyExitCodeAndOptionIsInTheHelp() throws {
         let help = try text("--help")
         for code in ExitCode.allCases { #expect(help.contains(" \(code.rawValue)  "), "\(code)") }
-        for option in ["io", "links", "threads", "engine", "hold", "drain", "memory", "persist", "version", "help"] {
+        for option in [
+            "io", "links", "threads", "engine", "hold", "knocks", "drain", "memory", "persist", "version", "help",
+        ] {
             #expect(help.contains("--\(option)"), "--\(option)")
         }
         for key in CulvertKey.allCases { #expect(help.contains(key.rawValue), "\(key)") }

@@ -190,9 +190,10 @@ def tunnel(
         f"UserKnownHostsFile={stage.path('known_hosts')}", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes",
         "-o", "IdentitiesOnly=yes", "-o", "ServerAliveInterval=2", "-o", "StreamLocalBindUnlink=yes"]
     subject.place = f"{USER}@127.0.0.1"
-    # One that begins again while its server is away waits for it, as one does that has begun before.
+    # One that begins again while its server is away waits for it, as one does that has begun before. Its links are killed
+    # in quick succession, which only a server of one's own is to feel: no limit of knocks.
     subject.words = subject.login + [
-        "--persist", *options, "-L", f"127.0.0.1:{direct}:127.0.0.1:{subject.port('direct')}", "-L",
+        "--persist", "--knocks", "0", *options, "-L", f"127.0.0.1:{direct}:127.0.0.1:{subject.port('direct')}", "-L",
         f"{path}:127.0.0.1:{subject.port('direct')}", "-R",
         f"127.0.0.1:{reverse}:127.0.0.1:{subject.port('reverse')}", "-D", f"127.0.0.1:{dynamic}",
         *subject.load_forward(load_port)]

@@ -102,6 +102,8 @@ int culvert_set_nodelay(int descriptor);
 int culvert_acknowledge(int descriptor);
 int culvert_set_keepalive(int descriptor, int on);
 int culvert_set_not_sent_low_water(int descriptor, int bytes);
+// How often the kernel repeats a SYN that nothing answers, at least once (TCP_SYNCNT).
+int culvert_set_syn_count(int descriptor, int count);
 int culvert_set_linger_reset(int descriptor);
 int culvert_set_linger_default(int descriptor);
 int culvert_set_nonblocking(int descriptor, int on);

@@ -274,10 +274,18 @@ struct SettingsText {
         let own = OwnSettings(long, store.culvert)
         var values: [(CulvertKey, String)] = [
             (.drain, "\(own.drain.components.seconds)"), (.engine, own.engine.rawValue),
-            (.hold, "\(own.hold.components.seconds)"), (.io, own.runtime.io.rawValue), (.links, "\(own.links)"),
+            (.hold, "\(own.hold.components.seconds)"), (.io, own.runtime.io.rawValue),
+            (.knocks, Self.word(own.knocks)), (.links, "\(own.links)"),
             (.memory, "\(own.runtime.memory)"), (.nodelay, Self.word(own.nodelay)), (.persist, Self.word(own.persist)),
         ]
         if let threads = own.runtime.threads { values.append((.threads, "\(threads)")) }
         return values.map { ($0.rawValue, $1) }
+    }
+
+    private static func word(_ limit: KnockLimit) -> String {
+        switch limit {
+        case .unlimited: "0"
+        case .perHalfMinute(let count): "\(count)"
+        }
     }
 }

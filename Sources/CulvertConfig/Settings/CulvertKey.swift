@@ -8,6 +8,7 @@ enum CulvertKey: String, CaseIterable, Sendable {
     case engine = "CulvertEngine"
     case hold = "CulvertHold"
     case io = "CulvertIO"
+    case knocks = "CulvertKnocks"
     case links = "CulvertLinks"
     case memory = "CulvertMemory"
     case nodelay = "CulvertNoDelay"
@@ -28,6 +29,7 @@ struct CulvertSettings {
     var engine: EngineChoice?
     var hold: Duration?
     var io: IOChoice?
+    var knocks: KnockLimit?
     var links: Int?
     /// Bytes.
     var memory: Int?
@@ -44,6 +46,7 @@ struct CulvertSettings {
             case .engine: first(\.engine, try LongOptions.engine(text))
             case .hold: first(\.hold, try LongOptions.time(text))
             case .io: first(\.io, try LongOptions.io(text))
+            case .knocks: first(\.knocks, try LongOptions.knocks(text))
             case .links: first(\.links, try LongOptions.links(text))
             case .memory: first(\.memory, try LongOptions.memory(text))
             case .nodelay: first(\.nodelay, try LongOptions.flag(text))

@@ -6,6 +6,7 @@ struct OwnSettings {
     let drain: Duration
     let engine: EngineChoice
     let hold: Duration
+    let knocks: KnockLimit
     let links: Int
     let nodelay: Bool
     let persist: Bool
@@ -15,6 +16,7 @@ struct OwnSettings {
         drain = long.drain ?? file.drain ?? RuntimeOptions.defaultDrain
         engine = long.engine ?? file.engine ?? .native
         hold = long.hold ?? file.hold ?? TunnelPlan.defaultHold
+        knocks = long.knocks ?? file.knocks ?? TunnelPlan.defaultKnocks
         links = long.links ?? file.links ?? TunnelPlan.defaultLinks
         nodelay = long.nodelay || file.nodelay ?? false
         persist = long.persist || file.persist ?? false

@@ -3,11 +3,11 @@ internal import CulvertPlan
 
 /// culvert's own options, which ssh has not.
 enum LongOptionName: String, CaseIterable, Sendable {
-    case io, links, threads, engine, hold, drain, memory, persist, nodelay, version, help
+    case io, links, threads, engine, hold, knocks, drain, memory, persist, nodelay, version, help
 
     var takesValue: Bool {
         switch self {
-        case .io, .links, .threads, .engine, .hold, .drain, .memory: true
+        case .io, .links, .threads, .engine, .hold, .knocks, .drain, .memory: true
         case .persist, .nodelay, .version, .help: false
         }
     }
@@ -24,6 +24,7 @@ private struct LongOptionTexts: ParsableArguments {
     @Option(parsing: .unconditionalSingleValue) var threads: [String] = []
     @Option(parsing: .unconditionalSingleValue) var engine: [String] = []
     @Option(parsing: .unconditionalSingleValue) var hold: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var knocks: [String] = []
     @Option(parsing: .unconditionalSingleValue) var drain: [String] = []
     @Option(parsing: .unconditionalSingleValue) var memory: [String] = []
     @Flag var persist: Int
@@ -37,6 +38,7 @@ struct LongOptions {
     let threads: Int?
     let engine: EngineChoice?
     let hold: Duration?
+    let knocks: KnockLimit?
     let drain: Duration?
     /// Bytes.
     let memory: Int?
@@ -57,6 +59,7 @@ struct LongOptions {
         threads = try Self.first(.threads, texts.threads, Self.threads)
         engine = try Self.first(.engine, texts.engine, Self.engine)
         hold = try Self.first(.hold, texts.hold, Self.time)
+        knocks = try Self.first(.knocks, texts.knocks, Self.knocks)
         drain = try Self.first(.drain, texts.drain, Self.time)
         memory = try Self.first(.memory, texts.memory, Self.memory)
         persist = texts.persist > 0
@@ -127,6 +130,13 @@ struct LongOptions {
     private static func count(_ text: String, upTo most: Int) throws(Cause) -> Int {
         guard let count = Int(text), (1...most).contains(count) else { throw Cause("give a number from 1 to \(most)") }
         return count
+    }
+
+    static func knocks(_ text: String) throws(Cause) -> KnockLimit {
+        guard let count = Int(text), (0...TunnelPlan.maximumKnocks).contains(count) else {
+            throw Cause("give a number from 0, for no limit, to \(TunnelPlan.maximumKnocks)")
+        }
+        return count == 0 ? .unlimited : .perHalfMinute(count)
     }
 
     static func time(_ text: String) throws(Cause) -> Duration {

@@ -17,6 +17,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             links[link].blockedFlows -= 1
         }
         links[link].unmap(channel)
+        if flows[flow].sent > 0 || flows[flow].received > 0 { links[link].hasCarried = true }
+        links[link].idleSince = driver.now
         if links[link].end == nil {
             if flows[flow].isStandardStreams, how == .whole { links[link].duty = .lastFlowOver }
             if !channelIsGone, !isLeftToPeer(flow, how) { closeChannel(flow, link) }

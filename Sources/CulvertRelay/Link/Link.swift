@@ -68,6 +68,14 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
     var bytesSent: UInt64 = 0
     /// Flows that are not over.
     private(set) var flowCount = 0
+    /// Payload has gone through it: known of flows that are over.
+    var hasCarried = false
+    /// When its last flow ended, or it began without one.
+    var idleSince: Tick
+    /// The server has closed the connection in order.
+    var isClosedByServer = false
+    /// Told with its end.
+    var life = LinkLife()
 
     init(
         _ start: consuming LoggedInLink<Engine>, _ place: Place, alive: KeepAlive, exchangePatience: Tick.Span,
@@ -82,6 +90,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
         liveness = Liveness(alive, now: now)
         keys = KeyAges(interval: alive.rekeyInterval, patience: exchangePatience, now: now)
         since = now
+        idleSince = now
     }
 
     var hop: Hop? {

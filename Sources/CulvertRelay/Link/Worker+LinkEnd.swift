@@ -13,10 +13,14 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         links[link].end = how
         endedLinks.append(link)
+        let isIdle = links[link].flowCount == 0
         if !isStopping { holdUnopened(link) }
         for flow in links[link].allFlows() {
             end(flow, flows[flow].phase == .open && flows[flow].ends.peerIsWhole ? .whole : .cut)
         }
+        links[link].life = LinkLife(
+            hasCarried: links[link].hasCarried, closedByServer: links[link].isClosedByServer,
+            idleSince: isIdle ? links[link].idleSince : nil, now: driver.now)
     }
 
     /// Connections whose channel was never opened have lost nothing: they wait for another link, in their old order.
@@ -58,8 +62,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                     context.journal.info("an older link that was replaced has ended: \(reason)")
                 }
             case .lastFlowOver where how == .finished: context.control.post(.streamsEnded(cleanly: true))
-            case .lastFlowOver: context.control.post(.linkLost(id, reason: reason))
-            case .serving: if !isStopping { context.control.post(.linkLost(id, reason: reason)) }
+            case .lastFlowOver: context.control.post(.linkLost(id, reason: reason, life: ended.life))
+            case .serving:
+                if !isStopping { context.control.post(.linkLost(id, reason: reason, life: ended.life)) }
             }
         }
         // Another link of the pool may stand: what waits does not wait for this one's successor.

@@ -28,6 +28,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             } else if count == -Int(EAGAIN) {
                 break
             } else {
+                links[link].isClosedByServer = count == 0
                 return end(link, .lost(count == 0 ? "the server closed the connection" : errorText(-Int32(count))))
             }
         }
@@ -90,6 +91,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             deliverGathered()
         } catch {
             deliverGathered()
+            links[link].isClosedByServer = error.kind == .disconnected
             return end(link, .lost(error.description))
         }
         let consumed = links[link].engine.takeConsumed()

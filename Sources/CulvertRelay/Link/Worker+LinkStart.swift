@@ -9,7 +9,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         if links.count >= Self.maximumLinks { giveUpRetiredLink() }
         guard !links.isFull, !isStopping else {
             driver.close(start.socket.release())
-            return context.control.post(.linkLost(id, reason: "too many links at once"))
+            return context.control.post(.linkLost(id, reason: "too many links at once", life: LinkLife()))
         }
         let link = insertLink(start, .pool(id), alive: context.alive)
         if context.limits.nodelay { links[link].engine.runTrue() }

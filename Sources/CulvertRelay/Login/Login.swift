@@ -88,14 +88,18 @@ enum Login {
             socket: socket, engine: engine(login), ring: ring, summary: summary, path: path)
     }
 
-    static func connect(_ plan: LoginPlan, _ journal: Journal) throws(SSHError) -> BlockingSocket {
+    static func connect(_ plan: LoginPlan, _ knocks: LoginKnocks, _ journal: Journal) throws(SSHError)
+        -> BlockingSocket
+    {
         let addresses = try resolve(plan.host, plan.port, plan.family)
+        knocks.intends(addresses)
         var source: SocketAddress?
         if let name = plan.source { source = try resolve(name, 0, plan.family).first }
         journal.debug("connecting to \(addresses.map(\.description).joined(separator: ", "))")
         do throws(IOError) {
             let socket = try BlockingSocket.connect(
-                toAnyOf: addresses, from: source, deadline: Tick.current() + plan.connect)
+                toAnyOf: addresses, from: source, deadline: Tick.current() + plan.connect, mayKnock: knocks.ask)
+            knocks.stands(at: SocketAddress.peer(of: socket.descriptor))
             SocketOption.setNoDelay(socket.descriptor)
             if plan.tcpKeepAlive { SocketOption.setKeepAlive(socket.descriptor) }
             return socket

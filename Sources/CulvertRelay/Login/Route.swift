@@ -47,13 +47,15 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
     }
 
     /// Logs in everywhere, on a login thread. The hops' links go to `worker`, where the destination's belongs too.
-    func link(mayPrompt: Bool, worker: Mailbox<WorkerMessage<Engine>>) throws(SSHError) -> LoggedInLink<Engine> {
+    func link(mayPrompt: Bool, knocks: LoginKnocks, worker: Mailbox<WorkerMessage<Engine>>) throws(SSHError)
+        -> LoggedInLink<Engine>
+    {
         let isDirect = steps.count == 1 && steps[0].plan.command == nil
         let path = isDirect ? nil : LinkPath()
         var stream: Descriptor?
         for (step, next) in zip(steps, steps.dropFirst()) {
             guard let number = step.hop, let path else { preconditionFailure("a path has hops before its end") }
-            let link = try login(step, stream, path, mayPrompt)
+            let link = try login(step, stream, path, knocks, mayPrompt)
             journal.verbose("\(step.name): logged in (\(link.summary))")
             let ends: (Descriptor, Descriptor)
             do throws(IOError) { ends = try SocketOption.pair() } catch {
@@ -66,12 +68,12 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             stream = ends.0
         }
         guard let last = steps.last else { preconditionFailure("there is a destination") }
-        return try login(last, stream, path, mayPrompt)
+        return try login(last, stream, path, knocks, mayPrompt)
     }
 
-    private func login(_ step: Step, _ stream: Descriptor?, _ path: LinkPath?, _ mayPrompt: Bool) throws(SSHError)
-        -> LoggedInLink<Engine>
-    {
+    private func login(
+        _ step: Step, _ stream: Descriptor?, _ path: LinkPath?, _ knocks: LoginKnocks, _ mayPrompt: Bool
+    ) throws(SSHError) -> LoggedInLink<Engine> {
         do throws(SSHError) {
             let socket: BlockingSocket
             if let stream {
@@ -79,7 +81,7 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             } else if let command = step.plan.command, let path {
                 socket = BlockingSocket(adopting: try start(command, path))
             } else {
-                socket = try Login.connect(step.plan, journal)
+                socket = try Login.connect(step.plan, knocks, journal)
             }
             return try logIn(step, socket, path, makeAuthority(step.hop, mayPrompt))
         } catch {

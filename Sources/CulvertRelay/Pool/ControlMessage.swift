@@ -1,11 +1,10 @@
 internal import CulvertIO
-internal import CulvertSSH
 
 /// What a control thread is told, by login threads, workers and the process.
 enum ControlMessage: Sendable {
     case loggedIn(LinkID, ReadyLink)
-    case loginFailed(LinkID, SSHError)
-    case linkLost(LinkID, reason: String)
+    case loginFailed(LinkID, LoginFailure)
+    case linkLost(LinkID, reason: String, life: LinkLife)
     /// The link is silent: a new one should be tried beside it.
     case linkSuspect(LinkID)
     /// A suspect link has spoken again.

@@ -5,6 +5,9 @@ struct LinkID: Hashable, Sendable, CustomStringConvertible {
     let place: Int
     let serial: UInt64
 
+    /// The first login of its tunnel.
+    var isFirst: Bool { serial == 1 }
+
     var description: String { "link \(place).\(serial)" }
 }
 

@@ -4,19 +4,18 @@ internal import CulvertSSH
 /// Logins, and links that go and come.
 extension LinkPool {
     /// The place's next link begins its life, unless one is on its way.
-    mutating func beginLogin(_ index: Int) {
+    mutating func beginLogin(_ index: Int, now: Tick) {
         guard isRunning, !places[index].isTrying else { return }
         lastSerial += 1
         let id = LinkID(place: index, serial: lastSerial)
-        places[index].attempt = .underWay(id)
-        places[index].hasBegun = true
+        places[index].begin(id, now: now)
         act(.beginLogin(id, mayPrompt: !hasLoggedIn))
     }
 
     /// One login after the other: a burst would meet the server's MaxStartups.
-    private mutating func beginNextPlace() {
+    private mutating func beginNextPlace(now: Tick) {
         guard listeners == .open, let next = places.firstIndex(where: { !$0.hasBegun }) else { return }
-        beginLogin(next)
+        beginLogin(next, now: now)
     }
 
     /// The place of a link that stands; nil for every other link.
@@ -47,8 +46,9 @@ extension LinkPool {
         say(
             places[index].wasUp
                 ? .back(place: index, after: outage, summary: summary) : .connected(summary: summary))
-        places[index].attempt = .none
-        places[index].link = PoolPlace.Standing(id: id, since: now)
+        if let old = places[index].link, !old.isSettled { act(.unsettled(old.id)) }
+        places[index].stand(id, now: now)
+        downSince = nil
         places[index].wasUp = true
         places[index].lostAt = nil
         act(.deliver(id, reverse: plan.reverse(of: index)))
@@ -56,74 +56,139 @@ extension LinkPool {
             streamsHaveBegun = true
             act(.carryStreams(id))
         }
-        beginNextPlace()
+        beginNextPlace(now: now)
         tellStanding()
         checkReady(now: now)
     }
 
     mutating func loginFailed(
-        _ id: LinkID, _ error: SSHError, now: Tick, dice: inout some RandomNumberGenerator
+        _ id: LinkID, _ error: SSHError, _ secret: SecretUse, now: Tick, dice: inout some RandomNumberGenerator
     ) {
         if case .opening(id, _) = listeners { return }
         guard places[id.place].isTrying(id) else { return }
         places[id.place].attempt = .none
         guard isRunning else { return }
-        guard hasLoggedIn || plan.persist else { return firstLoginFailed(id.place, error, now: now) }
+        guard hasLoggedIn || plan.persist else { return firstLoginFailed(id.place, error, now: now, dice: &dice) }
         if !isReady { act(.tell(.delayed)) }
         // The old link has spoken again meanwhile: nothing is missing.
         guard !places[id.place].isServing else { return }
-        let wasRefused = error.kind == .authentication || error.kind == .hostKey
-        let wait = places[id.place].backoff.failed(wasRefused: wasRefused, jitter: .random(in: 0..<1, using: &dice))
-        let delay = wasRefused ? wait : limited(wait, now: now)
-        places[id.place].attempt = .due(now + delay, wasRefused: wasRefused)
+        if error.kind == .hostKey, let downSince, !plan.persist, now - downSince >= Self.hostKeyPatience {
+            say(.loginGivenUp(error))
+            return stop(.connectionFailed, now: now)
+        }
+        let cause = cause(of: error, secret)
+        tryAgain(id.place, cause, now: now, dice: &dice)
+        if cause == .hostKey, !plan.persist, let downSince {
+            places[id.place].limit(to: downSince + Self.hostKeyPatience)
+        }
+        let again = (places[id.place].retryAt ?? now) - now
         // A long outage is told once a while, not at every attempt.
         let attempts = places[id.place].backoff.attempts
-        say(.loginFailed(error, again: delay, isOldNews: !wasRefused && attempts > 3 && attempts % 16 != 0))
-        beginNextPlace()
+        let isOldNews = cause == .failure && attempts > 3 && attempts % 16 != 0
+        say(.loginFailed(error, again: again, isOldNews: isOldNews))
+        beginNextPlace(now: now)
         tellStanding()
     }
 
-    private mutating func firstLoginFailed(_ index: Int, _ error: SSHError, now: Tick) {
+    private func cause(of error: SSHError, _ secret: SecretUse) -> Backoff.Cause {
+        switch error.kind {
+        case .hostKey: .hostKey
+        case .authentication: hasLoggedIn && secret == .none ? .refusalForNow : .refusal
+        case .protocolViolation, .integrity, .keyExchange, .disconnected, .local, .transport, .unsupported: .failure
+        }
+    }
+
+    /// The place's next attempt is due after a pause, or when the budget has a knock again.
+    private mutating func tryAgain(
+        _ index: Int, _ cause: Backoff.Cause, now: Tick, dice: inout some RandomNumberGenerator
+    ) {
+        places[index].fail(cause, jitter: .random(in: 0..<1, using: &dice), now: now)
+        if isWaited(now) { hastenWaited(index, now: now) }
+        if let knockable { places[index].postpone(to: knockable) }
+    }
+
+    /// As soon as a connection that waits may have it.
+    private mutating func hastenWaited(_ index: Int, now: Tick) {
+        places[index].comeWithin(Backoff.longestWhileWaited, now: now)
+        if let knockable { places[index].postpone(to: knockable) }
+    }
+
+    private mutating func firstLoginFailed(
+        _ index: Int, _ error: SSHError, now: Tick, dice: inout some RandomNumberGenerator
+    ) {
         firstAttempts += 1
         guard error.kind == .transport, firstAttempts < plan.connectionAttempts else {
             say(.loginGivenUp(error))
             return stop(.connectionFailed, now: now)
         }
-        say(.firstLoginFailed(error, again: Self.firstAttemptsPause))
-        places[index].attempt = .due(now + Self.firstAttemptsPause, wasRefused: false)
+        let due = max(now + Self.firstAttemptsPause, knockable ?? now)
+        say(.firstLoginFailed(error, again: due - now))
+        places[index].attempt = .due(due)
     }
 
     /// While somebody waits, nothing else is waited for so long.
-    private func limited(_ wait: Tick.Span, now: Tick) -> Tick.Span {
-        guard let waitersUntil, now < waitersUntil else { return wait }
-        return min(wait, Backoff.longestWhileWaited)
-    }
-
     mutating func connectionWaits(now: Tick) {
         waitersUntil = now + plan.hold
-        for index in places.indices {
-            if let at = places[index].retryAt, at > now + Backoff.longestWhileWaited { places[index].hurry(to: now) }
+        guard isRunning else { return }
+        if !places.contains(where: { $0.isServing || $0.isTrying }) {
+            if let sleeper = places.firstIndex(where: { $0.attempt == .dormant }) { beginLogin(sleeper, now: now) }
         }
+        hurry(for: .connection, now: now)
+        for index in places.indices { hastenWaited(index, now: now) }
+    }
+
+    /// Early tries are not for when the budget has none.
+    mutating func hurry(for news: PoolPlace.News, now: Tick) {
+        if let knockable, knockable > now { return }
+        for index in places.indices { places[index].hurry(for: news, now: now) }
     }
 
     // MARK: What becomes of a link
 
     mutating func linkLost(
-        _ id: LinkID, _ reason: String, now: Tick, dice: inout some RandomNumberGenerator
+        _ id: LinkID, _ reason: String, _ life: LinkLife, now: Tick, dice: inout some RandomNumberGenerator
     ) {
-        guard let index = place(of: id) else { return }
-        // A server that ends every link right after its login is not knocked at without a pause.
-        let isSettled = places[index].settle(now: now)
+        guard let index = place(of: id), let link = places[index].link else { return }
+        let isSettled = hasSettled(index, link, life, now: now)
         places[index].link = nil
         places[index].lostAt = now
+        if places.allSatisfy({ $0.link == nil }) { downSince = downSince ?? now }
         for forward in plan.reverse(of: index) { reverseStates[forward] = .unasked }
         guard !plan.carriesStreams else { return linkLostForGood(reason, now: now) }
         guard isRunning else { return }
+        if let idle = unusedTimeout.ended(life), plan.reverse == 0, !places[index].isTrying {
+            say(.closedUnused(place: index, after: idle))
+            places[index].attempt = isWaited(now) ? .due(now) : .dormant
+            return tellStanding()
+        }
         say(.lost(place: index, reason: reason))
-        let jitter = Double.random(in: 0..<1, using: &dice)
-        let wait = isSettled ? .zero : places[index].backoff.failed(wasRefused: false, jitter: jitter)
-        if !places[index].isTrying { places[index].attempt = .due(now + limited(wait, now: now), wasRefused: false) }
+        if !places[index].isTrying {
+            if isSettled { places[index].attempt = .due(now) } else { tryAgain(index, .failure, now: now, dice: &dice) }
+        }
         tellStanding()
+    }
+
+    /// Judges a link that has ended, and tells the budget.
+    private mutating func hasSettled(_ index: Int, _ link: PoolPlace.Standing, _ life: LinkLife, now: Tick) -> Bool {
+        guard isRunning, !plan.carriesStreams else { return false }
+        settleByAge(index, now: now)
+        if places[index].link?.isSettled == true { return true }
+        if life.hasCarried { settle(index, .payload) } else { act(.unsettled(link.id)) }
+        return life.hasCarried
+    }
+
+    /// A local connection waits.
+    private func isWaited(_ now: Tick) -> Bool { waitersUntil.map { now < $0 } ?? false }
+
+    mutating func settleByAge(_ index: Int, now: Tick) {
+        guard isRunning, let at = places[index].settlesAt, at <= now else { return }
+        settle(index, .age)
+    }
+
+    private mutating func settle(_ index: Int, _ settling: KnockBudget.Settling) {
+        guard let id = places[index].link?.id else { preconditionFailure("a link that stands settles") }
+        places[index].settle()
+        act(.settled(id, settling))
     }
 
     /// Of a clean end nobody is told that the link went with it; of a flow that was cut it is the reason.
@@ -133,13 +198,18 @@ extension LinkPool {
         stop(.connectionFailed, now: now)
     }
 
-    mutating func linkSuspect(_ id: LinkID, now: Tick) {
+    mutating func linkSuspect(_ id: LinkID, now: Tick, dice: inout some RandomNumberGenerator) {
         guard isRunning, let index = place(of: id), !plan.carriesStreams else { return }
         say(.silent)
-        _ = places[index].settle(now: now)
+        settleByAge(index, now: now)
         places[index].link?.isSuspect = true
         places[index].lostAt = now
-        beginLogin(index)
+        // A server whose links fall silent soon is not knocked at without a pause.
+        if places[index].link?.isSettled == true {
+            beginLogin(index, now: now)
+        } else if places[index].retryAt == nil, !places[index].isTrying {
+            tryAgain(index, .failure, now: now, dice: &dice)
+        }
         tellStanding()
     }
 

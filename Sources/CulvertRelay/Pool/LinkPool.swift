@@ -5,7 +5,7 @@ internal import CulvertSSH
 /// happens, the time and chance go in, what is to be done comes out. It has no clock, no thread, no socket and no words.
 ///
 /// Invariants, while it runs: a place whose first login has begun has a link that serves, or a login under way, or a time
-/// at which the next one begins. At most one login is under way a place. After the order to stop nothing begins, and
+/// at which the next one begins, or is dormant and waits for a connection. At most one login is under way a place. After the order to stop nothing begins, and
 /// there is exactly one end.
 struct LinkPool {
     enum Phase: Equatable {
@@ -31,6 +31,8 @@ struct LinkPool {
     /// this often.
     static let pathPause = Tick.Span.seconds(1)
     static let firstAttemptsPause = Tick.Span.seconds(1)
+    /// A tunnel that had a link, and meets another host key for so long without one, is over.
+    static let hostKeyPatience = Tick.Span.seconds(600)
 
     let plan: PoolPlan
     var phase = Phase.running
@@ -50,6 +52,11 @@ struct LinkPool {
 
     /// A local connection may wait for a link until then.
     var waitersUntil: Tick?
+    /// The budget has no knock at the server's address before that moment.
+    var knockable: Tick?
+    var unusedTimeout = UnusedTimeout()
+    /// No link has stood since then.
+    var downSince: Tick?
     /// When the links are looked at because the network has changed; a burst of news is one change.
     var pathCheckAt: Tick?
     var pathCheckedAt: Tick?
@@ -76,15 +83,18 @@ struct LinkPool {
 
     // MARK: Events
 
-    /// `now` never goes back.
-    mutating func handle(_ event: PoolEvent, now: Tick, dice: inout some RandomNumberGenerator) -> [PoolAction] {
+    /// `now` never goes back. `knockable`: when the budget has a knock at the server's address again; nil: now.
+    mutating func handle(
+        _ event: PoolEvent, now: Tick, knockable: Tick? = nil, dice: inout some RandomNumberGenerator
+    ) -> [PoolAction] {
+        self.knockable = knockable
         switch event {
         case .loggedIn(let id, let summary): loggedIn(id, summary, now: now)
         case _ where phase == .ended: break
-        case .begun: beginLogin(0)
-        case .loginFailed(let id, let error): loginFailed(id, error, now: now, dice: &dice)
-        case .linkLost(let id, let reason): linkLost(id, reason, now: now, dice: &dice)
-        case .linkSuspect(let id): linkSuspect(id, now: now)
+        case .begun: beginLogin(0, now: now)
+        case .loginFailed(let id, let error, let secret): loginFailed(id, error, secret, now: now, dice: &dice)
+        case .linkLost(let id, let reason, let life): linkLost(id, reason, life, now: now, dice: &dice)
+        case .linkSuspect(let id): linkSuspect(id, now: now, dice: &dice)
         case .linkRecovered(let id): linkRecovered(id)
         case .reverseAnswered(let id, let forward, let answer): reverseAnswered(id, forward, answer, now: now)
         case .nodelayRefused: nodelayRefused()
@@ -107,6 +117,7 @@ struct LinkPool {
     /// When time alone leads to something next. nil: never.
     var nextMoment: Tick? {
         var moments = places.compactMap(\.retryAt)
+        if isRunning { moments += places.compactMap(\.settlesAt) }
         if let pathCheckAt { moments.append(pathCheckAt) }
         if let openAgainAt { moments.append(openAgainAt) }
         if case .stopping(_, let deadline) = phase { moments.append(deadline) }
@@ -117,7 +128,13 @@ struct LinkPool {
         if case .stopping(let ending, let deadline) = phase, deadline <= now { return end(ending) }
         if let due = pathCheckAt, due <= now { doubtPath(.networkChange, now: now) }
         for index in places.indices {
-            if let due = places[index].retryAt, due <= now { beginLogin(index) }
+            settleByAge(index, now: now)
+            guard let due = places[index].retryAt, due <= now else { continue }
+            if let knockable, knockable > now {
+                places[index].postpone(to: knockable)
+            } else {
+                beginLogin(index, now: now)
+            }
         }
         if let due = openAgainAt, due <= now {
             openAgainAt = nil
@@ -136,7 +153,7 @@ struct LinkPool {
         say(.checksLinks(doubt))
         pathCheckAt = nil
         pathCheckedAt = now
-        for index in places.indices { places[index].hurry(to: now) }
+        hurry(for: .network, now: now)
         act(.post(.probe))
     }
 
@@ -147,7 +164,7 @@ struct LinkPool {
         guard isRunning else { return }
         phase = .stopping(ending, deadline: now + plan.drain + Self.stopPatience)
         openAgainAt = nil
-        for index in places.indices where places[index].retryAt != nil { places[index].attempt = .none }
+        for index in places.indices where !places[index].isTrying { places[index].attempt = .none }
         if case .opening(let id, _) = listeners { dismiss(id) }
         act(.post(.stop(drain: plan.drain)))
     }

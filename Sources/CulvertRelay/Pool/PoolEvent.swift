@@ -6,8 +6,8 @@ enum PoolEvent: Sendable {
     /// Once, before everything else.
     case begun
     case loggedIn(LinkID, summary: String)
-    case loginFailed(LinkID, SSHError)
-    case linkLost(LinkID, reason: String)
+    case loginFailed(LinkID, SSHError, secret: SecretUse = .none)
+    case linkLost(LinkID, reason: String, life: LinkLife = LinkLife())
     case linkSuspect(LinkID)
     case linkRecovered(LinkID)
     case reverseAnswered(LinkID, forward: Int, ReverseAnswer)
@@ -26,6 +26,13 @@ enum PoolEvent: Sendable {
     case workerFailed(WorkerID, IOError)
     /// After everything that was read at a time, and whenever `nextMoment` has come.
     case timePassed
+}
+
+/// Whether a login handed out what may not be tried again and again.
+enum SecretUse: Equatable, Sendable {
+    case none
+    /// A password, or answers of a person's or a token's.
+    case handedOut
 }
 
 /// What became of the opening of one forward's listeners.
@@ -48,6 +55,10 @@ enum PoolAction: Equatable, Sendable {
     /// Standard input and output become a flow of this link, which was delivered.
     case carryStreams(LinkID)
     case post(WorkerOrder)
+    /// The link has proved itself: the address where it stands owes nothing to the budget of knocks.
+    case settled(LinkID, KnockBudget.Settling)
+    /// The link ended before that.
+    case unsettled(LinkID)
     /// To the process.
     case tell(TunnelNews)
     /// To people.
@@ -67,6 +78,8 @@ enum PoolNews: Equatable, Sendable {
     case connected(summary: String)
     case back(place: Int, after: Tick.Span?, summary: String)
     case lost(place: Int, reason: String)
+    /// The server has closed a link that nobody used, as it closes all.
+    case closedUnused(place: Int, after: Tick.Span)
     /// The tunnel ends with it (`-W`).
     case lostForGood(reason: String)
     case silent

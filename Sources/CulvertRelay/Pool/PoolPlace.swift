@@ -6,14 +6,37 @@ struct PoolPlace {
         case none
         /// At most one login at a time.
         case underWay(LinkID)
-        /// `wasRefused`: the last one was, and nothing but time brings the next one closer.
-        case due(Tick, wasRefused: Bool)
+        case due(Tick)
+        /// The server closes links that nobody uses: the next one begins when a connection comes.
+        case dormant
+    }
+
+    /// A step of the backoff: from an attempt that came to nothing to the next one that time alone brings.
+    struct Step: Equatable {
+        /// What may bring an attempt before that, once.
+        enum Haste: Equatable {
+            case anyNews
+            case networkAlone
+            case nothing
+        }
+
+        var due: Tick
+        let haste: Haste
+        var hadEarlyTry = false
+    }
+
+    /// What makes an attempt likelier to succeed, or more wanted.
+    enum News {
+        case network
+        case connection
     }
 
     /// A link that was delivered and is not lost.
     struct Standing: Equatable {
         let id: LinkID
         let since: Tick
+        /// It has stood for long: what was before does not count.
+        var isSettled = false
         /// It is silent; its replacement is on its way.
         var isSuspect = false
     }
@@ -21,6 +44,9 @@ struct PoolPlace {
     var attempt = Attempt.none
     var link: Standing?
     var backoff = Backoff()
+    /// nil: nothing has come to nothing since a link settled.
+    private(set) var step: Step?
+    private var triedAt: Tick?
     /// Its first login has begun; before, the place waits for the others' first logins.
     var hasBegun = false
     var wasUp = false
@@ -38,18 +64,82 @@ struct PoolPlace {
     func isTrying(_ id: LinkID) -> Bool { attempt == .underWay(id) }
 
     var retryAt: Tick? {
-        if case .due(let at, _) = attempt { at } else { nil }
+        if case .due(let at) = attempt { at } else { nil }
     }
 
-    /// The next attempt, if only time is waited for, is made no later than that.
-    mutating func hurry(to moment: Tick) {
-        if case .due(let at, wasRefused: false) = attempt { attempt = .due(min(at, moment), wasRefused: false) }
+    /// When the link that stands has settled by its age.
+    var settlesAt: Tick? {
+        guard let link, !link.isSettled else { return nil }
+        return link.since + Backoff.settled
     }
 
-    /// The link was there for long enough to count as a success: the next waits are short again.
-    mutating func settle(now: Tick) -> Bool {
-        guard let link, now - link.since >= Backoff.settled else { return false }
-        backoff.succeeded()
-        return true
+    mutating func begin(_ id: LinkID, now: Tick) {
+        attempt = .underWay(id)
+        hasBegun = true
+        triedAt = now
+    }
+
+    /// The login led in: what was refused before does not count, and the backoff goes on where it was.
+    mutating func stand(_ id: LinkID, now: Tick) {
+        attempt = .none
+        link = Standing(id: id, since: now)
+        backoff.letIn()
+        step = nil
+    }
+
+    /// The link has proved itself: the next waits are short again.
+    mutating func settle() {
+        link?.isSettled = true
+        backoff.settled()
+        step = nil
+    }
+
+    /// An attempt, or a link before it had settled, has come to nothing: the next one is due after the pause. One that was
+    /// made early changes nothing about when the next is due by itself.
+    mutating func fail(_ cause: Backoff.Cause, jitter: Double, now: Tick) {
+        if cause != .refusal, let step, step.hadEarlyTry, step.due > now {
+            attempt = .due(step.due)
+            return
+        }
+        let due = now + backoff.failed(cause, jitter: jitter)
+        let haste: Step.Haste =
+            switch cause {
+            case .failure, .refusalForNow: .anyNews
+            case .hostKey: .networkAlone
+            case .refusal: .nothing
+            }
+        step = Step(due: due, haste: haste)
+        attempt = .due(due)
+    }
+
+    /// The next attempt is made now, once a step.
+    mutating func hurry(for news: News, now: Tick) {
+        guard case .due(let at) = attempt, at > now, let known = step, !known.hadEarlyTry else { return }
+        switch known.haste {
+        case .anyNews: break
+        case .networkAlone: guard news == .network else { return }
+        case .nothing: return
+        }
+        step?.hadEarlyTry = true
+        attempt = .due(now)
+    }
+
+    /// While a connection waits: no longer after the last attempt than this.
+    mutating func comeWithin(_ pause: Tick.Span, now: Tick) {
+        guard case .due(let at) = attempt, step?.haste == .anyNews else { return }
+        let latest = max(now, (triedAt ?? now) + pause)
+        guard latest < at else { return }
+        step?.due = latest
+        attempt = .due(latest)
+    }
+
+    /// Nothing is to be had before that moment.
+    mutating func postpone(to moment: Tick) {
+        if case .due(let at) = attempt, at < moment { attempt = .due(moment) }
+    }
+
+    /// The next attempt, if one is due, is made no later than that.
+    mutating func limit(to moment: Tick) {
+        if case .due(let at) = attempt, at > moment { attempt = .due(moment) }
     }
 }

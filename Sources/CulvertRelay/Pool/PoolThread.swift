@@ -6,13 +6,14 @@ internal import CulvertSSH
 /// for messages, network news and the pool's own moments; never for a login.
 struct PoolThread: ~Copyable {
     /// Logs in, on a thread of its own, for the worker that serves the place.
-    typealias Login = @Sendable (LinkID, _ mayPrompt: Bool) throws(SSHError) -> ReadyLink
+    typealias Login = @Sendable (LinkID, _ mayPrompt: Bool) throws(LoginFailure) -> ReadyLink
 
     let plan: TunnelPlan
     let crew: WorkerCrew
     let control: Mailbox<ControlMessage>
     /// Of `-W`: the flow that the process is there for.
     let streams: StandardStreams?
+    let knocks: Guarded<KnockBudget>
     let login: Login
     let narrator: Narrator
     let tell: @Sendable (TunnelNews) -> Void
@@ -23,18 +24,23 @@ struct PoolThread: ~Copyable {
     private var sleepWatch = SleepWatch(Tick.current(), withSleep: Tick.currentWithSleep())
     /// Links that the pool has not decided about.
     private var ready: [LinkID: ReadyLink] = [:]
+    /// The server's addresses, as the last login found them.
+    private var addresses: [SocketAddress] = []
+    /// The address of each place's link, for the budget.
+    private var doors: [Int: (id: LinkID, address: SocketAddress)] = [:]
     /// What follows from what was done, and is handled before anything else.
     private var following: [PoolEvent] = []
     private var ending: Ending?
 
     init(
         _ tunnel: Tunnel, crew: WorkerCrew, control: Mailbox<ControlMessage>, streams: StandardStreams?,
-        login: @escaping Login, tell: @escaping @Sendable (TunnelNews) -> Void
+        knocks: Guarded<KnockBudget>, login: @escaping Login, tell: @escaping @Sendable (TunnelNews) -> Void
     ) {
         plan = tunnel.plan
         self.crew = crew
         self.control = control
         self.streams = streams
+        self.knocks = knocks
         self.login = login
         self.tell = tell
         narrator = Narrator(
@@ -65,8 +71,10 @@ struct PoolThread: ~Copyable {
         case .loggedIn(let id, let link):
             ready[id] = link
             handle(.loggedIn(id, summary: link.summary))
-        case .loginFailed(let id, let error): handle(.loginFailed(id, error))
-        case .linkLost(let id, let reason): handle(.linkLost(id, reason: reason))
+        case .loginFailed(let id, let failure):
+            if !failure.addresses.isEmpty { addresses = failure.addresses }
+            handle(.loginFailed(id, failure.error, secret: failure.secret))
+        case .linkLost(let id, let reason, let life): handle(.linkLost(id, reason: reason, life: life))
         case .linkSuspect(let id): handle(.linkSuspect(id))
         case .linkRecovered(let id): handle(.linkRecovered(id))
         case .reverseAnswered(let id, let forward, let answer): handle(.reverseAnswered(id, forward: forward, answer))
@@ -84,8 +92,15 @@ struct PoolThread: ~Copyable {
         following.append(event)
         while !following.isEmpty {
             let next = following.removeFirst()
-            for action in pool.handle(next, now: Tick.current(), dice: &dice) { perform(action) }
+            let now = Tick.current()
+            for action in pool.handle(next, now: now, knockable: knockable(now), dice: &dice) { perform(action) }
         }
+    }
+
+    /// When the budget has a knock at the server's address again; nil: now.
+    private func knockable(_ now: Tick) -> Tick? {
+        let (addresses, limit) = (addresses, plan.knocks)
+        return knocks.withLock { $0.earliest(addresses, limit: limit, now: now) }
     }
 
     // MARK: Actions
@@ -97,16 +112,25 @@ struct PoolThread: ~Copyable {
             guard let link = ready.removeValue(forKey: id) else {
                 preconditionFailure("a link is delivered once, after its login")
             }
+            doors[id.place] = link.door.map { (id, $0) }
+            if let door = link.door, !addresses.contains(door) { addresses = [door] }
             link.deliver(as: id, reverse: reverse)
         // Its stream closes as it is forgotten.
         case .drop(let id): ready[id] = nil
         case .openListeners(let forwards): openListeners(forwards)
         case .carryStreams(let id): carryStreams(id)
         case .post(let order): crew.post(order)
+        case .settled(let id, let settling):
+            if let door = door(of: id) { knocks.withLock { $0.settled(settling, at: door, now: .current()) } }
+        case .unsettled(let id): if let door = door(of: id) { knocks.withLock { $0.failed(at: door) } }
         case .tell(let news): tell(news)
         case .say(let news): narrator.say(news)
         case .end(let ending): self.ending = ending
         }
+    }
+
+    private func door(of id: LinkID) -> SocketAddress? {
+        doors[id.place].flatMap { $0.id == id ? $0.address : nil }
     }
 
     private mutating func beginLogin(_ id: LinkID, mayPrompt: Bool) {
@@ -114,7 +138,7 @@ struct PoolThread: ~Copyable {
         let login = login
         do throws(IOError) {
             try Thread.start(name: "culvert-login") {
-                do throws(SSHError) {
+                do throws(LoginFailure) {
                     control.post(.loggedIn(id, try login(id, mayPrompt)))
                 } catch {
                     control.post(.loginFailed(id, error))

@@ -9,13 +9,16 @@ internal import CulvertSSH
 struct ReadyLink: Sendable {
     /// Engine and algorithms, for a person.
     let summary: String
+    /// Where its connection goes first; nil for a ProxyCommand.
+    let door: SocketAddress?
     private let handOver: @Sendable (LinkID, [Int]) -> Void
 
     /// `worker` is the one that serves the link's place in the pool; its path's hops are there already.
     init<Engine: SSHEngine & ~Copyable>(
-        _ link: consuming LoggedInLink<Engine>, for worker: Mailbox<WorkerMessage<Engine>>
+        _ link: consuming LoggedInLink<Engine>, door: SocketAddress? = nil, for worker: Mailbox<WorkerMessage<Engine>>
     ) {
         summary = link.summary
+        self.door = door
         let parcel = Parcel(link)
         handOver = { id, reverse in worker.post(.link(parcel, id, reverse: reverse)) }
     }

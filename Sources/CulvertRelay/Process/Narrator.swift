@@ -25,6 +25,11 @@ struct Narrator: Sendable {
             journal.info("\(name(of: place) ?? "link") to \(destination) is back\(after) (\(summary))")
         case .lost(let place, let reason):
             journal.error("lost \(name(of: place) ?? "the link") to \(destination): \(reason); reconnecting")
+        case .closedUnused(let place, let idle):
+            journal.info(
+                "\(destination) closes connections that nobody uses after \(formatSeconds(idle))"
+                    + " (UnusedConnectionTimeout): \(name(of: place) ?? "the link") is made again when a connection comes"
+            )
         case .lostForGood(let reason): journal.error("lost the link to \(destination): \(reason)")
         case .silent: journal.info("\(destination) is silent: trying a second connection beside the first")
         case .answersAgain: journal.info("\(destination) answers again")

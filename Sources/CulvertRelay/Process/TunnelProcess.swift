@@ -24,6 +24,8 @@ struct TunnelProcess {
     let journal: Journal
     let becameReady: () -> Void
     private let service = ServiceNotifier()
+    /// Of all tunnels.
+    private let knocks = Guarded(KnockBudget())
     private var places: [Place] = []
     private var isReady = false
     private var isStopping = false
@@ -58,12 +60,21 @@ struct TunnelProcess {
                 order: { group.control.post(.order($0)) }, destination: plan.destination, links: plan.links,
                 forwards: plan.forwards.count + plan.reverse.count))
         let route = Route(tunnel, logIn: logIn)
+        let knocks = knocks
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
                 tunnel, crew: group.crew, control: group.control, streams: streams,
-                login: { id, mayPrompt throws(SSHError) in
+                knocks: knocks,
+                login: { id, mayPrompt throws(LoginFailure) in
                     let worker = group.mailboxes[statuses[id.place].worker.number]
-                    return ReadyLink(try route.link(mayPrompt: mayPrompt, worker: worker), for: worker)
+                    let login = LoginKnocks(knocks, plan.knocks, isFirst: id.isFirst)
+                    do throws(SSHError) {
+                        let link = try route.link(mayPrompt: mayPrompt, knocks: login, worker: worker)
+                        return ReadyLink(link, door: login.door, for: worker)
+                    } catch {
+                        login.failed()
+                        throw LoginFailure(error: error, addresses: login.addresses)
+                    }
                 }, tell: { news.post((index, $0)) })
             news.post((index, .ended(thread.run())))
         }

@@ -63,4 +63,37 @@ import Testing
         for _ in 0..<3 { dialler.attemptEnded(111, now: at(2400)) }
         #expect(dialler.step(at(2400)) == .failed(111), "every one has said no")
     }
+
+    // MARK: Leave to knock
+
+    @Test func whereNoneMayBeKnockedAtTheDeadlineIsPutOff() {
+        var dialler = Dialler(four, now: at(0), deadline: at(5000), renewal: .seconds(1), failure: 99)
+        let soonest = dialler.step(at(0)) { .notBefore(self.at($0 == self.four[0] ? 9000 : 8000)) }
+        #expect(soonest == .wait(until: at(8000)))
+        // The deadline counts from the first attempt.
+        #expect(dialler.step(at(8000)) == .connect(four[0]))
+        #expect(dialler.step(at(8250)) { _ in .notBefore(self.at(20_000)) } == .wait(until: at(13_000)))
+        #expect(dialler.step(at(13_000)) == .failed(110))
+    }
+
+    @Test func theOthersAreKnockedAtMeanwhile() {
+        var dialler = Dialler(four, now: at(0), deadline: at(60_000), renewal: .seconds(1), failure: 99)
+        let held: (SocketAddress) -> KnockAnswer = { $0 == self.four[0] ? .notBefore(self.at(900)) : .granted }
+        #expect(dialler.step(at(0), mayKnock: held) == .connect(four[1]))
+        #expect(dialler.step(at(250), mayKnock: held) == .wait(until: at(900)))
+        #expect(dialler.step(at(900)) == .connect(four[0]))
+        #expect(dialler.step(at(1900)) == .connect(four[1]), "the next round begins")
+    }
+
+    @Test func whatWasGivenUpIsNoAnswer() {
+        var dialler = Dialler(four, now: at(0), deadline: at(60_000), renewal: .seconds(1), failure: 99)
+        #expect(dialler.step(at(0)) == .connect(four[0]))
+        #expect(dialler.step(at(250)) == .connect(four[1]))
+        dialler.attemptEnded(111, now: at(300))
+        dialler.attemptEnded(nil, now: at(900))
+        #expect(dialler.step(at(900)) { _ in .notBefore(self.at(10_000)) } == .wait(until: at(10_000)))
+        #expect(dialler.step(at(10_000)) == .connect(four[0]))
+        dialler.attemptEnded(nil, now: at(10_900))
+        #expect(dialler.step(at(60_000)) == .failed(110), "nobody has answered")
+    }
 }

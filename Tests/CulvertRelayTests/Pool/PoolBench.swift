@@ -9,9 +9,12 @@ final class PoolBench {
     private var dice = Dice(seed: 1)
     private(set) var now = Tick(nanoseconds: 1_000_000_000)
 
+    /// When the budget has a knock again.
+    var knockable: Tick?
+
     init(_ plan: PoolPlan) { pool = LinkPool(plan) }
 
-    func tell(_ event: PoolEvent) -> [PoolAction] { pool.handle(event, now: now, dice: &dice) }
+    func tell(_ event: PoolEvent) -> [PoolAction] { pool.handle(event, now: now, knockable: knockable, dice: &dice) }
 
     /// Time goes on, by no more than to its next moment at a time; everything that comes of it.
     func pass(_ seconds: Double) -> [PoolAction] {
@@ -34,6 +37,13 @@ final class PoolBench {
             let actions = bench.tell(.loggedIn(id, summary: "s"))
             if case .openListeners(let forwards)? = actions.last { _ = bench.tell(.listenersOpened(opened(forwards))) }
         }
+        return bench
+    }
+
+    /// Whose links have settled.
+    static func settled(_ plan: PoolPlan) -> PoolBench {
+        let bench = standing(plan)
+        _ = bench.pass(Backoff.settled.seconds)
         return bench
     }
 

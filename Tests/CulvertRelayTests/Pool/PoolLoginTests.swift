@@ -20,7 +20,7 @@ import Testing
                 .say(.reverseStands(forward: 0, port: 9)), .tell(.ready),
                 .tell(.standing(TunnelStanding(linksUp: 1, forwardsUp: 2))),
             ])
-        #expect(bench.pool.nextMoment == nil)
+        #expect(bench.pool.nextMoment == bench.now + Backoff.settled, "then it has settled")
     }
 
     @Test func placesLogInOneAfterTheOtherAndAskNothing() {
@@ -34,7 +34,7 @@ import Testing
             ])
         // One that fails does not keep the others from their first try.
         #expect(bench.tell(.loginFailed(next, PoolBench.transport)).logins == [LinkID(place: 2, serial: 3)])
-        #expect(bench.pass(0.2).logins == [LinkID(place: 1, serial: 4)])
+        #expect(bench.pass(0.4).logins == [LinkID(place: 1, serial: 4)])
     }
 
     @Test func reverseForwardsAreSpreadOverThePlaces() {
@@ -92,23 +92,96 @@ import Testing
             #expect(logins.count == 1, "attempt \(attempt)")
             id = logins[0]
         }
-        for (wait, most) in zip(waits, [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30]) {
+        for (wait, most) in zip(waits, [0.4, 1.1, 2.5, 5, 10, 20, 30, 30]) {
             #expect(wait <= most && wait >= most * 0.75)
         }
         #expect(old == (1...20).map { $0 > 3 && $0 != 16 })
     }
 
-    @Test func aRefusedLoginWaitsForMinutesWhateverHappens() {
-        let bench = PoolBench.standing(onePlan())
-        _ = bench.pass(5)
-        _ = bench.tell(.linkLost(first, reason: "gone"))
-        #expect(bench.pass(0).logins == [second])
-        _ = bench.tell(.loginFailed(second, PoolBench.refusal))
+    /// A password that is wrong, and a login that never led in.
+    @Test(arguments: [true, false]) func aRefusedLoginWaitsForMinutesWhateverHappens(_ hasStood: Bool) {
+        let bench = hasStood ? PoolBench.settled(onePlan()) : PoolBench(onePlan { $0.persist = true })
+        if hasStood { _ = bench.tell(.linkLost(first, reason: "gone")) } else { _ = bench.tell(.begun) }
+        let refused = hasStood ? bench.pass(0).logins[0] : first
+        _ = bench.tell(.loginFailed(refused, PoolBench.refusal, secret: hasStood ? .handedOut : .none))
         _ = bench.tell(.connectionWaits)
         _ = bench.tell(.networkChanged)
         _ = bench.tell(.slept)
         #expect(bench.pass(89).logins.isEmpty)
-        #expect(bench.pass(31) == [.beginLogin(third, mayPrompt: false)])
+        #expect(bench.pass(31).logins.count == 1)
+    }
+
+    /// No home yet, pam_nologin, a key command that is not up: it lasts for seconds.
+    @Test func aServerThatBootsIsTriedAgainSoon() {
+        let bench = PoolBench.settled(onePlan())
+        _ = bench.tell(.linkLost(first, reason: "gone"))
+        var id = bench.pass(0).logins[0]
+        for most in [1.0, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+            let failed = bench.tell(.loginFailed(id, PoolBench.refusal))
+            guard case .loginFailed(_, let again, isOldNews: false)? = failed.news.first else {
+                Issue.record("\(failed)")
+                return
+            }
+            #expect(again.seconds <= most && again.seconds >= most * 0.75)
+            id = bench.pass(again.seconds + 0.001).logins[0]
+        }
+        // Once each step a connection or the network shortens it.
+        _ = bench.tell(.loginFailed(id, PoolBench.refusal))
+        _ = bench.tell(.connectionWaits)
+        let early = bench.pass(0).logins
+        #expect(early.count == 1)
+        // Let in, and lost soon: what was refused before does not count.
+        _ = bench.tell(.loggedIn(early[0], summary: ""))
+        _ = bench.tell(.linkLost(early[0], reason: "gone"))
+        let next = bench.pass(1).logins[0]
+        guard case .loginFailed(_, let again, _)? = bench.tell(.loginFailed(next, PoolBench.refusal)).news.first else {
+            Issue.record("nothing is said")
+            return
+        }
+        #expect(again.seconds <= 1)
+    }
+
+    /// A changed host key is no cause to knock often; it ends a tunnel that had no link for ten minutes.
+    @Test func anotherHostKeyIsLookedAtNowAndThen() {
+        let bench = PoolBench.settled(onePlan())
+        _ = bench.tell(.linkLost(first, reason: "gone"))
+        var id = bench.pass(0).logins[0]
+        let key = SSHError(.hostKey, "changed")
+        var waits: [Double] = []
+        while true {
+            let actions = bench.tell(.loginFailed(id, key))
+            guard case .loginFailed(_, let again, _)? = actions.news.first else {
+                #expect(actions == [.say(.loginGivenUp(key)), .post(.stop(drain: .seconds(5)))])
+                break
+            }
+            waits.append(again.seconds)
+            _ = bench.tell(.connectionWaits)
+            #expect(bench.pass(again.seconds - 0.01).logins.isEmpty, "a connection does not hasten it")
+            id = bench.pass(0.02).logins[0]
+        }
+        #expect(waits.count == 5 && abs(waits.reduce(0, +) - 600) < 1, "\(waits)")
+        for (wait, most) in zip(waits, [30.0, 60, 120, 240]) { #expect(wait <= most && wait >= most * 0.75) }
+    }
+
+    @Test func thatEndsNoTunnelThatPersistsAndNoneThatStands() {
+        let key = SSHError(.hostKey, "changed")
+        for plan in [onePlan { $0.persist = true }, onePlan { $0.links = 2 }] {
+            let bench = PoolBench.settled(plan)
+            _ = bench.tell(.linkLost(first, reason: "gone"))
+            var id = bench.pass(0).logins[0]
+            for _ in 0..<10 {
+                let actions = bench.tell(.loginFailed(id, key))
+                guard case .loginFailed(_, let again, _)? = actions.news.first else {
+                    Issue.record("\(actions)")
+                    return
+                }
+                id = bench.pass(again.seconds + 0.001).logins[0]
+            }
+            _ = bench.tell(.loginFailed(id, key))
+            // The network may lead elsewhere now.
+            _ = bench.tell(.networkChanged)
+            #expect(bench.pass(0).logins.count == 1)
+        }
     }
 
     @Test func whileAConnectionWaitsNoWaitIsLong() {
@@ -124,11 +197,54 @@ import Testing
         let logins = bench.pass(0).logins
         #expect(logins.count == 1, "somebody waits: at once")
         _ = bench.tell(.loginFailed(logins[0], PoolBench.transport))
-        let again = bench.pass(1).logins
-        #expect(again.count == 1, "and every second")
+        _ = bench.tell(.connectionWaits)
+        #expect(bench.pass(9.9).logins.isEmpty, "once a step")
+        let again = bench.pass(0.1).logins
+        #expect(again.count == 1, "and every ten seconds")
         // Nobody waits any more.
         _ = bench.pass(30)
         _ = bench.tell(.loginFailed(again[0], PoolBench.transport))
         #expect(bench.pass(20).logins.isEmpty)
+    }
+
+    /// A routing daemon makes news all the time, and clients come back each second: neither switches the backoff off.
+    @Test func newsHastenEachStepOnce() {
+        let bench = PoolBench.settled(onePlan())
+        _ = bench.tell(.linkLost(first, reason: "gone"))
+        var logins = 0
+        var id = bench.pass(0).logins[0]
+        for _ in 0..<240 {
+            _ = bench.tell(.loginFailed(id, PoolBench.transport))
+            while true {
+                _ = bench.tell(.networkChanged)
+                let next = bench.pass(0.5).logins
+                guard let login = next.first else { continue }
+                id = login
+                logins += 1
+                break
+            }
+            if bench.now - Tick(nanoseconds: 0) > .seconds(31 + 240) { break }
+        }
+        // Steps at 0.4, 1.5, 4, 9, 19, 39, 69 s and every 30 s, each with one early try.
+        #expect(logins <= 2 * 15, "\(logins) in 240 s")
+        #expect(logins >= 13)
+    }
+
+    @Test func theBudgetHasTheLastWord() {
+        let bench = PoolBench.settled(onePlan())
+        _ = bench.tell(.linkLost(first, reason: "gone"))
+        let id = bench.pass(0).logins[0]
+        bench.knockable = bench.now + .seconds(7)
+        #expect(
+            bench.tell(.loginFailed(id, PoolBench.transport)).news == [
+                .loginFailed(PoolBench.transport, again: .seconds(7), isOldNews: false)
+            ])
+        // No early try is lost on it.
+        _ = bench.tell(.connectionWaits)
+        #expect(bench.pass(6.9).logins.isEmpty)
+        bench.knockable = bench.now + .seconds(3)
+        #expect(bench.pass(2.9).logins.isEmpty, "another tunnel has knocked meanwhile")
+        bench.knockable = nil
+        #expect(bench.pass(0.2).logins.count == 1)
     }
 }

@@ -85,7 +85,7 @@ final class PoolScene {
 
     private func hear(_ message: ControlMessage) throws {
         switch message {
-        case .linkLost(let id, let reason): try handle(.linkLost(id, reason: reason))
+        case .linkLost(let id, let reason, let life): try handle(.linkLost(id, reason: reason, life: life))
         case .linkSuspect(let id): try handle(.linkSuspect(id))
         case .linkRecovered(let id): try handle(.linkRecovered(id))
         case .reverseAnswered(let id, let forward, let answer):
@@ -139,6 +139,7 @@ final class PoolScene {
         case .post(let order):
             posted.append(order)
             scene.tell(WorkerMessage(order))
+        case .settled, .unsettled: break
         case .tell(let news): told.append(news)
         case .say(let news): self.news.append(news)
         case .end(let ending): self.ending = ending

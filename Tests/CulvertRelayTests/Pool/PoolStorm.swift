@@ -27,6 +27,8 @@ struct PoolStorm {
     private var stopsPosted = 0
     private var endings: [Ending] = []
     private var stoppedWorkers = 0
+    private var knocks = StormKnocks()
+    private var settled: Set<LinkID> = []
     private(set) var events = 0
 
     init(seed: UInt64) {
@@ -83,16 +85,25 @@ struct PoolStorm {
         }
     }
 
+    /// One that has knocked; where none has, some wait for their turn.
     private mutating func answerLogin(succeeds: Bool) throws {
-        guard let id = underWay.sorted(by: { $0.serial < $1.serial }).randomElement(using: &dice) else { return }
+        try knocks.knock(now)
+        let knocked = underWay.subtracting(knocks.waiting)
+        guard let id = knocked.sorted(by: { $0.serial < $1.serial }).randomElement(using: &dice) else {
+            now = now + .seconds(1)
+            return
+        }
         underWay.remove(id)
+        knocks.loginEnded(id, succeeds: succeeds)
         if succeeds {
             undecided.insert(id)
             return try tell(.loggedIn(id, summary: "s"))
         }
         dead.append(id)
         let kinds: [SSHError.Kind] = [.transport, .transport, .authentication, .hostKey, .local, .keyExchange]
-        try tell(.loginFailed(id, SSHError(kinds[Int.random(in: 0..<kinds.count, using: &dice)], "failed")))
+        let secret: SecretUse = Bool.random(using: &dice) ? .none : .handedOut
+        let kind = kinds[Int.random(in: 0..<kinds.count, using: &dice)]
+        try tell(.loginFailed(id, SSHError(kind, "failed"), secret: secret))
     }
 
     private mutating func answerListeners() throws {
@@ -114,7 +125,7 @@ struct PoolStorm {
                 standing[id.place] = nil
                 dead.append(id)
             }
-            try tell(.linkLost(id, reason: "gone"))
+            try tell(.linkLost(id, reason: "gone", life: someLife()))
         case 2, 3:
             if current != nil, !plan.carriesStreams, isRunning { standing[id.place]?.isSuspect = true }
             try tell(.linkSuspect(id))
@@ -132,6 +143,13 @@ struct PoolStorm {
             let answer = answers[Int.random(in: 0..<answers.count, using: &dice)]
             try tell(.reverseAnswered(id, forward: forward, answer))
         }
+    }
+
+    private mutating func someLife() -> LinkLife {
+        var life = LinkLife()
+        life.hasCarried = Int.random(in: 0..<4, using: &dice) == 0
+        if Bool.random(using: &dice) { life.endedUnused = .seconds(Double(Int.random(in: 55...65, using: &dice))) }
+        return life
     }
 
     private mutating func stopWorker() throws {
@@ -157,13 +175,19 @@ struct PoolStorm {
                 standing[link.id.place]?.isSuspect = false
                 try tell(.linkRecovered(link.id))
             }
+            if isRunning { try tell(.connectionWaits) }
             guard isRunning, let next = pool.nextMoment else { continue }
             now = max(now, next)
             try passTime()
         }
         guard isRunning else { return }
-        guard standing.count == plan.links, underWay.isEmpty, pool.unopened.isEmpty || !plan.persist else {
-            throw Missed("\(standing.count) of \(plan.links) links stand in a kind world")
+        let dormant = pool.places.count { $0.attempt == .dormant }
+        guard standing.count + dormant == plan.links, !standing.isEmpty, underWay.isEmpty,
+            pool.unopened.isEmpty || !plan.persist
+        else {
+            throw Missed(
+                "\(standing.count) of \(plan.links) links stand in a kind world, \(underWay), \(knocks.waiting): \(pool.places)"
+            )
         }
     }
 
@@ -174,7 +198,7 @@ struct PoolStorm {
         if Bool.random(using: &dice) {
             while stoppedWorkers < plan.workers, !hasEnded { try stopWorker() }
         } else {
-            now = deadline
+            now = max(now, deadline)
             try passTime()
         }
         guard endings.count == 1 else { throw Missed("\(endings.count) ends") }
@@ -186,7 +210,9 @@ struct PoolStorm {
     private mutating func tell(_ event: PoolEvent) throws {
         events += 1
         do {
-            for action in pool.handle(event, now: now, dice: &dice) { try take(action) }
+            for action in pool.handle(event, now: now, knockable: knocks.earliest(now), dice: &dice) {
+                try take(action)
+            }
             try check()
         } catch let missed as Missed {
             throw Missed("after \(events) events, \(event): \(missed)")
@@ -203,6 +229,7 @@ struct PoolStorm {
             guard mayPrompt != hasOpened else { throw Missed("\(id) asks, or may not ask") }
             lastSerial = id.serial
             underWay.insert(id)
+            knocks.loginBegun(id)
             begunPlaces.insert(id.place)
         case .deliver(let id, let reverse):
             guard isRunning, undecided.remove(id) != nil else { throw Missed("\(id) cannot be delivered") }
@@ -225,6 +252,12 @@ struct PoolStorm {
             streamsCarried += 1
         case .post(.stop): stopsPosted += 1
         case .post(.probe), .post(.snapshot), .say: break
+        case .settled(let id, let settling):
+            guard settled.insert(id).inserted else { throw Missed("\(id) settles twice") }
+            knocks.settled(settling, now)
+        case .unsettled(let id):
+            guard !settled.contains(id) else { throw Missed("\(id) has settled") }
+            knocks.failed()
         case .tell(.ready): readyTold += 1
         case .tell(.standing(let told)): try check(told)
         case .tell(.delayed): break
@@ -260,7 +293,9 @@ struct PoolStorm {
             if let due = pool.places[place].retryAt, due > now + Backoff.longestAfterRefusal {
                 throw Missed("place \(place) waits for \((due - now).seconds) s")
             }
-            guard serves || isTrying || isDue else { throw Missed("place \(place) waits for nothing") }
+            let isDormant = pool.places[place].attempt == .dormant
+            guard !isDormant || plan.reverse == 0 else { throw Missed("nobody would wake place \(place)") }
+            guard serves || isTrying || isDue || isDormant else { throw Missed("place \(place) waits for nothing") }
         }
         // The next place follows the first login of the one before, however that ends.
         guard begunPlaces.count < plan.links, let last = begunPlaces.max() else { return }

@@ -201,7 +201,7 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
     }
 
     var lostLinks: [String] {
-        said.compactMap { if case .linkLost(_, let reason) = $0 { reason } else { nil } }
+        said.compactMap { if case .linkLost(_, let reason, _) = $0 { reason } else { nil } }
     }
 }
 

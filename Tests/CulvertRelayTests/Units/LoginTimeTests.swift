@@ -9,6 +9,8 @@ import Testing
 
 /// How long a server may keep a login waiting.
 @Suite struct LoginTimeTests {
+    private func freeKnocks() -> LoginKnocks { LoginKnocks(Guarded(KnockBudget()), .unlimited, isFirst: true) }
+
     /// The port of a server that takes one connection, closed after `talk`.
     private func serveOne(_ talk: @escaping @Sendable (Descriptor) -> Void) throws -> UInt16 {
         let listener = try SocketAddress.resolve(host: "127.0.0.1", port: 0, numeric: true)[0].listen()
@@ -53,7 +55,8 @@ import Testing
         let began = Tick.current()
         let error = #expect(throws: SSHError.self) {
             _ = try Login.perform(
-                plan, over: Login.connect(plan, journal), login: ClientLogin(), authority: EverybodyIsWelcome()
+                plan, over: Login.connect(plan, freeKnocks(), journal), login: ClientLogin(),
+                authority: EverybodyIsWelcome()
             ) { $0.engine() }
         }
         #expect(error?.kind == .transport, "\(String(describing: error))")
@@ -82,7 +85,8 @@ import Testing
         let journal = Journal(level: .error) { _, _ in }
         let error = #expect(throws: SSHError.self) {
             _ = try Login.perform(
-                plan, over: Login.connect(plan, journal), login: ClientLogin(), authority: EverybodyIsWelcome()
+                plan, over: Login.connect(plan, freeKnocks(), journal), login: ClientLogin(),
+                authority: EverybodyIsWelcome()
             ) { $0.engine() }
         }
         #expect(error?.description.contains(told) == true, "\(String(describing: error))")

@@ -164,11 +164,11 @@ import Testing
 }
 
 @Suite struct BackoffTests {
-    @Test func waitsDoubleUpToTheLongest() {
+    @Test func threeAreQuickAndThenTheWaitsDoubleUpToTheLongest() {
         var backoff = Backoff()
         var waits: [Double] = []
-        for _ in 0..<10 { waits.append(backoff.failed(wasRefused: false, jitter: 1).seconds) }
-        for (wait, expected) in zip(waits, [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30]) {
+        for _ in 0..<10 { waits.append(backoff.failed(.failure, jitter: 1).seconds) }
+        for (wait, expected) in zip(waits, [0.4, 1.1, 2.5, 5, 10, 20, 30, 30, 30, 30]) {
             #expect(abs(wait - expected) < 1e-6)
         }
         #expect(backoff.attempts == 10)
@@ -176,27 +176,27 @@ import Testing
 
     @Test func aQuarterIsLeftToChance() {
         var backoff = Backoff()
-        let wait1 = backoff.failed(wasRefused: false, jitter: 0).seconds
-        #expect(abs(wait1 - 0.15) < 1e-6)
+        let wait1 = backoff.failed(.failure, jitter: 0).seconds
+        #expect(abs(wait1 - 0.3) < 1e-6)
     }
 
     @Test func aRefusalWaitsForMinutesAndIsCountedByItself() {
         var backoff = Backoff()
-        _ = backoff.failed(wasRefused: false, jitter: 1)
+        _ = backoff.failed(.failure, jitter: 1)
         var waits: [Double] = []
-        for _ in 0..<6 { waits.append(backoff.failed(wasRefused: true, jitter: 1).seconds) }
+        for _ in 0..<6 { waits.append(backoff.failed(.refusal, jitter: 1).seconds) }
         #expect(waits == [120, 240, 480, 960, 1800, 1800])
         #expect(backoff.attempts == 1)
     }
 
     @Test func aSuccessBeginsAnew() {
         var backoff = Backoff()
-        for _ in 0..<100 { _ = backoff.failed(wasRefused: false, jitter: 1) }
-        for _ in 0..<100 { _ = backoff.failed(wasRefused: true, jitter: 1) }
-        backoff.succeeded()
-        let wait2 = backoff.failed(wasRefused: false, jitter: 1).seconds
-        #expect(abs(wait2 - 0.2) < 1e-6)
-        let refused = backoff.failed(wasRefused: true, jitter: 1).seconds
+        for _ in 0..<100 { _ = backoff.failed(.failure, jitter: 1) }
+        for _ in 0..<100 { _ = backoff.failed(.refusal, jitter: 1) }
+        backoff.settled()
+        let wait2 = backoff.failed(.failure, jitter: 1).seconds
+        #expect(abs(wait2 - 0.4) < 1e-6)
+        let refused = backoff.failed(.refusal, jitter: 1).seconds
         #expect(refused == 120)
     }
 }
