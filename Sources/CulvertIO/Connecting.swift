@@ -14,8 +14,8 @@ extension BlockingSocket {
         let address: SocketAddress
         /// Repetitions of its SYN that were granted.
         var repeats = 0
-        /// When the next one must be granted; nil: the kernel makes no more, and ends the attempt.
-        var asksAt: Tick?
+        /// When the next one must be granted.
+        var asksAt: Tick
 
         init(_ descriptor: Descriptor, to address: SocketAddress, now: Tick) {
             self.descriptor = descriptor
@@ -27,7 +27,7 @@ extension BlockingSocket {
         mutating func grantRepeat() {
             repeats += 1
             SocketOption.setRepeats(descriptor, count: repeats)
-            asksAt = asksAt.map { $0 + Self.repeatPause }
+            asksAt = asksAt + Self.repeatPause
         }
     }
 
@@ -35,8 +35,8 @@ extension BlockingSocket {
     /// second each: so a path that comes back is used within a second of it, not at the next doubling of an old
     /// attempt's timer.
     ///
-    /// `mayKnock` is asked before every SYN, the kernel's repetitions included: TCP_SYNCNT lets it send those that were
-    /// granted. Throws ETIMEDOUT at the deadline, which is put off by the wait for the first leave.
+    /// `mayKnock` is asked before every SYN, the kernel's repetitions included; TCP_SYNCNT keeps those few that this process
+    /// is not there to give up, because it is stopped. Throws ETIMEDOUT at the deadline, which is put off by the wait for the first leave.
     public static func connect(
         toAnyOf addresses: [SocketAddress], from source: SocketAddress?, deadline: Tick,
         mayKnock: (SocketAddress, Knock) -> KnockAnswer
@@ -64,7 +64,7 @@ extension BlockingSocket {
                     dialler.attemptEnded(nil, now: .current())
                 }
             case .wait(let moment):
-                let until = attempts.compactMap(\.asksAt).reduce(moment, min)
+                let until = attempts.map(\.asksAt).reduce(moment, min)
                 for descriptor in Wait.forWritable(attempts.map(\.descriptor), until: until) {
                     attempts.removeAll { $0.descriptor == descriptor }
                     let error = culvert_socket_error(descriptor)
@@ -77,18 +77,17 @@ extension BlockingSocket {
         }
     }
 
-    /// The kernel is about to repeat SYNs. Where it may not, it is kept from it: before the first repetition, which
-    /// TCP_SYNCNT cannot forbid, by giving the attempt up.
+    /// The kernel is about to repeat SYNs. Where it may not, the attempt is given up: TCP_SYNCNT cannot forbid the first
+    /// repetition, and Linux 6.5 makes four more than it says (tcp_syn_linear_timeouts).
     private static func askForRepeats(
         _ attempts: inout [Attempt], _ dialler: inout Dialler, _ mayKnock: (SocketAddress, Knock) -> KnockAnswer
     ) {
         let now = Tick.current()
         var kept: [Attempt] = []
         for var attempt in attempts {
-            if let asksAt = attempt.asksAt, asksAt <= now {
+            if attempt.asksAt <= now {
                 switch mayKnock(attempt.address, .repeats) {
                 case .granted: attempt.grantRepeat()
-                case .notBefore where attempt.repeats > 0: attempt.asksAt = nil
                 case .notBefore:
                     _ = culvert_close(attempt.descriptor)
                     dialler.attemptEnded(nil, now: now)

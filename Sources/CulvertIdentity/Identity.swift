@@ -11,6 +11,7 @@ public final class Identity: LoginAuthority {
 
     /// What was tried and came to nothing, in order, one line each, for the error that ends the attempt.
     public private(set) var attempted: [String] = []
+    public private(set) var handedOutSecret = false
 
     private let server: ServerPlan
     private let memory: IdentityMemory
@@ -132,12 +133,14 @@ public final class Identity: LoginAuthority {
     private func passwordCredential() throws(SSHError) -> Credential? {
         guard !succeeded.contains(.password), let password = try passwords.next(notice) else { return nil }
         record(HandedOut(step: .password, name: "password"))
+        handedOutSecret = true
         return .password(password)
     }
 
     private func interactiveCredential() -> Credential? {
         guard !succeeded.contains(.keyboardInteractive), interactive.begin() else { return nil }
         record(HandedOut(step: .keyboardInteractive, name: "keyboard-interactive"))
+        handedOutSecret = true
         return .keyboardInteractive
     }
 

@@ -6,6 +6,12 @@ public enum Target: Hashable, Sendable, CustomStringConvertible {
     /// What each client asks for, in SOCKS: of a dynamic forward.
     case requested
 
+    /// Whoever dials it must look a name up.
+    public var hasName: Bool {
+        guard case .tcp(let host, _) = self, !host.contains(":") else { return false }
+        return !host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    }
+
     public var description: String {
         switch self {
         case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"

@@ -14,7 +14,8 @@ struct LinkDeathTests {
             let tunnel = try Tunnel(
                 to: server,
                 driver.arguments + [
-                    "-L", "\(direct):127.0.0.1:\(targetPort)", "-R", "\(reverse):127.0.0.1:\(targetPort)",
+                    "--knocks", "0", "-L", "\(direct):127.0.0.1:\(targetPort)", "-R",
+                    "\(reverse):127.0.0.1:\(targetPort)",
                 ])
             var descriptors: [Int] = []
             var resident: [Int] = []

@@ -14,6 +14,8 @@ import Testing
         let options: [String]
         var testDescription: String { name }
         static let defaults = Setup(name: "default keepalive", options: [])
+        /// A path that swallows SYNs is knocked at every 10 s at most, unless there is no limit.
+        static let unlimited = Setup(name: "no limit of knocks", options: ["--knocks", "0"])
         static let impatient = Setup(
             name: "keepalive gives up after 6 s",
             options: ["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=2"])
@@ -38,7 +40,7 @@ import Testing
         "the path cut for 45 s: a connection made at second 20 is answered at most 2 s after it is back",
         .enabled(if: getuid() == 0, "NOT TESTED: cutting a path takes network namespaces, which take root"),
         .enabled(if: Subject.isCulvert, "ssh does not come back"),
-        arguments: Scale.choose(full: [Setup.defaults, .impatient], small: [.defaults]))
+        arguments: [Setup.unlimited])
     func cutPath(_ setup: Setup) throws {
         try onStage { stage in
             try NetworkNamespace.run(on: stage) { namespace in

@@ -59,7 +59,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         flows[flow].socks = connection.socks
         // An engine may find by any call that an older request was never answered.
         links[link].needsEvents = true
-        channelAsked(link)
+        // A SOCKS client asks for names in most cases.
+        let target = context.forwards[forward].target
+        channelAsked(link, byName: target == .requested || target.hasName)
     }
 
     private func openRequest(_ connection: IncomingConnection) -> ChannelOpenRequest {

@@ -37,6 +37,10 @@ struct Liveness {
     /// A channel that is not opened after this long makes the link be asked whether it lives.
     static let openPatience = Tick.Span.seconds(1)
 
+    /// So long a server may say nothing because it looks up the name that a channel was asked for with: sshd does that in
+    /// the session's own process.
+    static let namePatience = Tick.Span.seconds(15)
+
     let times: KeepAlive
     private(set) var lastHeard: Tick
     private(set) var isSuspect = false
@@ -44,6 +48,9 @@ struct Liveness {
     private var asked = Tick(nanoseconds: 0)
     /// When a channel was asked for that is not answered yet.
     private var openAsked: Tick?
+    private var pendingOpens = 0
+    /// Silence is no cause for suspicion before that moment: the server may be looking up a name.
+    private var excusedUntil: Tick?
 
     init(_ times: KeepAlive, now: Tick) {
         self.times = times
@@ -54,19 +61,29 @@ struct Liveness {
     mutating func heard(_ now: Tick) -> Bool {
         lastHeard = now
         unanswered = 0
+        // It answers one after the other.
+        if excusedUntil != nil { excusedUntil = now + Self.namePatience }
         defer { isSuspect = false }
         return isSuspect
     }
 
-    /// A channel is asked for. Returns when the link is to be looked at, if that is news.
-    mutating func channelAsked(_ now: Tick) -> Tick? {
+    /// A channel is asked for, `byName` where the server must look its target up. Returns when the link is to be looked at,
+    /// if that is news.
+    mutating func channelAsked(_ now: Tick, byName: Bool) -> Tick? {
+        pendingOpens += 1
+        // On a link that spoke until then.
+        if byName, unanswered == 0 { excusedUntil = excusedUntil ?? now + Self.namePatience }
         // One that is waited for while the link speaks waits for its target, and says nothing about the link.
         if let openAsked, lastHeard <= openAsked { return nil }
         openAsked = now
         return times.serverAliveInterval == nil ? nil : now + Self.openPatience
     }
 
-    mutating func channelAnswered() { openAsked = nil }
+    mutating func channelAnswered() {
+        openAsked = nil
+        pendingOpens = max(0, pendingOpens - 1)
+        if pendingOpens == 0 { excusedUntil = nil }
+    }
 
     /// A question goes out now, whatever is due. Returns when the next look is due; nil: the link is never asked, or was
     /// asked already.
@@ -92,9 +109,10 @@ struct Liveness {
         }
         let silence = now - asked
         if unanswered >= times.serverAliveCountMax, silence >= interval { return .giveUp(silence: now - lastHeard) }
-        if silence >= suspicion(roundTrip) { isSuspect = true }
+        let suspectAt = max(asked + suspicion(roundTrip), excusedUntil ?? asked)
+        if now >= suspectAt { isSuspect = true }
         if silence >= interval { return .ask(nextLook: noteQuestion(now, interval, roundTrip)) }
-        return .wait(until: asked + (isSuspect ? interval : suspicion(roundTrip)))
+        return .wait(until: isSuspect ? asked + interval : min(suspectAt, asked + interval))
     }
 
     /// A slow path is not a dead one.

@@ -69,9 +69,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Liveness
 
-    mutating func channelAsked(_ link: LinkSlot) {
+    mutating func channelAsked(_ link: LinkSlot, byName: Bool) {
         wake(link)
-        if let next = links[link].liveness.channelAsked(driver.now) { scheduleCheck(link, at: next) }
+        if let next = links[link].liveness.channelAsked(driver.now, byName: byName) { scheduleCheck(link, at: next) }
     }
 
     private mutating func checkLiveness(_ link: LinkSlot) {

@@ -125,7 +125,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             driver.close(descriptor)
             return end(link, .givenUp(error.description))
         }
-        channelAsked(link)
+        channelAsked(link, byName: Target.tcp(host: hop.host, port: hop.port).hasName)
         beginReceiving(link)
     }
 

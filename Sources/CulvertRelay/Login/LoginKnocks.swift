@@ -12,6 +12,7 @@ final class LoginKnocks {
     private(set) var addresses: [SocketAddress] = []
     /// Where its connection stands; nil while it has none, and over a ProxyCommand.
     private(set) var door: SocketAddress?
+    private(set) var secret = SecretUse.none
 
     init(_ budget: Guarded<KnockBudget>, _ limit: KnockLimit, isFirst: Bool) {
         self.budget = budget
@@ -20,6 +21,9 @@ final class LoginKnocks {
     }
 
     deinit { budget.withLock { [ticket] in $0.finished(ticket) } }
+
+    /// At whichever hop.
+    func handedOutSecret() { secret = .handedOut }
 
     func intends(_ addresses: [SocketAddress]) { self.addresses = addresses }
 

@@ -83,7 +83,9 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             } else {
                 socket = try Login.connect(step.plan, knocks, journal)
             }
-            return try logIn(step, socket, path, makeAuthority(step.hop, mayPrompt))
+            let authority = makeAuthority(step.hop, mayPrompt)
+            defer { if authority.handedOutSecret { knocks.handedOutSecret() } }
+            return try logIn(step, socket, path, authority)
         } catch {
             throw explained(error, step, stream, path)
         }

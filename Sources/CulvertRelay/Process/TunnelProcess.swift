@@ -73,7 +73,7 @@ struct TunnelProcess {
                         return ReadyLink(link, door: login.door, for: worker)
                     } catch {
                         login.failed()
-                        throw LoginFailure(error: error, addresses: login.addresses)
+                        throw LoginFailure(error: error, addresses: login.addresses, secret: login.secret)
                     }
                 }, tell: { news.post((index, $0)) })
             news.post((index, .ended(thread.run())))

@@ -6,6 +6,10 @@ public protocol LoginAuthority: AnyObject {
     /// What was tried and came to nothing, one line each, for the error that ends the attempt.
     var attempted: [String] { get }
 
+    /// A password, or answers to a challenge, went to the server: a login that is tried again and again with them may lock
+    /// its user out.
+    var handedOutSecret: Bool { get }
+
     /// Host key algorithms to prefer because a key of theirs is known for this host, best first (RFC 4253 §7.1 lets the
     /// client's order decide). Empty: no preference.
     func knownHostKeyAlgorithms() -> [String]
@@ -37,6 +41,7 @@ public protocol LoginAuthority: AnyObject {
 
 extension LoginAuthority {
     public var attempted: [String] { [] }
+    public var handedOutSecret: Bool { false }
 
     public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool { false }
 }

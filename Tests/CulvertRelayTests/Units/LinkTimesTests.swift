@@ -1,4 +1,5 @@
 import CulvertIO
+import CulvertPlan
 import Testing
 
 @testable import CulvertRelay
@@ -76,20 +77,57 @@ import Testing
     /// is what is slow.
     @Test func aChannelThatIsNotOpenedHasTheLinkAsked() {
         var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
-        #expect(liveness.channelAsked(Self.at(5)) == Self.at(6))
-        #expect(liveness.channelAsked(Self.at(5.5)) == nil, "the first one is waited for already")
+        #expect(liveness.channelAsked(Self.at(5), byName: false) == Self.at(6))
+        #expect(liveness.channelAsked(Self.at(5.5), byName: false) == nil, "the first one is waited for already")
         #expect(liveness.look(Self.at(6), roundTrip: Self.quick) == .ask(nextLook: Self.at(8)))
         _ = liveness.heard(Self.at(6.1))
         #expect(liveness.look(Self.at(7), roundTrip: Self.quick) == .wait(until: Self.at(21.1)))
         liveness.channelAnswered()
-        #expect(liveness.channelAsked(Self.at(8)) == Self.at(9))
+        #expect(liveness.channelAsked(Self.at(8), byName: false) == Self.at(9))
         liveness.channelAnswered()
         #expect(liveness.look(Self.at(9), roundTrip: Self.quick) == .wait(until: Self.at(21.1)))
     }
 
+    /// sshd looks names up in the session's process, and says nothing meanwhile: that is no sign of death for 15 s.
+    @Test func aNameThatIsLookedUpIsNoSignOfDeath() {
+        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        _ = liveness.heard(Self.at(5))
+        #expect(liveness.channelAsked(Self.at(5), byName: true) == Self.at(6))
+        #expect(liveness.look(Self.at(6), roundTrip: Self.quick) == .ask(nextLook: Self.at(8)))
+        #expect(liveness.look(Self.at(8), roundTrip: Self.quick) == .wait(until: Self.at(20)))
+        #expect(!liveness.isSuspect)
+        // Another one stands behind the first; what is heard in between begins the time anew.
+        #expect(liveness.channelAsked(Self.at(9), byName: true) == nil)
+        _ = liveness.heard(Self.at(10))
+        liveness.channelAnswered()
+        #expect(liveness.look(Self.at(25), roundTrip: Self.quick) == .ask(nextLook: Self.at(27)))
+        #expect(liveness.look(Self.at(27), roundTrip: Self.quick) == .wait(until: Self.at(40)))
+        #expect(liveness.isSuspect, "15 s after it spoke")
+        // Nothing is looked up any more.
+        _ = liveness.heard(Self.at(28))
+        liveness.channelAnswered()
+        _ = liveness.look(Self.at(43), roundTrip: Self.quick)
+        _ = liveness.look(Self.at(45), roundTrip: Self.quick)
+        #expect(liveness.isSuspect)
+    }
+
+    @Test func aLinkThatIsSilentAlreadyHasNoExcuse() {
+        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        _ = liveness.look(Self.at(15), roundTrip: Self.quick)
+        _ = liveness.channelAsked(Self.at(16), byName: true)
+        _ = liveness.look(Self.at(17), roundTrip: Self.quick)
+        #expect(liveness.isSuspect)
+    }
+
+    @Test(arguments: [
+        (Target.tcp(host: "db.internal", port: 1), true), (.tcp(host: "10.0.0.1", port: 1), false),
+        (.tcp(host: "::1", port: 1), false), (.unix(path: "/run/db"), false), (.requested, false),
+    ])
+    func whatMustBeLookedUpIsKnown(_ target: Target, _ hasName: Bool) { #expect(target.hasName == hasName) }
+
     @Test func whoMayNotBeAskedNeverIs() {
         var liveness = Liveness(Self.alive(every: 0), now: Self.at(0))
-        #expect(liveness.channelAsked(Self.at(1)) == nil)
+        #expect(liveness.channelAsked(Self.at(1), byName: false) == nil)
         #expect(liveness.ask(Self.at(2), roundTrip: Self.quick) == nil)
         #expect(liveness.look(Self.at(1_000_000), roundTrip: Self.quick) == .wait(until: nil))
         #expect(!liveness.isSuspect)
