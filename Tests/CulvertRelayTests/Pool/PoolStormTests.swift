@@ -11,6 +11,7 @@ import Testing
         (0, "what is said of a lost link is taken to be about its replacement"),
         (1, "a second link is delivered where one serves"),
         (2, "listeners that are answered after the order to stop let a link in"),
+        (4, "a sixth knock within 30 s at an address where something has failed"),
         (6, "a place that serves waits for another login"),
         (9, "after a first login that failed, the next place never begins its own"),
         (44, "a retry outlives the order to stop, and the thread spins"),
