@@ -30,7 +30,7 @@ private struct TunnelRound<Driver: IODriver & ~Copyable>: ~Copyable, Round {
         let link = LoggedInLink(
             socket: BlockingSocket(adopting: near), engine: NullCipherEngine(role: .client),
             ring: try MirroredRing(capacity: 1 << 20), summary: "")
-        context.mailboxes[0].post(.listen(try sockets.listen("here"), forward: 0))
+        context.mailboxes[0].post(.listen(try sockets.listen("here"), forward: DirectID(index: 0)))
         context.mailboxes[0].post(.link(Parcel(link), LinkID(place: 0, serial: 1), reverse: []))
         worker.turn()
         client = try sockets.connect("here")

@@ -142,8 +142,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 peer: peer, arrival: held.nextArrival(driver.now), started: driver.now))
         if context.reverse[forward].target == .requested { return beginChannelGreeting(flow) }
         beginDialling(flow)
-        guard let addresses = targets[forward].addresses(now: driver.now) else {
-            targets[forward].waiting.append(flow)
+        guard let addresses = targets[forward.index].addresses(now: driver.now) else {
+            targets[forward.index].waiting.append(flow)
             return lookUpTarget(forward)
         }
         dial(flow, addresses)
@@ -151,20 +151,20 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Targets
 
-    private mutating func lookUpTarget(_ forward: Int) {
-        guard !targets[forward].isAsked else { return }
-        guard case .tcp(let host, let port) = targets[forward].target else {
+    private mutating func lookUpTarget(_ forward: ReverseID) {
+        guard !targets[forward.index].isAsked else { return }
+        guard case .tcp(let host, let port) = targets[forward.index].target else {
             preconditionFailure("only names are looked up")
         }
-        targets[forward].isAsked = true
+        targets[forward.index].isAsked = true
         let mailbox = context.mailboxes[id.number]
         context.resolver.look(up: host, port: port) { addresses, failure in
             mailbox.post(.resolved(forward: forward, addresses: addresses, failure: failure))
         }
     }
 
-    mutating func targetResolved(_ forward: Int, _ addresses: [SocketAddress], _ failure: String) {
-        for flow in targets[forward].learn(addresses, now: driver.now) {
+    mutating func targetResolved(_ forward: ReverseID, _ addresses: [SocketAddress], _ failure: String) {
+        for flow in targets[forward.index].learn(addresses, now: driver.now) {
             guard flows.contains(flow), flows[flow].end == nil, flows[flow].phase == .dialing else { continue }
             if addresses.isEmpty { refuseDialled(flow, failure) } else { dial(flow, addresses) }
         }

@@ -4,7 +4,7 @@ internal import CulvertSSH
 
 /// How links begin on their worker, and what a newer one does to the one that it replaces.
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
-    mutating func addLink(_ start: consuming LoggedInLink<Engine>, _ id: LinkID, reverse: [Int]) {
+    mutating func addLink(_ start: consuming LoggedInLink<Engine>, _ id: LinkID, reverse: [ReverseID]) {
         retireLinks(at: id.place)
         if links.count >= Self.maximumLinks { giveUpRetiredLink() }
         guard !links.isFull, !isStopping else {
@@ -68,7 +68,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Reverse forwards
 
-    mutating func askReverse(_ link: LinkSlot, _ forward: Int) {
+    mutating func askReverse(_ link: LinkSlot, _ forward: ReverseID) {
         do throws(SSHError) {
             let number = try links[link].engine.requestForward(context.reverse[forward].request)
             links[link].reverse.wasAsked(forward, number)

@@ -4,11 +4,11 @@ internal import CulvertPlan
 /// What a worker of `culvert relay` is told.
 enum PlainMessage: Sendable {
     /// A listening socket for a forward.
-    case listen(Descriptor, forward: Int)
+    case listen(Descriptor, forward: DirectID)
     /// A connection that another worker accepted.
-    case carry(Descriptor, forward: Int, peer: SocketAddress)
+    case carry(Descriptor, forward: DirectID, peer: SocketAddress)
     /// The addresses of a forward's target, or why there are none.
-    case resolved(forward: Int, addresses: [SocketAddress], failure: String)
+    case resolved(forward: DirectID, addresses: [SocketAddress], failure: String)
     /// Another worker has reached the memory ceiling, and the flow that holds most is here.
     case giveMemory
     /// Reports on everything the worker has.

@@ -116,7 +116,7 @@ extension LinkPool {
         let isSettled = places[index].settle(now: now)
         places[index].link = nil
         places[index].lostAt = now
-        for forward in plan.reverse(of: index) { reverseStates[forward] = .unasked }
+        for forward in plan.reverse(of: index) { reverseStates[forward.index] = .unasked }
         guard !plan.carriesStreams else { return linkLostForGood(reason, now: now) }
         guard isRunning else { return }
         say(.lost(place: index, reason: reason))

@@ -40,7 +40,7 @@ struct LinkPool {
 
     var listeners = Listeners.closed
     /// Direct forwards that could not be opened, and when they are tried again (`persist`).
-    var unopened: [Int] = []
+    var unopened: [DirectID] = []
     var openAgainAt: Tick?
     var reverseStates: [ReverseState]
     var isReady = false

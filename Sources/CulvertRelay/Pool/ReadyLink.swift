@@ -9,7 +9,7 @@ internal import CulvertSSH
 struct ReadyLink: Sendable {
     /// Engine and algorithms, for a person.
     let summary: String
-    private let handOver: @Sendable (LinkID, [Int]) -> Void
+    private let handOver: @Sendable (LinkID, [ReverseID]) -> Void
 
     /// `worker` is the one that serves the link's place in the pool; its path's hops are there already.
     init<Engine: SSHEngine & ~Copyable>(
@@ -21,5 +21,5 @@ struct ReadyLink: Sendable {
     }
 
     /// Gives the link to its worker under that name, to ask for these reverse forwards.
-    func deliver(as id: LinkID, reverse: [Int]) { handOver(id, reverse) }
+    func deliver(as id: LinkID, reverse: [ReverseID]) { handOver(id, reverse) }
 }

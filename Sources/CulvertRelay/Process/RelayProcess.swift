@@ -34,12 +34,12 @@ struct RelayProcess {
     }
 
     private func openListeners() -> Bool {
-        var descriptors: [(descriptor: Descriptor, forward: Int)] = []
+        var descriptors: [(descriptor: Descriptor, forward: DirectID)] = []
         for (number, forward) in plan.forwards.enumerated() {
             do throws(Listening.Failure) {
                 for (descriptor, address) in try Listening.open(forward, family: .any) {
                     journal.info("listening on \(address) for \(forward.target)")
-                    descriptors.append((descriptor, number))
+                    descriptors.append((descriptor, DirectID(index: number)))
                 }
             } catch {
                 journal.error("\(forward.text): \(error.description)")

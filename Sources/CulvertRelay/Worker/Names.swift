@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 
 // The names that workers give to what they hold. Each is a type of its own, with a generation: one that was kept too long
 // names nothing, and never its successor.
@@ -45,12 +46,30 @@ struct GreetingID: SlabID {
     let generation: UInt32
 }
 
-/// One of a tunnel's forwards, by its place among those of its kind.
+/// One of a tunnel's forwards whose connections come here: `-L`, `-D` and `-W`.
+struct DirectID: Hashable, Sendable, BitwiseCopyable {
+    /// Among those of the plan.
+    let index: Int
+}
+
+/// One of a tunnel's forwards whose connections come at the server: `-R`.
+struct ReverseID: Hashable, Sendable, BitwiseCopyable {
+    /// Among those of the plan.
+    let index: Int
+}
+
+/// Any of a tunnel's forwards.
 enum ForwardID: Hashable, Sendable, BitwiseCopyable {
-    /// `-L`, `-D` and `-W`.
-    case direct(Int)
-    /// `-R`.
-    case reverse(Int)
+    case direct(DirectID)
+    case reverse(ReverseID)
+}
+
+extension [LocalForward] {
+    subscript(_ forward: DirectID) -> LocalForward { self[forward.index] }
+}
+
+extension [ReverseForward] {
+    subscript(_ forward: ReverseID) -> ReverseForward { self[forward.index] }
 }
 
 /// What a token's operation means to a worker.

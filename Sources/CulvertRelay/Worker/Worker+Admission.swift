@@ -4,7 +4,7 @@ internal import CulvertSSH
 
 /// How connections come in here, wait for a link, and find one.
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
-    mutating func listen(_ descriptor: Descriptor, forward: Int) {
+    mutating func listen(_ descriptor: Descriptor, forward: DirectID) {
         guard !isStopping else { return driver.close(descriptor) }
         listeners.add(descriptor, forward: forward, &driver)
     }

@@ -36,7 +36,7 @@ final class PlainScene<Driver: IODriver & ~Copyable> {
         for number in targets.indices {
             let (descriptor, address) = try place.listen()
             addresses.append(address)
-            tell(.listen(descriptor, forward: number))
+            tell(.listen(descriptor, forward: DirectID(index: number)))
         }
     }
 

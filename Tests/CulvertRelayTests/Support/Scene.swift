@@ -89,14 +89,15 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
         for number in 0..<script.forwards {
             let (descriptor, address) = try place.listen()
             addresses.append(address)
-            tell(.listen(descriptor, forward: number))
+            tell(.listen(descriptor, forward: DirectID(index: number)))
         }
     }
 
     func tell(_ message: WorkerMessage<Engine>) { context.mailboxes[0].post(message) }
 
     /// A link at that place of the pool; the far end of it.
-    func addLink(_ index: Int = 0, reverse: [Int] = [], worker: Int = 0, keyExchange: Int? = nil) throws -> FarEnd {
+    func addLink(_ index: Int = 0, reverse: [ReverseID] = [], worker: Int = 0, keyExchange: Int? = nil) throws -> FarEnd
+    {
         linksMade += 1
         let (far, link) = try readyLink(worker: worker, keyExchange: keyExchange)
         link.deliver(as: LinkID(place: index, serial: linksMade), reverse: reverse)

@@ -77,8 +77,8 @@ import Testing
 
     @Test func aChannelBelongsToTheForwardOfItsPortAndAddress() {
         var reverse = ReverseForwards()
-        func forward(_ request: ChannelOpenRequest) -> Int? {
-            reverse.forward(of: request, listens: { Self.listens[$0] })
+        func forward(_ request: ChannelOpenRequest) -> ReverseID? {
+            reverse.forward(of: request, listens: { Self.listens[$0.index] })
         }
         #expect(forward(Self.request("localhost", 7000)) == nil, "nothing stands yet")
         reverse.stands(0, ForwardNumber(0), port: 7000)
@@ -124,7 +124,7 @@ import Testing
         #expect(reverse.retire() == [])
         #expect(reverse.standing.isEmpty && reverse.nextDue == nil)
         #expect(reverse.takeDue(Self.at(100)) == [])
-        #expect(reverse.forward(of: Self.request("localhost", 7000), listens: { Self.listens[$0] }) == nil)
+        #expect(reverse.forward(of: Self.request("localhost", 7000), listens: { Self.listens[$0.index] }) == nil)
         #expect(
             reverse.answered(ForwardNumber(5)) == 3, "what was asked before is answered, and cancelled by its number")
     }
