@@ -119,11 +119,24 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: A connection at the server (-R)
 
+    /// The server opens a channel for what nobody asked it to listen on, or says the place in a way that fits nothing.
+    func tellUnasked(_ request: ChannelOpenRequest) {
+        let place: String
+        switch request {
+        case .forwardedTCPIP(let address, let port, let originator, let originatorPort):
+            place = "\(PeerText(address)):\(port) from \(PeerText(originator)):\(originatorPort)"
+        case .forwardedStreamLocal(let path): place = "\(PeerText(path))"
+        case .directTCPIP, .directStreamLocal: return
+        }
+        context.journal.error("refused a connection at the server to \(place): no forward of ours listens there")
+    }
+
     mutating func channelRequested(_ link: LinkSlot, _ channel: ChannelNumber) {
         let request = links[link].engine.openRequest(channel)
         let reverse = context.reverse
         guard !isStopping, let forward = links[link].reverse.forward(of: request, listens: { reverse[$0].listen })
         else {
+            if !isStopping, links[link].duty == .serving { tellUnasked(request) }
             links[link].engine.refuse(channel, .administrativelyProhibited, words: "no such forward was asked for")
             return
         }

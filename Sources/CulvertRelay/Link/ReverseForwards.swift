@@ -18,16 +18,27 @@ struct ReverseForwards {
         let attempts: Int
     }
 
-    private var asked: [(number: ForwardNumber, forward: ReverseID)] = []
+    struct Asked: Equatable {
+        let number: ForwardNumber
+        let forward: ReverseID
+        /// 0: the server is to choose.
+        let port: UInt16
+    }
+
+    private var asked: [Asked] = []
     private(set) var standing: [Standing] = []
     private var refused: [Refused] = []
+    /// What is answered from now on is cancelled.
+    private var isRetired = false
 
-    mutating func wasAsked(_ forward: ReverseID, _ number: ForwardNumber) { asked.append((number, forward)) }
+    mutating func wasAsked(_ forward: ReverseID, _ number: ForwardNumber, port: UInt16) {
+        asked.append(Asked(number: number, forward: forward, port: port))
+    }
 
-    /// Which forward the server's answer is about; nil when nobody asked.
-    mutating func answered(_ number: ForwardNumber) -> ReverseID? {
+    /// What the server's answer is about; nil when nobody asked.
+    mutating func answered(_ number: ForwardNumber) -> Asked? {
         guard let place = asked.firstIndex(where: { $0.number == number }) else { return nil }
-        return asked.remove(at: place).forward
+        return asked.remove(at: place)
     }
 
     mutating func stands(_ forward: ReverseID, _ number: ForwardNumber, port: UInt16) {
@@ -62,11 +73,13 @@ struct ReverseForwards {
         defer {
             standing = []
             refused = []
+            isRetired = true
         }
         return standing.map(\.number)
     }
 
-    /// Which of the forwards that stand a channel belongs to. `listens` tells what a forward was asked to listen on.
+    /// Which of the forwards a channel belongs to: of those that stand, or, as many servers listen before they answer, of
+    /// those that were asked for. `listens` tells what a forward was asked to listen on.
     func forward(of request: ChannelOpenRequest, listens: (ReverseID) -> ReverseForward.Listen) -> ReverseID? {
         switch request {
         case .forwardedTCPIP(let address, let port, _, _):
@@ -77,10 +90,27 @@ struct ReverseForwards {
                 if case .tcp(address, _) = listens(each.forward) { return each.forward }
                 found = found ?? each.forward
             }
-            return found
+            return found ?? unanswered(address, port, listens)
         case .forwardedStreamLocal(let path):
-            return standing.first { listens($0.forward) == .unix(path: path) }?.forward
+            let candidates = standing.map(\.forward) + (isRetired ? [] : asked.map(\.forward))
+            return candidates.first { listens($0) == .unix(path: path) }
         case .directTCPIP, .directStreamLocal: return nil
         }
+    }
+
+    private func unanswered(_ address: String, _ port: UInt16, _ listens: (ReverseID) -> ReverseForward.Listen)
+        -> ReverseID?
+    {
+        guard !isRetired else { return nil }
+        func isAt(_ address: String, _ each: Asked) -> Bool {
+            if case .tcp(address, _) = listens(each.forward) { true } else { false }
+        }
+        let named = asked.filter { $0.port == port && port != 0 }
+        if let found = named.first(where: { isAt(address, $0) }) ?? named.first { return found.forward }
+        // Only where there is one whose port the server chooses is it clear which is meant.
+        let choosing = asked.filter {
+            if case .tcp(_, 0) = listens($0.forward) { $0.port == 0 } else { false }
+        }
+        return choosing.count == 1 && port != 0 ? choosing[0].forward : nil
     }
 }

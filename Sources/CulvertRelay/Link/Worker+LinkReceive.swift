@@ -92,6 +92,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             deliverGathered()
             return end(link, .lost(error.description))
         }
+        if let request = links[link].engine.takeUnaskedOpen() { tellUnasked(request) }
         let consumed = links[link].engine.takeConsumed()
         links[link].ring.release(consumed)
         wake(link)

@@ -22,7 +22,7 @@ extension LinkPool {
             return stop(.connectionFailed, now: now)
         }
         listeners = .open
-        if !unopened.isEmpty, plan.persist { openAgainAt = now + Self.openingPause }
+        if !unopened.isEmpty { openAgainAt = now + Self.openingPause }
         admit(id, summary, now: now)
     }
 

@@ -39,7 +39,7 @@ struct LinkPool {
     var firstAttempts = 0
 
     var listeners = Listeners.closed
-    /// Direct forwards that could not be opened, and when they are tried again (`persist`).
+    /// Direct forwards that could not be opened, and when they are tried again.
     var unopened: [DirectID] = []
     var openAgainAt: Tick?
     var reverseStates: [ReverseState]

@@ -16,6 +16,8 @@ public struct ConnectionLayer: ~Copyable {
     var openRequests: [ChannelNumber: ChannelOpenRequest] = [:]
     /// Why the peer refused a channel, until somebody asks or the number is used again.
     var refusals: [ChannelNumber: PeerText] = [:]
+    /// The last channel that was refused because nobody had asked for it, until somebody asks.
+    var unaskedOpen: ChannelOpenRequest?
     /// As `SSHEngine.channelProgress`.
     var progress: UInt64 = 0
     /// What a window may grow to at most now, bytes.
@@ -124,6 +126,8 @@ public struct ConnectionLayer: ~Copyable {
     public mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText {
         refusals.removeValue(forKey: channel) ?? PeerText("")
     }
+
+    public mutating func takeUnaskedOpen() -> ChannelOpenRequest? { unaskedOpen.take() }
 
     // MARK: Payload
 

@@ -122,17 +122,25 @@ extension ConnectionLayer {
             channels[number].peerNumber = open.sender
             channels[number].sendWindow = SendWindow(available: open.window, maximumPacket: open.maximumPacket)
             return .openRequested(number)
-        case .refuse(let reason, let words):
-            var message = output.message()
-            ChannelOpenFailure.write(recipient: open.sender, reason: reason, words: words, to: &message)
-            try output.reply(message)
-            return nil
+        case .unasked(let request):
+            unaskedOpen = request
+            try refuse(open, .administrativelyProhibited, "no such forward was asked for")
+        case .refuse(let reason, let words): try refuse(open, reason, words)
         }
+        return nil
+    }
+
+    private mutating func refuse(_ open: ChannelOpen, _ reason: OpenFailure, _ words: String) throws(SSHError) {
+        var message = output.message()
+        ChannelOpenFailure.write(recipient: open.sender, reason: reason, words: words, to: &message)
+        try output.reply(message)
     }
 
     private enum Judgement {
         case request(ChannelOpenRequest)
         case refuse(OpenFailure, String)
+        /// It belongs to no forward of ours.
+        case unasked(ChannelOpenRequest)
     }
 
     private func judge(_ open: ChannelOpen) -> Judgement {
@@ -153,10 +161,7 @@ extension ConnectionLayer {
         case (.directTCPIP, .server), (.directStreamLocal, .server):
             return .request(request)
         case (.forwardedTCPIP, .client), (.forwardedStreamLocal, .client):
-            guard let matched = forwards.match(request) else {
-                return .refuse(.administrativelyProhibited, "no such forward was asked for")
-            }
-            return .request(matched)
+            return forwards.match(request).map { .request($0) } ?? .unasked(request)
         case (.directTCPIP, .client), (.directStreamLocal, .client):
             return .refuse(.administrativelyProhibited, "a client dials nothing for its server")
         case (.forwardedTCPIP, .server), (.forwardedStreamLocal, .server):

@@ -57,6 +57,10 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// The peer's words after `.openRefused`, once.
     mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText
 
+    /// A channel that the peer asked for and the engine refused by itself, because it belongs to no forward that was asked
+    /// for; of several the last one. Once.
+    mutating func takeUnaskedOpen() -> ChannelOpenRequest?
+
     /// Bytes of payload that could be sealed and sent on this channel now: 0 while its window is used up, while keys
     /// are exchanged, while the output has no room, after `finish` or `close`.
     mutating func sendable(_ channel: ChannelNumber) -> Int
@@ -139,6 +143,7 @@ extension SSHEngine where Self: ~Copyable {
     public var keyRenewals: UInt64? { nil }
     public mutating func allowWindows(upTo bytes: Int) {}
     public mutating func runTrue() {}
+    public mutating func takeUnaskedOpen() -> ChannelOpenRequest? { nil }
     public mutating func beginKeyExchange() {}
     public var keyExchange: Int? { nil }
 

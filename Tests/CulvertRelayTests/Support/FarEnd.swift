@@ -28,6 +28,8 @@ final class FarEnd {
         if case .tcp(_, let port) = request, port > 0 { port } else { 4000 }
     }
     private(set) var forwardRequests: [PeerForwardRequest] = []
+    /// Off: requests to listen lie there unanswered.
+    var answersForwards = true
     /// Payload goes in packets of 1 to so many bytes, and as many of them at a time as a fast server has ready. nil: in
     /// packets as large as may be.
     var packetLimit: Int?
@@ -102,6 +104,7 @@ final class FarEnd {
     private func answer(_ number: PeerForwardNumber) {
         let request = engine.forwardRequest(number)
         forwardRequests.append(request)
+        guard answersForwards else { return }
         let port = request.action == .listen ? grant(request.request) : 1
         if port > 0 { engine.acceptForward(number, port: port) } else { engine.refuseForward(number) }
     }

@@ -201,6 +201,11 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
         }
     }
 
+    /// Where the server said that it listens, in order.
+    var reversePorts: [UInt16] {
+        said.compactMap { if case .reverseAnswered(_, _, .standing(let port)) = $0 { port } else { nil } }
+    }
+
     var lostLinks: [String] {
         said.compactMap { if case .linkLost(_, let reason) = $0 { reason } else { nil } }
     }
