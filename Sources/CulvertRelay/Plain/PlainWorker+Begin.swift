@@ -1,6 +1,5 @@
 internal import CulvertIO
 internal import CulvertPlan
-internal import Glibc
 
 /// How relayed connections begin: accepted, spread over the workers, and dialled.
 extension PlainWorker where Driver: ~Copyable {
@@ -84,10 +83,6 @@ extension PlainWorker where Driver: ~Copyable {
 
     mutating func proceedDial(_ flow: PlainFlowID) {
         guard var dialling = flows[flow].dialling else { return }
-        if dialling.isLookedUp {
-            if driver.now >= dialling.deadline { conclude(flow, .failed(ETIMEDOUT)) }
-            return
-        }
         let outcome = dials.proceed(&dialling, flow, step: Token(.dialStep, flow), &driver, &timers)
         flows[flow].dialling = dialling
         conclude(flow, outcome)
@@ -96,9 +91,8 @@ extension PlainWorker where Driver: ~Copyable {
     mutating func dialEnded(_ dial: DialID) {
         let flow = dials.owner(dial)
         guard flows[flow].ending == nil, var dialling = flows[flow].dialling else { return }
-        let outcome = dials.ended(dial, &dialling, &driver)
+        let outcome = dials.ended(dial, &dialling, step: Token(.dialStep, flow), &driver, &timers)
         flows[flow].dialling = dialling
-        if case .waits = outcome { return proceedDial(flow) }
         conclude(flow, outcome)
     }
 

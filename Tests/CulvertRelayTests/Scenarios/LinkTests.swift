@@ -193,16 +193,21 @@ import Testing
         try scene.expectNothingAfterStop()
     }
 
-    @Test func aRefusedReverseForwardIsAskedForAgain() throws {
+    /// A reverse forward to a target that echoes.
+    private func echoing(port: UInt16) throws -> SimulatedScene {
         let place = SimulatedPlace(seed: 1)
         let target = try place.target(.echo)
         var script = Script()
         script.reverse = [
             ReverseForward(
-                listen: .tcp(address: "localhost", port: 7000),
+                listen: .tcp(address: "localhost", port: port),
                 target: .tcp(host: "127.0.0.1", port: target.address.port), text: "reverse")
         ]
-        let scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+        return try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+    }
+
+    @Test func aRefusedReverseForwardIsAskedForAgain() throws {
+        let scene = try echoing(port: 7000)
         var refusals = 3
         let far = try scene.addLink(reverse: [0])
         far.grant = { _ in
@@ -233,15 +238,7 @@ import Testing
 
     /// The server chooses a port once; later logins ask for it first, and leave the choice to the server if it is taken.
     @Test func aPortThatTheServerChoseIsAskedForAgain() throws {
-        let place = SimulatedPlace(seed: 1)
-        let target = try place.target(.echo)
-        var script = Script()
-        script.reverse = [
-            ReverseForward(
-                listen: .tcp(address: "localhost", port: 0),
-                target: .tcp(host: "127.0.0.1", port: target.address.port), text: "reverse")
-        ]
-        let scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+        let scene = try echoing(port: 0)
         func asked(_ far: FarEnd) -> [ForwardRequest] {
             far.forwardRequests.filter { $0.action == .listen }.map(\.request)
         }
@@ -266,15 +263,7 @@ import Testing
 
     /// A server that listens before it answers: somebody connects in between. What nobody asked for is told of.
     @Test func aConnectionThatComesBeforeTheAnswerIsServed() throws {
-        let place = SimulatedPlace(seed: 1)
-        let target = try place.target(.echo)
-        var script = Script()
-        script.reverse = [
-            ReverseForward(
-                listen: .tcp(address: "localhost", port: 7000),
-                target: .tcp(host: "127.0.0.1", port: target.address.port), text: "reverse")
-        ]
-        let scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+        let scene = try echoing(port: 7000)
         let far = try scene.addLink(reverse: [0])
         far.answersForwards = false
         try scene.run("it is asked") { far.forwardRequests.count == 1 }
