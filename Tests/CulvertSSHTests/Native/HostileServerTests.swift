@@ -343,8 +343,8 @@ import Testing
         try refused(.service, info, info, info)
         try refused(.connection, info)
         try refused(.authentication, Script.confirm(0, sender: 1))
-        // In a later exchange nothing of the connection comes behind its KEXINIT.
-        try refused(.later, Script.global("keepalive@openssh.com", wantsReply: true))
+        // In a later exchange nothing but the connection's messages comes behind its KEXINIT.
+        for message in [[50], [52], [192] + Script.string(""), [200], accept, info] { try refused(.later, message) }
         try refused(.later, [20] + [UInt8](repeating: 0, count: 16))
     }
 
