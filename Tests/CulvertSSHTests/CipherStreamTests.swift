@@ -151,7 +151,7 @@ import Testing
         let packet = first.packet([UInt8](repeating: 1, count: 11))
         _ = first.packet([2])
         first.setKey(try test.key(.sealing), resetsSequence: false)
-        // A sealer's padding is the same for every packet.
-        #expect(first.packet([UInt8](repeating: 1, count: 11)) == packet)
+        // Length and message; padding and tag are others.
+        #expect(first.packet([UInt8](repeating: 1, count: 11)).prefix(16) == packet.prefix(16))
     }
 }

@@ -5,12 +5,11 @@
     private(set) var sequenceNumber: UInt32 = 0
     /// Under the key in use.
     private(set) var use = KeyUse()
-    /// Padding, the same for every packet: under an authenticated cipher it tells nobody anything.
-    private let padding: (UInt64, UInt64, UInt32)
+    private var padding: PaddingBytes
 
     /// Begins with the "none" cipher, at sequence number 0.
     init(_ random: inout RandomSource) {
-        padding = (random.next(), random.next(), UInt32(truncatingIfNeeded: random.next()))
+        padding = PaddingBytes(&random)
     }
 
     /// The same, with the system's randomness.
@@ -29,16 +28,35 @@
         if resetsSequence { sequenceNumber = 0 }
     }
 
+    /// Something was sent: there is time for what sealing needs.
+    mutating func prepare() { padding.refill() }
+
     func wireLength(messageLength: Int) -> Int {
         key.cipher.wireLength(messageLength: messageLength)
     }
 
+    /// The same of a message whose length says something about what it carries.
+    func concealedWireLength(messageLength: Int) -> Int {
+        key.cipher.concealedWireLength(messageLength: messageLength)
+    }
+
     /// The message lies at `packet` + 5, and `wireLength` bytes from `packet` on are writable. Returns the wire length.
     mutating func seal(at packet: UnsafeMutableRawPointer, messageLength: Int) -> Int {
-        let cipher = key.cipher
-        let padding = cipher.paddingLength(messageLength: messageLength)
+        unsafe seal(
+            at: packet, messageLength: messageLength, padding: key.cipher.paddingLength(messageLength: messageLength))
+    }
+
+    /// The same, in `concealedWireLength` bytes.
+    mutating func sealConcealed(at packet: UnsafeMutableRawPointer, messageLength: Int) -> Int {
+        unsafe seal(
+            at: packet, messageLength: messageLength,
+            padding: key.cipher.concealingPaddingLength(messageLength: messageLength))
+    }
+
+    @inline(__always)
+    private mutating func seal(at packet: UnsafeMutableRawPointer, messageLength: Int, padding: Int) -> Int {
         let length = 1 + messageLength + padding
-        let wireLength = 4 + length + cipher.tagLength
+        let wireLength = 4 + length + key.cipher.tagLength
         unsafe packet.storeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian, as: UInt32.self)
         unsafe packet.storeBytes(of: UInt8(truncatingIfNeeded: padding), toByteOffset: 4, as: UInt8.self)
         unsafe pad(packet + PacketCipher.headroom + messageLength, count: padding)
@@ -49,16 +67,21 @@
         return wireLength
     }
 
-    private func pad(_ tail: UnsafeMutableRawPointer, count: Int) {
+    @inline(__always)
+    private mutating func pad(_ tail: UnsafeMutableRawPointer, count: Int) {
         switch key.cipher {
         case .none:
             // What stood here before must not leak to the peer; nothing is ciphered, so randomness hides nothing.
             unsafe tail.initializeMemory(as: UInt8.self, repeating: 0, count: count)
         case .aes128GCM, .aes256GCM, .chaCha20Poly1305:
-            // At most 19 bytes, at least 4, and there is room for 16 more, the tag: three stores cover them all.
-            unsafe tail.storeBytes(of: padding.0, as: UInt64.self)
-            unsafe tail.storeBytes(of: padding.1, toByteOffset: 8, as: UInt64.self)
-            unsafe tail.storeBytes(of: padding.2, toByteOffset: count - 4, as: UInt32.self)
+            let bytes = unsafe padding.take(count)
+            guard count <= 20 else { return unsafe tail.copyMemory(from: bytes, byteCount: count) }
+            // At least 4, and there is room for 16 more, the tag: three stores cover them all.
+            unsafe tail.storeBytes(of: bytes.loadUnaligned(as: UInt64.self), as: UInt64.self)
+            unsafe tail.storeBytes(
+                of: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self), toByteOffset: 8, as: UInt64.self)
+            unsafe tail.storeBytes(
+                of: bytes.loadUnaligned(fromByteOffset: 16, as: UInt32.self), toByteOffset: count - 4, as: UInt32.self)
         }
     }
 }
