@@ -76,8 +76,8 @@ import Testing
 
         let chaCha = "chacha20-poly1305@openssh.com"
         for (ciphers, peerCiphers, mend) in [
-            (chaCha, [chaCha], "only a newer version of the peer helps"),
-            ("aes128-gcm@openssh.com,\(chaCha)", [chaCha], "only a newer version of the peer helps"),
+            (chaCha, [chaCha], "only another version of the peer helps"),
+            ("aes128-gcm@openssh.com,\(chaCha)", [chaCha], "only another version of the peer helps"),
             (chaCha, [chaCha, "aes256-ctr"], "--engine libssh2 knows older ones"),
             (chaCha, [chaCha, "aes128-gcm@openssh.com"], "-o Ciphers=aes128-gcm@openssh.com accepts it"),
         ] {
@@ -273,6 +273,23 @@ import Testing
         let cipher = try refused { $0.ciphers = ["aes256-cbc", "3des-cbc\u{1b}[2J"] }
         #expect(cipher.contains("no cipher is shared") && cipher.contains("aes256-gcm@openssh.com"))
         #expect(cipher.contains("the peer offers aes256-cbc,3des-cbc\\u{1b}[2J; --engine libssh2"))
+        // The other engine is named only where it would get on.
+        for change in [
+            { $0.ciphers = ["blowfish-cbc"] }, { $0.keyExchange = ["sntrup4591761x25519-sha512@tinyssh.org"] },
+            {
+                $0.ciphers = ["aes256-cbc"]; $0.macs = ["umac-64@openssh.com"]
+            },
+            {
+                $0.ciphers = ["aes256-cbc"]; $0.hostKey = ["x"]
+            },
+        ] as [(inout ScriptedServer.Names) -> Void] {
+            #expect(try refused(change).hasSuffix("; only another version of the peer helps"))
+        }
+        #expect(
+            try refused {
+                $0.ciphers.append("aes128-ctr")
+                $0.keyExchange = ["diffie-hellman-group1-sha1"]
+            }.hasSuffix("; --engine libssh2 knows older ones"))
         var settings = NativeSettings.curve
         settings.ciphers = AlgorithmList("-chacha*,aes256*")
         let mend = try refused({ $0.ciphers = ["chacha20-poly1305@openssh.com"] }, settings)
