@@ -10,32 +10,37 @@
     private static let low = 512
     static let count = 1024
 
-    private let memory: UnsafeMutableRawBufferPointer
+    private let memory: UnsafeMutableRawPointer
     private var used = 0
     private var random: RandomSource
 
     init(_ random: inout RandomSource) {
         self.random = random.split()
-        unsafe memory = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.count, alignment: 8)
-        unsafe self.random.fill(memory)
+        unsafe memory = UnsafeMutableRawPointer.allocate(byteCount: Self.count, alignment: 8)
+        fill()
     }
 
     deinit {
         unsafe memory.deallocate()
     }
 
-    /// Where the next `count` bytes stand, with others behind them; they are used up.
+    /// Where the next `count` bytes stand, at most `longest`, with as many as that behind them; they are used up.
+    @inline(__always)
     mutating func take(_ count: Int) -> UnsafeRawPointer {
-        precondition(count >= 0 && count <= Self.longest, "a packet's padding has at most 255 bytes")
+        let start = used
+        used = start &+ count
         if used > Self.count - Self.longest { used = 0 }
-        defer { used += count }
-        return unsafe UnsafeRawPointer(memory.baseAddress! + used)
+        return unsafe UnsafeRawPointer(memory + start)
     }
 
     /// Makes new ones where few are left.
     mutating func refill() {
         guard used > Self.count - Self.low else { return }
-        unsafe random.fill(memory)
+        fill()
         used = 0
+    }
+
+    private mutating func fill() {
+        unsafe random.fill(UnsafeMutableRawBufferPointer(start: memory, count: Self.count))
     }
 }
