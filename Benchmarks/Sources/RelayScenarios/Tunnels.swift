@@ -96,7 +96,8 @@ private struct FarEnd: ~Copyable {
                     received += payload.count
                     engine.credit(number, count: payload.count)
                 case .sendable, .allSendable: break
-                case .opened, .openRefused, .ended, .closed, .forwardAnswered, .forwardRequested, .commandRefused:
+                case .opened, .openRefused, .ended, .closed, .violated, .forwardAnswered, .forwardRequested,
+                    .commandRefused:
                     giveUp("a link says \(event)")
                 }
             }

@@ -20,7 +20,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// With where it comes from.
     func flowText(_ flow: FlowID) -> String {
         let text = forwardText(flow)
-        return flows[flow].purpose == .nextHop ? text : "\(text) from \(flows[flow].peer)"
+        return flows[flow].purpose == .nextHop ? text : "\(text) from \(flows[flow].peer.shown)"
     }
 
     mutating func insertFlow(_ flow: consuming TunnelFlow) -> FlowID {

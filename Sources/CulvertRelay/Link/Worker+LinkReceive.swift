@@ -129,6 +129,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             } else {
                 links[link].engine.close(channel)
             }
+        case .violated(let channel):
+            if let flow = links[link].flow(of: channel) { channelViolated(flow) }
         case .forwardAnswered(let number, let accepted, let port): reverseAnswered(link, number, accepted, port)
         case .forwardRequested: preconditionFailure("a client's engine refuses a request for a forward by itself")
         case .commandRefused: context.control.post(.nodelayRefused)

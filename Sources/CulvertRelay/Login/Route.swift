@@ -81,7 +81,12 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             } else {
                 socket = try Login.connect(step.plan, journal)
             }
-            return try logIn(step, socket, path, makeAuthority(step.hop, mayPrompt))
+            let authority = makeAuthority(step.hop, mayPrompt)
+            let link = try logIn(step, socket, path, authority)
+            let proofs =
+                authority.accepted.isEmpty ? "no proof of who we are" : authority.accepted.joined(separator: ", then ")
+            journal.verbose("\(step.name.isEmpty ? "" : "\(step.name): ")the server took \(proofs)")
+            return link
         } catch {
             throw explained(error, step, stream, path)
         }

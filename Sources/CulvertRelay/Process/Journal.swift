@@ -1,3 +1,5 @@
+internal import CulvertSSH
+
 /// Where the relay says what happens: one line an event, already safe to show. Not used on the data path.
 public struct Journal: Sendable {
     /// As in ssh: `-q` leaves errors, `-v` adds a line per flow, `-vv` the steps.
@@ -41,6 +43,6 @@ public struct Journal: Sendable {
     func debug(_ text: @autoclosure () -> String) { say(.debug, text) }
 
     private func say(_ level: Level, _ text: () -> String) {
-        if says(level) { write(level, text()) }
+        if says(level) { write(level, SafeLine.escaped(text())) }
     }
 }

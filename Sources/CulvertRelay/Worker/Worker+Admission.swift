@@ -123,7 +123,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         for each in held.take(where: { $0.expires <= now }) {
             context.journal.error(
                 "closed a connection to \(context.forwards[each.connection.forward].text) from"
-                    + " \(each.connection.peer): no link within \(Int(context.limits.hold.seconds)) s")
+                    + " \(each.connection.peer.shown): no link within \(Int(context.limits.hold.seconds)) s")
             drop(each.connection)
         }
     }
@@ -140,7 +140,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         _ = held.take { arrivals.contains($0.connection.arrival) }
         for connection in gone {
             context.journal.verbose(
-                "dropped a connection to \(context.forwards[connection.forward].text) from \(connection.peer): its"
+                "dropped a connection to \(context.forwards[connection.forward].text) from \(connection.peer.shown): its"
                     + " client has gone while it waited for a link")
             drop(connection)
         }

@@ -20,6 +20,8 @@ public struct ConnectionLayer: ~Copyable {
     var unaskedOpen: ChannelOpenRequest?
     /// As `SSHEngine.channelProgress`.
     var progress: UInt64 = 0
+    /// Payload of closed channels that no window bounds, bytes.
+    var excess = 0
     /// What a window may grow to at most now, bytes.
     var windowLimit = UInt32.max
 

@@ -176,6 +176,9 @@ public enum EngineEvent: BitwiseCopyable, Sendable {
     /// SSH_MSG_CHANNEL_CLOSE from the peer. `afterEnd`: it had sent EOF before. Either way the
     /// stream is over; answer with `close` once what was received has been delivered.
     case closed(ChannelNumber, afterEnd: Bool)
+    /// The peer did not keep to the channel's window, by more than is forgiven. What came last for it is lost, and the
+    /// engine has closed it as `close` does: no event names it any more.
+    case violated(ChannelNumber)
     /// The answer to a `requestForward`; `port` is the one the peer listens on.
     case forwardAnswered(ForwardNumber, accepted: Bool, port: UInt16)
     /// The peer asks us to listen, or to stop: a server's engine alone tells it, a client's refuses by itself.

@@ -96,6 +96,9 @@ final class FarEnd {
         case .closed(let channel, let afterEnd):
             if !afterEnd { current[channel]?.sawReset = true }
             current[channel]?.peerClosed = true
+        case .violated(let channel):
+            current[channel]?.sawReset = true
+            current[channel] = nil
         case .forwardRequested(let number): answer(number)
         case .sendable, .allSendable, .forwardAnswered, .commandRefused: break
         }

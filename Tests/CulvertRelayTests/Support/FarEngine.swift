@@ -83,8 +83,8 @@ final class FarLink<Engine: ConnectionEngine & ~Copyable>: FarEngine {
         while let event = try engine.nextEvent() {
             switch event {
             case .openRequested(let channel), .opened(let channel): open[channel] = Grants(seen: available(channel))
-            case .payload, .openRefused, .sendable, .allSendable, .ended, .closed, .forwardAnswered, .forwardRequested,
-                .commandRefused:
+            case .payload, .openRefused, .sendable, .allSendable, .ended, .closed, .violated, .forwardAnswered,
+                .forwardRequested, .commandRefused:
                 break
             }
             handle(event)

@@ -52,7 +52,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             case .failed(let fault):
                 let connection = greetings[greeting].connection
                 context.journal.error(
-                    "\(context.forwards[connection.forward].text): closed a client from \(connection.peer): \(fault)")
+                    "\(context.forwards[connection.forward].text): closed a client from \(connection.peer.shown): \(fault)"
+                )
                 return endAnsweredGreeting(greeting)
             case .granted, .refused: preconditionFailure("nobody has concluded it yet")
             }
@@ -71,7 +72,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func greetingExpired(_ greeting: GreetingID) {
         let connection = greetings[greeting].connection
         context.journal.error(
-            "\(context.forwards[connection.forward].text): closed a client from \(connection.peer) that did not say in"
+            "\(context.forwards[connection.forward].text): closed a client from \(connection.peer.shown) that did not say in"
                 + " SOCKS where to go within \(Int(context.limits.greeting.seconds)) s")
         endGreeting(greeting)
     }
@@ -85,7 +86,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         deliveries.adopt(
             Delivery(
                 connection.descriptor, rest: Spill(), .finish, inputEnded: false,
-                name: "\(context.forwards[connection.forward].text) from \(connection.peer)", now: driver.now),
+                name: "\(context.forwards[connection.forward].text) from \(connection.peer.shown)", now: driver.now),
             &driver, &spillPool, &timers)
     }
 
@@ -134,7 +135,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             case .granted: return openGreeted(flow)
             case .refused: return endGreeted(flow)
             case .failed(let fault):
-                context.journal.error("\(forwardText(flow)): closed a client from \(flows[flow].peer): \(fault)")
+                context.journal.error("\(forwardText(flow)): closed a client from \(flows[flow].peer.shown): \(fault)")
                 return endGreeted(flow)
             }
         }
@@ -246,7 +247,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         // One that has asked, and whose answer waits for its turn, has said where to go.
         guard flows[flow].phase == .greeting, flows[flow].socks?.step == .needsBytes else { return }
         context.journal.error(
-            "\(forwardText(flow)): closed a client from \(flows[flow].peer) that did not say in SOCKS where to go"
+            "\(forwardText(flow)): closed a client from \(flows[flow].peer.shown) that did not say in SOCKS where to go"
                 + " within \(Int(context.limits.greeting.seconds)) s")
         end(flow, .cut)
     }
