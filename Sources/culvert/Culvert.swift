@@ -22,7 +22,7 @@ struct Culvert {
             case .check(let request): leave(try CheckCommand(request, access).run())
             }
         } catch {
-            LogOutput.writeLine(error.report, to: STDERR_FILENO)
+            LogOutput.tell(error.report)
             leave(error.exitCode)
         }
     }

@@ -21,7 +21,8 @@ struct TunnelCommand {
     func tunnel(_ output: LogOutput) -> Tunnel {
         let plan = configuration.plan
         let memory = IdentityMemory()
-        let prompter = TerminalPrompter(environment: ConfigurationEnvironment.current().variables)
+        let prompter = output.prompter(
+            TerminalPrompter(environment: ConfigurationEnvironment.current().variables))
         let notice = output.notice
         return Tunnel(
             plan: plan,

@@ -13,15 +13,20 @@ public enum Relay {
     /// Runs tunnels until they are told to end, or have all ended. `goesToBackground`: once their forwards stand (`-f`);
     /// a child of the calling process then goes on, and this one ends inside. `journal` is the process's own.
     public static func runTunnels(_ tunnels: [Tunnel], goesToBackground: Bool, journal: Journal) -> Int32 {
+        defer { journal.finish() }
         do throws(IOError) {
             // Forked before any thread or ring exists.
             var parent = goesToBackground ? try Background.fork() : nil
+            journal.begin()
             // Before a descriptor of ours could have the number of one that is closed.
             let streams = try takeStreams(of: tunnels)
             let signals = try beginProcess()
             let isPipe = streams != nil
             var process = try TunnelProcess(signals, isPipe ? journal.ofPipe : journal) {
-                if let waiting = parent.take() { waiting.ready() }
+                guard let waiting = parent.take() else { return }
+                // What was said goes to whoever reads standard error now.
+                journal.settle()
+                waiting.ready()
             }
             for var tunnel in tunnels {
                 if isPipe { tunnel.journal = tunnel.journal.ofPipe }
@@ -95,6 +100,8 @@ public enum Relay {
 
     /// Relays plain TCP, without SSH, until it is told to end.
     public static func runRelay(_ plan: RelayPlan, journal: Journal) -> Int32 {
+        defer { journal.finish() }
+        journal.begin()
         do throws(IOError) {
             let signals = try beginProcess()
             let kind = try plan.runtime.io.driver(journal)

@@ -70,7 +70,7 @@ struct RelayProcess {
     private mutating func read(_ message: PlainNews) {
         switch message {
         case .snapshot(let worker, let text):
-            journal.error("snapshot of worker \(worker.number) (\(group.kind.rawValue)):\n\(text)")
+            journal.report("snapshot of worker \(worker.number) (\(group.kind.rawValue)):\n\(text)")
         case .stopped(let worker):
             stoppedWorkers.insert(worker)
             if stoppedWorkers.count == group.mailboxes.count { ending = ending ?? .asAsked }

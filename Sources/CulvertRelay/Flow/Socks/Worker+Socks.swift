@@ -51,8 +51,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             case .requested: return carryGreeted(greeting)
             case .failed(let fault):
                 let connection = greetings[greeting].connection
+                let forward = context.forwards[connection.forward].text
                 context.journal.error(
-                    "\(context.forwards[connection.forward].text): closed a client from \(connection.peer): \(fault)")
+                    "\(forward): closed a client from \(connection.peer): \(fault)",
+                    kind: "\(forward): closed a client: \(fault)")
                 return endAnsweredGreeting(greeting)
             case .granted, .refused: preconditionFailure("nobody has concluded it yet")
             }
@@ -70,9 +72,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func greetingExpired(_ greeting: GreetingID) {
         let connection = greetings[greeting].connection
+        let forward = context.forwards[connection.forward].text
+        let why = "that did not say in SOCKS where to go within \(Int(context.limits.greeting.seconds)) s"
         context.journal.error(
-            "\(context.forwards[connection.forward].text): closed a client from \(connection.peer) that did not say in"
-                + " SOCKS where to go within \(Int(context.limits.greeting.seconds)) s")
+            "\(forward): closed a client from \(connection.peer) \(why)", kind: "\(forward): closed a client \(why)")
         endGreeting(greeting)
     }
 
@@ -134,7 +137,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             case .granted: return openGreeted(flow)
             case .refused: return endGreeted(flow)
             case .failed(let fault):
-                context.journal.error("\(forwardText(flow)): closed a client from \(flows[flow].peer): \(fault)")
+                let forward = forwardText(flow)
+                context.journal.error(
+                    "\(forward): closed a client from \(flows[flow].peer): \(fault)",
+                    kind: "\(forward): closed a client: \(fault)")
                 return endGreeted(flow)
             }
         }
@@ -245,9 +251,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func channelGreetingExpired(_ flow: FlowID) {
         // One that has asked, and whose answer waits for its turn, has said where to go.
         guard flows[flow].phase == .greeting, flows[flow].socks?.step == .needsBytes else { return }
+        let forward = forwardText(flow)
+        let why = "that did not say in SOCKS where to go within \(Int(context.limits.greeting.seconds)) s"
         context.journal.error(
-            "\(forwardText(flow)): closed a client from \(flows[flow].peer) that did not say in SOCKS where to go"
-                + " within \(Int(context.limits.greeting.seconds)) s")
+            "\(forward): closed a client from \(flows[flow].peer) \(why)", kind: "\(forward): closed a client \(why)")
         end(flow, .cut)
     }
 }
