@@ -7,6 +7,10 @@ public enum HostProcess {
     /// sized by it would be too. Returns the limit.
     public static func raiseDescriptorLimit() -> Int { max(64, Int(culvert_raise_descriptor_limit())) }
 
+    /// A file that becomes larger than it may (ulimit -f, LimitFSIZE) is an error of that write, and not the end of the
+    /// process.
+    public static func surviveLargeFiles() { signal(SIGXFSZ, SIG_IGN) }
+
     /// Started with standard input, output or error closed, a process would be given their numbers for what it opens, and
     /// read or write there what is meant for them. The first thing it does.
     public static func fillStandardDescriptors() { _ = culvert_fill_standard_descriptors() }

@@ -44,6 +44,8 @@ int culvert_ring_turn(culvert_ring *ring, int64_t nanoseconds);
 // culvert_ring_gathers.
 int culvert_ring_turn_gathering(culvert_ring *ring, int64_t nanoseconds, unsigned count, uint32_t microseconds);
 int culvert_ring_gathers(const culvert_ring *ring);
+// 0 when a request that does nothing completes within a second: the ring is not only made, it works.
+int culvert_ring_prove(culvert_ring *ring);
 // Takes at most `capacity` completions out of the ring.
 int culvert_ring_reap(culvert_ring *ring, culvert_completion *completions, unsigned capacity);
 
@@ -154,6 +156,8 @@ int culvert_mirror_map(size_t size, void **base);
 void culvert_mirror_unmap(void *base, size_t size);
 // Pages that are only made when touched, left out of core dumps.
 void *culvert_memory_map(size_t size);
+// The same memory, `larger` bytes long; where it lies may change. NULL: there is no room, and nothing has changed.
+void *culvert_memory_grow(void *base, size_t size, size_t larger);
 void culvert_memory_unmap(void *base, size_t size);
 // Gives the pages back; they read as zero afterwards.
 void culvert_memory_discard(void *base, size_t size);
@@ -176,6 +180,8 @@ uint64_t culvert_clock_boottime(void); // goes on while the machine sleeps
 // what called it from the program, counted from where the program was loaded. Called by the first thread, before there is
 // another. With CULVERT_BACKTRACE=1 in the environment the handlers stay as they are: the Swift runtime's, for developers.
 void culvert_faults_end_at_once(const char *program, const char *version);
+// Ends the process with one line and status 71: memory that it cannot do without is not there. `what` says for what.
+_Noreturn void culvert_end_without_memory(const char *what);
 // The line is also written there; -1: no longer.
 void culvert_faults_also_to(int descriptor);
 

@@ -8,7 +8,10 @@ internal import Glibc
 /// status. Made before any other thread of the process, so that every thread has the signals blocked.
 public enum Relay {
     /// The first thing a process does, before it opens anything.
-    public static func prepareProcess() { HostProcess.fillStandardDescriptors() }
+    public static func prepareProcess() {
+        HostProcess.fillStandardDescriptors()
+        HostProcess.surviveLargeFiles()
+    }
 
     /// Runs tunnels until they are told to end, or have all ended. `goesToBackground`: once their forwards stand (`-f`);
     /// a child of the calling process then goes on, and this one ends inside. `journal` is the process's own.
