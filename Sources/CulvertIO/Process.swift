@@ -19,6 +19,16 @@ public enum HostProcess {
     public static func forbidCoreDumps() { _ = culvert_forbid_core_dumps() }
 
     public static var identifier: Int { Int(getpid()) }
+
+    /// The first process of a container: whoever loses his parent there becomes a child of it.
+    public static var isInit: Bool { getpid() == 1 }
+
+    /// Reaps children that nobody here has started, and that have ended. On the first thread, which inherits them and waits
+    /// for no child of its own; those of other threads are left to these.
+    public static func reapOrphans() { _ = culvert_reap_orphans() }
+
+    /// Whoever started this process may have ignored the ends of children; then nobody could wait for one.
+    public static func heedChildren() { signal(SIGCHLD, SIG_DFL) }
 }
 
 /// Signals as a descriptor that can be waited for. Made before any thread, so that every thread has them blocked.

@@ -74,7 +74,7 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         return unsafe culvert_local_address(descriptor, &address) == 0 ? SocketAddress(address) : nil
     }
 
-    /// A listening socket's descriptor. `modeMask` is the umask that a Unix socket is made under.
+    /// A listening socket's descriptor. A Unix socket gets the mode that a umask of `modeMask` leaves.
     public func listen(backlog: Int = 1024, modeMask: UInt32 = 0o177) throws(IOError) -> Descriptor {
         let result = unsafe withUnsafePointer(to: storage) { unsafe culvert_listen($0, Int32(backlog), modeMask) }
         guard result >= 0 else { throw IOError(-result, "listen") }

@@ -208,6 +208,8 @@ int culvert_child_watch(int child);
 int culvert_child_has_ended(int child);
 // Waits for the child's end: its exit status, or 256 and the signal that ended it; -errno.
 int culvert_child_reap(int child);
+// Reaps children that have ended and that the calling thread has started or inherited. Returns how many.
+int culvert_reap_orphans(void);
 // Blocks the signals for every thread to come and returns a descriptor that reports them.
 int culvert_signals_open(const int *signals, int count);
 int culvert_signals_read(int descriptor);

@@ -11,12 +11,16 @@ public enum Relay {
     public static func prepareProcess() {
         HostProcess.fillStandardDescriptors()
         HostProcess.surviveLargeFiles()
+        HostProcess.heedChildren()
     }
 
     /// Runs tunnels until they are told to end, or have all ended. `goesToBackground`: once their forwards stand (`-f`);
     /// a child of the calling process then goes on, and this one ends inside. `journal` is the process's own.
     public static func runTunnels(_ tunnels: [Tunnel], goesToBackground: Bool, journal: Journal) -> Int32 {
-        defer { journal.finish() }
+        defer {
+            ProxyProcess.endAll()
+            journal.finish()
+        }
         do throws(IOError) {
             // Forked before any thread or ring exists.
             var parent = goesToBackground ? try Background.fork() : nil
@@ -123,6 +127,10 @@ public enum Relay {
 
     private static func beginProcess() throws(IOError) -> SignalSource {
         HostProcess.forbidCoreDumps()
-        return try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGUSR1])
+        guard HostProcess.isInit else { return try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGUSR1]) }
+        let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD])
+        // Those that ended before anybody listened.
+        HostProcess.reapOrphans()
+        return signals
     }
 }
