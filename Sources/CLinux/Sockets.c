@@ -59,6 +59,11 @@ int culvert_resolve(const char *host, uint16_t port, int family, int numeric, cu
 
 const char *culvert_resolve_error(int code) { return gai_strerror(code + 10000); }
 
+int culvert_resolve_error_is_temporary(int code) {
+    // -errno: the call itself failed.
+    return code > -5000 || code + 10000 == EAI_AGAIN || code + 10000 == EAI_MEMORY;
+}
+
 int culvert_address_unix(const char *path, culvert_address *out) {
     struct sockaddr_un address;
     memset(&address, 0, sizeof address);

@@ -63,7 +63,8 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         guard count > 0 else {
             let reason =
                 count < -5000 ? unsafe String(cString: culvert_resolve_error(count)) : errorText(max(1, -count))
-            throw ResolveError(host: host ?? "*", reason: reason)
+            throw ResolveError(
+                host: host ?? "*", reason: reason, isTemporary: culvert_resolve_error_is_temporary(count) == 1)
         }
         return found.prefix(Int(count)).map { SocketAddress($0) }
     }
@@ -100,10 +101,13 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
 public struct ResolveError: Error, Sendable, CustomStringConvertible {
     public let host: String
     public let reason: String
+    /// Nobody could be asked, or nobody knew just now: what was found before may still hold.
+    public let isTemporary: Bool
 
-    public init(host: String, reason: String) {
+    public init(host: String, reason: String, isTemporary: Bool = false) {
         self.host = host
         self.reason = reason
+        self.isTemporary = isTemporary
     }
 
     public var description: String { "Could not resolve hostname \(host): \(reason)" }

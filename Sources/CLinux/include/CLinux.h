@@ -82,6 +82,8 @@ typedef struct {
 // minus 10000, or -errno. `family`: 0 any, 4, 6. `host` NULL: the wildcard addresses. `numeric`: no name is looked up.
 int culvert_resolve(const char *host, uint16_t port, int family, int numeric, culvert_address *out, int capacity);
 const char *culvert_resolve_error(int code);
+// 1: the same question may have an answer soon.
+int culvert_resolve_error_is_temporary(int code);
 int culvert_address_unix(const char *path, culvert_address *out);
 // 4, 6, or 1 for a Unix socket; 0 for none.
 int culvert_address_family(const culvert_address *address);

@@ -212,7 +212,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         requestsResolving += 1
         let mailbox = context.mailboxes[id.number]
-        context.requestResolver.look(up: request.host, port: request.port) { addresses, failure in
+        let asker = flows[flow].peer.host
+        context.requestResolver.look(up: request.host, port: request.port, asker: asker) { addresses, failure in
             mailbox.post(.resolvedRequest(flow: flow, addresses: addresses, failure: failure))
         }
     }
