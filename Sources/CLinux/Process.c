@@ -215,6 +215,8 @@ int culvert_forbid_core_dumps(void) {
     return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
 }
 
+int culvert_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0; }
+
 int culvert_fork(void) {
     pid_t child = fork();
     return child < 0 ? -errno : (int)child;

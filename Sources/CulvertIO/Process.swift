@@ -18,6 +18,10 @@ public enum HostProcess {
     /// No core dump of this process: keys and payload stand in its memory.
     public static func forbidCoreDumps() { _ = culvert_forbid_core_dumps() }
 
+    /// No program that this process executes from now on can have more rights than it has: set-user-ID is without effect.
+    /// Before any thread exists.
+    public static func renouncePrivileges() { _ = culvert_no_new_privileges() }
+
     public static var identifier: Int { Int(getpid()) }
 
     /// The first process of a container: whoever loses his parent there becomes a child of it.

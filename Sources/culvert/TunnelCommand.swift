@@ -14,7 +14,8 @@ struct TunnelCommand {
             return ExitCode.logFile.rawValue
         }
         return Relay.runTunnels(
-            [tunnel(output)], goesToBackground: configuration.background, journal: output.journal)
+            [tunnel(output)], goesToBackground: configuration.background, mayRunPrograms: LaterPrograms.mayBe,
+            journal: output.journal)
     }
 
     /// The tunnel as the relay runs it, with a memory of its own of what was asked and answered.

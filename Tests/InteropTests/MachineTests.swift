@@ -105,6 +105,28 @@ struct MachineTests {
         }
     }
 
+    @Test(
+        "no program that it could run would have more rights, unless one may have to be run",
+        arguments: [
+            ("", true), ("-o ProxyCommand=socat_-_TCP:%h:%p", false), ("askpass", false), ("condition", false),
+        ])
+    func privileges(_ kind: String, _ areRenounced: Bool) throws {
+        try onStage { stage in
+            let (words, address) = try Self.forward(stage)
+            let server = try SSHServer(on: stage)
+            var options: [String] = []
+            if kind.hasPrefix("-o") { options = kind.components(separatedBy: " ").map { $0.replacing("_", with: " ") } }
+            if kind == "condition" {
+                options = ["-F", try stage.write("config", "Match exec true\nServerAliveInterval 9\n")]
+            }
+            let environment = ["DISPLAY": kind == "askpass" ? ":9" : "", "WAYLAND_DISPLAY": "", "SHELL": "/bin/sh"]
+            let tunnel = try Tunnel(to: server, options + words, environment: environment)
+            try OutageTests.expectEcho(address, within: 15)
+            let status = readWhole("/proc/\(tunnel.pid)/status")
+            #expect(status.contains("NoNewPrivs:\t\(areRenounced ? 1 : 0)\n"))
+        }
+    }
+
     /// Zombies count.
     private static func states(under pid: pid_t) -> [String] {
         ProcFS.descendants(of: pid).map { child in

@@ -191,6 +191,7 @@ int64_t culvert_raise_descriptor_limit(void); // returns the limit
 // The soft limit before it was first raised, 0 when it never was: programs that others wrote are started with it.
 uint64_t culvert_first_descriptor_limit(void);
 int culvert_forbid_core_dumps(void);
+int culvert_no_new_privileges(void);
 // SIGTERM comes when the parent goes, which must still be `parent`; 0: it does not come any more. For the thread that a
 // fork began with.
 int culvert_end_with_parent(int parent);

@@ -15,8 +15,13 @@ public enum Relay {
     }
 
     /// Runs tunnels until they are told to end, or have all ended. `goesToBackground`: once their forwards stand (`-f`);
-    /// a child of the calling process then goes on, and this one ends inside. `journal` is the process's own.
-    public static func runTunnels(_ tunnels: [Tunnel], goesToBackground: Bool, journal: Journal) -> Int32 {
+    /// a child of the calling process then goes on, and this one ends inside. `mayRunPrograms`: beside ProxyCommands, of
+    /// which the plans tell (a program that asks the user, or a condition that is evaluated again). `journal` is the
+    /// process's own.
+    public static func runTunnels(
+        _ tunnels: [Tunnel], goesToBackground: Bool, mayRunPrograms: Bool, journal: Journal
+    ) -> Int32 {
+        if !mayRunPrograms, tunnels.allSatisfy({ !$0.plan.runsPrograms }) { HostProcess.renouncePrivileges() }
         defer {
             ProxyProcess.endAll()
             journal.finish()
@@ -107,6 +112,7 @@ public enum Relay {
 
     /// Relays plain TCP, without SSH, until it is told to end.
     public static func runRelay(_ plan: RelayPlan, journal: Journal) -> Int32 {
+        HostProcess.renouncePrivileges()
         defer { journal.finish() }
         journal.begin()
         do throws(IOError) {
