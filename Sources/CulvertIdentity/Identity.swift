@@ -67,9 +67,7 @@ public final class Identity: LoginAuthority {
 
     // MARK: Host key
 
-    private var hostKeyCheck: HostKeyCheck {
-        HostKeyCheck(server: server, memory: memory, prompter: prompter, notice: notice)
-    }
+    private lazy var hostKeyCheck = HostKeyCheck(server: server, memory: memory, prompter: prompter, notice: notice)
 
     public func knownHostKeyAlgorithms() -> [String] {
         hostKeyCheck.algorithms()

@@ -105,12 +105,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case .resourceShortage: why = "the server is short of resources"
         }
         let words = words.description
-        let failure = "\(forwardText(flow)): channel open failed: \(why)\(words.isEmpty ? "" : ": \(words)")"
+        let kind = "\(forwardText(flow)): channel open failed: \(why)"
+        let failure = words.isEmpty ? kind : "\(kind): \(words)"
         // Whoever logs in through a hop says what became of it.
         if let hop = links[flows[flow].link].hop {
             hop.path.fail(failure)
         } else {
-            context.journal.error(failure)
+            context.journal.error(failure, kind: kind)
         }
         // The number is free already: nothing is to be closed. What the client is told, it is to get.
         let isAnswered = flows[flow].socks != nil && answerSocket(flow, SocksReply(reason, PeerText(words)))
@@ -128,7 +129,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case .forwardedStreamLocal(let path): place = "\(PeerText(path))"
         case .directTCPIP, .directStreamLocal: return
         }
-        context.journal.error("refused a connection at the server to \(place): no forward of ours listens there")
+        let why = "no forward of ours listens there"
+        context.journal.error(
+            "refused a connection at the server to \(place): \(why)", kind: "refused a connection at the server: \(why)")
     }
 
     mutating func channelRequested(_ link: LinkSlot, _ channel: ChannelNumber) {

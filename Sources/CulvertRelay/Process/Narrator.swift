@@ -43,7 +43,7 @@ struct Narrator: Sendable {
             journal.verbose("remote port forwarding still fails for \(plan.reverse[forward].text)")
         case .endsForForward: journal.error("ending: a forward failed and ExitOnForwardFailure is set")
         case .endsWithoutForward: journal.error("ending: no forward stands")
-        case .snapshot(let snapshot): journal.error(text(of: snapshot))
+        case .snapshot(let snapshot): journal.report(text(of: snapshot))
         case .workerFailed(let error): journal.error("a worker failed: \(error)")
         }
     }

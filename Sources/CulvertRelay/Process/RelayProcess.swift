@@ -54,6 +54,10 @@ struct RelayProcess {
 
     private mutating func readSignals() {
         while let signal = signals.next() {
+            if signal == SIGCHLD {
+                HostProcess.reapOrphans()
+                continue
+            }
             if signal == SIGUSR1 {
                 group.post(.snapshot)
                 continue
@@ -70,7 +74,7 @@ struct RelayProcess {
     private mutating func read(_ message: PlainNews) {
         switch message {
         case .snapshot(let worker, let text):
-            journal.error("snapshot of worker \(worker.number) (\(group.kind.rawValue)):\n\(text)")
+            journal.report("snapshot of worker \(worker.number) (\(group.kind.rawValue)):\n\(text)")
         case .stopped(let worker):
             stoppedWorkers.insert(worker)
             if stoppedWorkers.count == group.mailboxes.count { ending = ending ?? .asAsked }

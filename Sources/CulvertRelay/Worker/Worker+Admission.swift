@@ -121,9 +121,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func expireHeld() {
         let now = driver.now
         for each in held.take(where: { $0.expires <= now }) {
+            let forward = context.forwards[each.connection.forward].text
+            let why = "no link within \(Int(context.limits.hold.seconds)) s"
             context.journal.error(
-                "closed a connection to \(context.forwards[each.connection.forward].text) from"
-                    + " \(each.connection.peer.shown): no link within \(Int(context.limits.hold.seconds)) s")
+                "closed a connection to \(forward) from \(each.connection.peer.shown): \(why)",
+                kind: "closed a connection to \(forward): \(why)")
             drop(each.connection)
         }
     }

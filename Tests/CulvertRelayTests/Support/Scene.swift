@@ -84,7 +84,7 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
             mailboxes: try (0..<script.workers).map { _ in try Mailbox() }, control: try Mailbox(),
             budget: MemoryBudget(ceiling: script.memory, workers: script.workers), resolver: sharedResolver,
             requestResolver: sharedResolver,
-            journal: Journal(level: .error) { _, line in lines.add(line) }, limits: limits, alive: script.alive)
+            journal: Journal(level: .error) { lines.add($0.text) }, limits: limits, alive: script.alive)
         worker = Worker(WorkerID(0), driver: driver, context: context)
         for number in 0..<script.forwards {
             let (descriptor, address) = try place.listen()
