@@ -66,21 +66,22 @@ enum Negotiation {
         let usable = kind.known.filter { peer.contains($0) }
         let mend =
             !usable.isEmpty
-            ? "-o \(kind.option)=+\(usable.joined(separator: ",")) accepts it" : mend(older: older)
+            ? "-o \(kind.option)=+\(usable.joined(separator: ",")) accepts it"
+            : mend(older: older, otherwise: "another")
         return SSHError(
             .keyExchange,
             "no \(kind.words) is shared: we offer \(quoted(own)), the peer offers \(quoted(peer)); \(mend)")
     }
 
-    private static func mend(older: Bool) -> String {
-        older ? "--engine libssh2 knows older ones" : "only another version of the peer helps"
+    private static func mend(older: Bool, otherwise version: String) -> String {
+        older ? "--engine libssh2 knows older ones" : "only \(version) version of the peer helps"
     }
 
     private static func notStrict(own: [String], peer: [String], older: Bool) -> SSHError {
         let safe = PacketCipher.preference().filter { !$0.needsStrictExchange && peer.contains($0.name) }.map(\.name)
         let mend =
             !safe.isEmpty
-            ? "-o Ciphers=\(safe.joined(separator: ",")) accepts it" : mend(older: older)
+            ? "-o Ciphers=\(safe.joined(separator: ",")) accepts it" : mend(older: older, otherwise: "a newer")
         return SSHError(
             .keyExchange,
             "the peer has no strict key exchange, without which \(PacketCipher.chaCha20Poly1305.name) can be tampered "

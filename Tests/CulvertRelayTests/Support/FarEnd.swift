@@ -139,6 +139,9 @@ final class FarEnd {
         try open(.forwardedTCPIP(address: address, port: port, originator: "127.0.0.1", originatorPort: 7))
     }
 
+    /// Sends so much more on it than it may.
+    func exceedWindow(_ stream: FarStream, by count: Int) { engine.exceedWindow(stream.channel, by: count) }
+
     /// Says goodbye and ends the stream.
     func disconnect() {
         engine.disconnect()

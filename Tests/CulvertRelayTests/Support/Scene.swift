@@ -33,6 +33,8 @@ struct Script {
     /// Windows keep their size, so that what may lie around is known exactly.
     var window: UInt32 = 256 * 1024
     var windowsGrow = false
+    /// The far end goes beyond its windows, and at most so much of that is held, bytes.
+    var excess = 0
     /// The far end sends and credits in pieces of any size.
     var pieces = false
     /// Of an engine that has keys: which cipher, and after how many bytes they are exchanged again.
@@ -163,7 +165,7 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
             next = worker.flows.next(after: flow)
             let count = worker.flows[flow].spill.count
             held += count
-            guard count <= Int(script.settings.maximumWindow) else {
+            guard count <= Int(script.settings.maximumWindow) + script.excess else {
                 throw Missed("\(count) bytes are spilled for a window of \(script.settings.maximumWindow)")
             }
         }

@@ -76,8 +76,8 @@ import Testing
 
         let chaCha = "chacha20-poly1305@openssh.com"
         for (ciphers, peerCiphers, mend) in [
-            (chaCha, [chaCha], "only another version of the peer helps"),
-            ("aes128-gcm@openssh.com,\(chaCha)", [chaCha], "only another version of the peer helps"),
+            (chaCha, [chaCha], "only a newer version of the peer helps"),
+            ("aes128-gcm@openssh.com,\(chaCha)", [chaCha], "only a newer version of the peer helps"),
             (chaCha, [chaCha, "aes256-ctr"], "--engine libssh2 knows older ones"),
             (chaCha, [chaCha, "aes128-gcm@openssh.com"], "-o Ciphers=aes128-gcm@openssh.com accepts it"),
         ] {
