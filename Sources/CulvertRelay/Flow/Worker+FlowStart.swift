@@ -131,7 +131,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         let why = "no forward of ours listens there"
         context.journal.error(
-            "refused a connection at the server to \(place): \(why)", kind: "refused a connection at the server: \(why)")
+            "refused a connection at the server to \(place): \(why)", kind: "refused a connection at the server: \(why)"
+        )
     }
 
     mutating func channelRequested(_ link: LinkSlot, _ channel: ChannelNumber) {

@@ -192,7 +192,7 @@ import Testing
 
     @Test func everyLineOfTheJournalIsSafe() {
         let lines = Mutex<[String]>([])
-        let journal = Journal(level: .info) { _, text in lines.withLock { $0.append(text) } }
+        let journal = Journal(level: .info) { line in lines.withLock { $0.append(line.text) } }
         journal.error("a\u{1b}[2J\u{202e}b")
         journal.named("t", level: .info).info("c\nd")
         #expect(lines.withLock { $0 } == ["a\\u{1b}[2J\\u{202e}b", "t: c\nt: d"])

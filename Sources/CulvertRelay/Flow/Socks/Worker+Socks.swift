@@ -75,7 +75,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let forward = context.forwards[connection.forward].text
         let why = "that did not say in SOCKS where to go within \(Int(context.limits.greeting.seconds)) s"
         context.journal.error(
-            "\(forward): closed a client from \(connection.peer.shown) \(why)", kind: "\(forward): closed a client \(why)")
+            "\(forward): closed a client from \(connection.peer.shown) \(why)",
+            kind: "\(forward): closed a client \(why)")
         endGreeting(greeting)
     }
 
@@ -255,7 +256,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let forward = forwardText(flow)
         let why = "that did not say in SOCKS where to go within \(Int(context.limits.greeting.seconds)) s"
         context.journal.error(
-            "\(forward): closed a client from \(flows[flow].peer.shown) \(why)", kind: "\(forward): closed a client \(why)")
+            "\(forward): closed a client from \(flows[flow].peer.shown) \(why)",
+            kind: "\(forward): closed a client \(why)")
         end(flow, .cut)
     }
 }
