@@ -29,6 +29,9 @@ TINYSSH := .build/tinyssh/usr/sbin/tinysshd
 REQUIREMENTS := Tests/InteropTests/Scripts/requirements.txt
 OPTIMISED := $(CURDIR)/.build/release/culvert
 STATIC := .build/static
+# Every symbol is bound at start, so that the table of them can be read-only; and nothing says where it was built.
+RELEASE_FLAGS := -Xlinker -z -Xlinker now -Xcc -ffile-prefix-map=$(CURDIR)/= -Xcxx -ffile-prefix-map=$(CURDIR)/= \
+	-Xswiftc -file-prefix-map -Xswiftc $(CURDIR)/=
 SWIFT_SOURCES := Package.swift Sources Tests Benchmarks
 # Tests of the program's own parts: what the sanitizers watch.
 UNIT_ONLY := --skip InteropTests --skip TidyTests
@@ -218,8 +221,10 @@ transcripts: tools
 
 release: packages
 	@for program in culvert culvert-load; do set -x; \
-		$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(STATIC) --product $$program; \
+		$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(STATIC) $(RELEASE_FLAGS) \
+			--product $$program; \
 		strip -o .build/$$program $(STATIC)/release/$$program; \
+		perf/remove-runpath .build/$$program; \
 		ls -l .build/$$program; \
 		perf/check-libraries .build/$$program; \
 	done

@@ -10,6 +10,9 @@ let rules: [SwiftSetting] = [
 ]
 let testRules: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny")]
 
+/// Overflows that the compiler can see end the program (glibc's checks need an optimised build).
+let fortified: [CSetting] = [.define("_FORTIFY_SOURCE", to: "2", .when(configuration: .release))]
+
 let package = Package(
     name: "culvert",
     products: [
@@ -28,8 +31,8 @@ let package = Package(
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
-        .target(name: "CLinux", linkerSettings: [.linkedLibrary("uring")]),
-        .target(name: "CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
+        .target(name: "CLinux", cSettings: fortified, linkerSettings: [.linkedLibrary("uring")]),
+        .target(name: "CCrypto", cSettings: fortified, linkerSettings: [.linkedLibrary("crypto")]),
         .systemLibrary(name: "CLibSSH2", pkgConfig: "libssh2", providers: [.apt(["libssh2-1-dev"])]),
 
         .target(name: "CulvertPlan", swiftSettings: rules),

@@ -106,6 +106,24 @@ static void write_at_once(int descriptor, const line *line) {
     if (write(descriptor, line->bytes, line->count) < 0) return;
 }
 
+// sysexits.h's EX_OSERR.
+enum { WITHOUT_MEMORY = 71 };
+
+_Noreturn void culvert_end_without_memory(const char *what) {
+    line line = {.count = 0};
+    if (program_name[0] != 0) {
+        add(&line, program_name);
+        add(&line, ": ");
+    }
+    add(&line, "no memory for ");
+    add(&line, what);
+    add(&line, ": look at the limits of address space (ulimit -v) and of the container\n");
+    write_at_once(STDERR_FILENO, &line);
+    int other = atomic_load(&log_descriptor);
+    if (other >= 0) write_at_once(other, &line);
+    _exit(WITHOUT_MEMORY);
+}
+
 // MARK: the handlers
 
 static void end(int number, siginfo_t *information, void *context) {

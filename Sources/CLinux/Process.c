@@ -43,24 +43,36 @@ void culvert_event_drain(int descriptor) {
 
 // MARK: memory
 
-int culvert_mirror_map(size_t size, void **base) {
+// Both copies of a file that only memory holds.
+static int mirror_file(void *memory, size_t size) {
     int descriptor = memfd_create("culvert-ring", MFD_CLOEXEC);
     if (descriptor < 0) return -errno;
-    int result = 0;
-    void *memory = MAP_FAILED;
-    if (ftruncate(descriptor, (off_t)size) < 0) result = -errno;
-    if (result == 0) {
-        memory = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED) result = -errno;
-    }
+    int result = ftruncate(descriptor, (off_t)size) < 0 ? -errno : 0;
     for (int copy = 0; result == 0 && copy < 2; copy++) {
         void *place = (uint8_t *)memory + (size_t)copy * size;
         if (mmap(place, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0) == MAP_FAILED)
             result = -errno;
     }
     close(descriptor);
+    return result;
+}
+
+// The same without a descriptor: of shared memory mremap makes a second copy where the old length is 0.
+static int mirror_anonymous(void *memory, size_t size) {
+    if (mmap(memory, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return -errno;
+    void *copy = mremap(memory, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, (uint8_t *)memory + size);
+    return copy == MAP_FAILED ? -errno : 0;
+}
+
+int culvert_mirror_map(size_t size, void **base) {
+    void *memory = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return -errno;
+    int result = mirror_file(memory, size);
+    // No descriptor is to be had, or no file of that size (LimitFSIZE).
+    if (result < 0) result = mirror_anonymous(memory, size);
     if (result < 0) {
-        if (memory != MAP_FAILED) munmap(memory, 2 * size);
+        munmap(memory, 2 * size);
         return result;
     }
     madvise(memory, 2 * size, MADV_DONTDUMP);
@@ -75,6 +87,11 @@ void *culvert_memory_map(size_t size) {
     if (memory == MAP_FAILED) return NULL;
     madvise(memory, size, MADV_DONTDUMP);
     return memory;
+}
+
+void *culvert_memory_grow(void *base, size_t size, size_t larger) {
+    void *memory = mremap(base, size, larger, MREMAP_MAYMOVE);
+    return memory == MAP_FAILED ? NULL : memory;
 }
 
 void culvert_memory_unmap(void *base, size_t size) { munmap(base, size); }
@@ -197,6 +214,8 @@ int culvert_forbid_core_dumps(void) {
     setrlimit(RLIMIT_CORE, &none);
     return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
 }
+
+int culvert_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0; }
 
 int culvert_fork(void) {
     pid_t child = fork();

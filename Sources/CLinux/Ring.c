@@ -201,6 +201,17 @@ int culvert_ring_turn(culvert_ring *ring, int64_t nanoseconds) {
     return result;
 }
 
+int culvert_ring_prove(culvert_ring *ring) {
+    struct io_uring_sqe *entry = next_entry(ring);
+    if (!entry) return -EBUSY;
+    io_uring_prep_nop(entry);
+    io_uring_sqe_set_data64(entry, 0);
+    int result = culvert_ring_turn(ring, 1000000000);
+    if (result < 0) return result;
+    culvert_completion completion;
+    return culvert_ring_reap(ring, &completion, 1) == 1 ? 0 : -EIO;
+}
+
 int culvert_ring_reap(culvert_ring *ring, culvert_completion *completions, unsigned capacity) {
     unsigned head, count = 0;
     struct io_uring_cqe *entry;

@@ -59,6 +59,11 @@ int culvert_resolve(const char *host, uint16_t port, int family, int numeric, cu
 
 const char *culvert_resolve_error(int code) { return gai_strerror(code + 10000); }
 
+int culvert_resolve_error_is_temporary(int code) {
+    // -errno: the call itself failed.
+    return code > -5000 || code + 10000 == EAI_AGAIN || code + 10000 == EAI_MEMORY;
+}
+
 int culvert_address_unix(const char *path, culvert_address *out) {
     struct sockaddr_un address;
     memset(&address, 0, sizeof address);
@@ -129,6 +134,20 @@ static void suit_loopback(int descriptor, const culvert_address *address) {
     if (is_loopback(address)) setsockopt(descriptor, IPPROTO_TCP, TCP_CONGESTION, plain, sizeof plain - 1);
 }
 
+// The umask is not touched: other threads make files meanwhile. The name is made with what the descriptor's mode and the
+// umask leave of it, and widened afterwards where more is wanted.
+static int bind_unix(int descriptor, const culvert_address *address, mode_t mode) {
+    const char *path = ((const struct sockaddr_un *)address->bytes)->sun_path;
+    if (fchmod(descriptor, mode & 0600) < 0) return -errno;
+    if (bind(descriptor, generic(address), address->length) < 0) return -errno;
+    struct stat made;
+    if (lstat(path, &made) == 0 && (made.st_mode & 07777) == mode) return 0;
+    if (chmod(path, mode) == 0) return 0;
+    int error = errno;
+    unlink(path);
+    return -error;
+}
+
 int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mode_mask) {
     int family = generic(address)->sa_family;
     int descriptor = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -142,10 +161,9 @@ int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mo
     }
     if (family == AF_INET6) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     suit_loopback(descriptor, address);
-    mode_t before = 0;
-    if (family == AF_UNIX) before = umask((mode_t)unix_mode_mask);
-    int result = bind(descriptor, generic(address), address->length) < 0 ? -errno : 0;
-    if (family == AF_UNIX) umask(before);
+    int result;
+    if (family == AF_UNIX) result = bind_unix(descriptor, address, 0777 & ~(mode_t)unix_mode_mask);
+    else result = bind(descriptor, generic(address), address->length) < 0 ? -errno : 0;
     if (result == 0 && listen(descriptor, backlog) < 0) result = -errno;
     if (result < 0) {
         close(descriptor);

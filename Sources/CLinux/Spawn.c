@@ -78,6 +78,13 @@ int culvert_child_has_ended(int child) {
     return waitid(P_PID, (id_t)child, &information, WEXITED | WNOHANG | WNOWAIT) == 0 && information.si_pid == child;
 }
 
+int culvert_reap_orphans(void) {
+    int count = 0;
+    // What another thread has started it waits for itself. Orphans are given to the first thread.
+    while (waitpid(-1, NULL, WNOHANG | __WNOTHREAD) > 0) count++;
+    return count;
+}
+
 int culvert_child_reap(int child) {
     int status = 0;
     pid_t result;

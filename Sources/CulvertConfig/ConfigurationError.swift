@@ -19,13 +19,16 @@ public struct ConfigurationError: Error, Hashable, Sendable, CustomStringConvert
 }
 
 extension String {
-    /// The same text with every control character spelled out: it may come from a file or a script, and reaches a
-    /// terminal.
+    /// The same text with every control and format character spelled out: it may come from a file or a script, and reaches
+    /// a terminal.
     var oneLine: String {
-        guard unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return self }
+        func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
+            [.control, .format, .lineSeparator, .paragraphSeparator].contains(scalar.properties.generalCategory)
+        }
+        guard unicodeScalars.contains(where: isUnsafe) else { return self }
         var safe = ""
         for scalar in unicodeScalars {
-            if scalar.properties.generalCategory == .control {
+            if isUnsafe(scalar) {
                 safe += "\\u{" + String(scalar.value, radix: 16) + "}"
             } else {
                 safe.unicodeScalars.append(scalar)

@@ -1,5 +1,3 @@
-internal import CLinux
-
 /// What a driver knows of each descriptor: the operations under way on it. Indexed by the descriptor's number.
 ///
 /// Invariant: an entry whose tokens are zero has no operation under way. The generation grows at each close, so that
@@ -37,14 +35,12 @@ internal import CLinux
     /// Memory is only touched where descriptors are used.
     init(capacity: Int) {
         self.capacity = capacity
-        guard let memory = unsafe culvert_memory_map(capacity * MemoryLayout<Entry>.stride) else {
-            preconditionFailure("no address space for the descriptor table")
-        }
-        // Mapped memory is zero, and an entry of zeros is the empty entry.
-        unsafe entries = memory.bindMemory(to: Entry.self, capacity: capacity)
+        // Reserved memory is zero, and an entry of zeros is the empty entry.
+        unsafe entries = MappedMemory.reserve(capacity * MemoryLayout<Entry>.stride, for: "the table of descriptors")
+            .bindMemory(to: Entry.self, capacity: capacity)
     }
 
-    deinit { unsafe culvert_memory_unmap(entries, capacity * MemoryLayout<Entry>.stride) }
+    deinit { unsafe MappedMemory.unreserve(entries, capacity * MemoryLayout<Entry>.stride) }
 
     subscript(descriptor: Descriptor) -> Entry {
         unsafeAddress {

@@ -22,6 +22,10 @@ internal import Glibc
     private var unpolled: [Reader] = []
     private var unpolledNow: [Reader] = []
 
+    /// What the kernel refused where nobody could be told (ENOSPC: more is watched than the user may, ENOMEM): the next
+    /// turn throws it, since what is waited for would never come.
+    private var refusal: IOError?
+
     /// A descriptor in one of its lives.
     private struct Reader {
         let descriptor: Descriptor
@@ -105,7 +109,9 @@ internal import Glibc
         guard result != -EPERM else {
             return unpolled.append(Reader(descriptor: descriptor, generation: table[descriptor].generation))
         }
-        precondition(result == 0, "epoll takes every descriptor that can wait: \(result)")
+        // EBADF, EEXIST and ENOENT are faults of ours.
+        precondition(result != -EBADF && result != -EEXIST && result != -ENOENT, "the mask is what epoll has")
+        if result != 0 { refusal = refusal ?? IOError(-result, "epoll_ctl") }
         table[descriptor].mask = mask
     }
 
@@ -113,6 +119,7 @@ internal import Glibc
 
     public mutating func turn(until deadline: Tick?) throws(IOError) {
         precondition(cursor == eventCount, "every completion of a turn is taken before the next")
+        if let refusal { throw refusal }
         resumeStarved()
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }

@@ -116,8 +116,9 @@ public enum DriverKind: String, Sendable, CaseIterable {
     public static func choose(_ asked: DriverKind?, lacks: (IOError) -> Void = { _ in }) throws(IOError) -> DriverKind {
         guard asked != .epoll else { return .epoll }
         do throws(IOError) {
-            // Made and ended on this thread: what it needs is there.
-            _ = try UringDriver(descriptorLimit: 64)
+            // Made, tried and ended on this thread: what it needs is there.
+            var driver = try UringDriver(descriptorLimit: 64)
+            try driver.prove()
             return .uring
         } catch {
             guard asked == nil else { throw error }

@@ -7,6 +7,10 @@ public enum HostProcess {
     /// sized by it would be too. Returns the limit.
     public static func raiseDescriptorLimit() -> Int { max(64, Int(culvert_raise_descriptor_limit())) }
 
+    /// A file that becomes larger than it may (ulimit -f, LimitFSIZE) is an error of that write, and not the end of the
+    /// process.
+    public static func surviveLargeFiles() { signal(SIGXFSZ, SIG_IGN) }
+
     /// Started with standard input, output or error closed, a process would be given their numbers for what it opens, and
     /// read or write there what is meant for them. The first thing it does.
     public static func fillStandardDescriptors() { _ = culvert_fill_standard_descriptors() }
@@ -14,7 +18,21 @@ public enum HostProcess {
     /// No core dump of this process: keys and payload stand in its memory.
     public static func forbidCoreDumps() { _ = culvert_forbid_core_dumps() }
 
+    /// No program that this process executes from now on can have more rights than it has: set-user-ID is without effect.
+    /// Before any thread exists.
+    public static func renouncePrivileges() { _ = culvert_no_new_privileges() }
+
     public static var identifier: Int { Int(getpid()) }
+
+    /// The first process of a container: whoever loses his parent there becomes a child of it.
+    public static var isInit: Bool { getpid() == 1 }
+
+    /// Reaps children that nobody here has started, and that have ended. On the first thread, which inherits them and waits
+    /// for no child of its own; those of other threads are left to these.
+    public static func reapOrphans() { _ = culvert_reap_orphans() }
+
+    /// Whoever started this process may have ignored the ends of children; then nobody could wait for one.
+    public static func heedChildren() { signal(SIGCHLD, SIG_DFL) }
 }
 
 /// Signals as a descriptor that can be waited for. Made before any thread, so that every thread has them blocked.

@@ -55,6 +55,22 @@ public final class ProxyProcess: Sendable {
 
     /// Asks it to end: SIGHUP to its group, then SIGTERM, then SIGKILL.
     public func end() { life.end() }
+
+    /// The process ends: every program goes before it, one that ignores signals too. Waits for them, at most for three
+    /// times `patience`.
+    public static func endAll(patience: Tick.Span = .milliseconds(300)) {
+        for signals in [[SIGHUP], [SIGTERM, SIGCONT], [SIGKILL]] {
+            let areGone = Life.groups.withLock { groups in
+                for group in groups { for signal in signals { _ = kill(-group, signal) } }
+                return groups.isEmpty
+            }
+            if areGone { return }
+            let deadline = Tick.current() + patience
+            Life.groups.wait { groups -> Monitor<Set<pid_t>>.Step<Void> in
+                groups.isEmpty || Tick.current() >= deadline ? .done(()) : .again(by: deadline)
+            }
+        }
+    }
 }
 
 /// The program's time with its thread.
@@ -66,8 +82,11 @@ private final class Life: Sendable {
     /// A longer line is handed on in pieces of this length.
     private static var longestLine: Int { 4096 }
 
+    /// Those of all programs that run: a group is in it from its start until it is reaped, and is signalled by who holds
+    /// it alone.
+    static let groups = Monitor<Set<pid_t>>([])
+
     private struct State {
-        /// While it may be signalled: from its start until it is reaped.
         var group: pid_t?
         var ending: ProxyProcess.Ending?
     }
@@ -94,7 +113,10 @@ private final class Life: Sendable {
     }
 
     private func signal(_ number: Int32) {
-        state.withLock { if let group = $0.group { _ = kill(-group, number) } }
+        let group = state.withLock { $0.group }
+        Self.groups.withLock { groups in
+            if let group, groups.contains(group) { _ = kill(-group, number) }
+        }
     }
 
     // MARK: On its thread
@@ -115,6 +137,7 @@ private final class Life: Sendable {
         SocketOption.close(pipe.1)
         guard child > 0 else { return started.post(-child) }
         state.withLock { $0.group = child }
+        Self.groups.withLock { _ = $0.insert(child) }
         started.post(0)
         watch(child, errors: pipe.0)
     }
@@ -149,11 +172,11 @@ private final class Life: Sendable {
         signal(SIGTERM)
         if speaks { _ = read(errors, &lines) }
         lines.takeRest().map(said)
-        state.withLock {
-            let status = culvert_child_reap(child)
-            $0.group = nil
-            $0.ending = status >= 0x100 ? .signalled(status & 0xff) : .exited(status)
+        let status = Self.groups.withLock { groups in
+            groups.remove(child)
+            return culvert_child_reap(child)
         }
+        state.withLock { $0.ending = status >= 0x100 ? .signalled(status & 0xff) : .exited(status) }
         finished.post(())
     }
 

@@ -1,42 +1,49 @@
 internal import CLinux
 
-/// A table of values that stay at their place: insert gives a slot number, remove gives the value back.
+/// A table of values that keep their slots: insert gives a slot number, remove gives the value back.
 ///
 /// Invariant: a slot's generation grows at each insertion and removal and fits a token; it is odd while the slot is used,
-/// and so never 0 in a token. The memory is reserved once and touched only as
-/// far as slots are used, so a value's address holds from insertion to removal. What a completion asks for is inlinable:
-/// without that other modules call it unspecialised, with the element's metadata, many times a turn.
+/// and so never 0 in a token. The memory grows with use, to double each time, and is then moved as a whole: a value's
+/// address holds until the next insertion, which nobody makes while he has the value. What a completion asks for is
+/// inlinable: without that other modules call it unspecialised, with the element's metadata, many times a turn.
 @safe public struct Slab<Element: ~Copyable>: ~Copyable {
     @usableFromInline struct Header: BitwiseCopyable {
         @usableFromInline var generation: UInt32 = 0
         @usableFromInline var nextFree: Int32 = -1
     }
 
+    /// It never has more.
     public let capacity: Int
+    /// As many as there is memory for now.
+    private var room: Int
     public private(set) var count = 0
     /// Slots from here on have never been used.
     public private(set) var highWater = 0
-    @usableFromInline let values: UnsafeMutablePointer<Element>
-    @usableFromInline let headers: UnsafeMutablePointer<Header>
+    @usableFromInline private(set) var values: UnsafeMutablePointer<Element>
+    @usableFromInline private(set) var headers: UnsafeMutablePointer<Header>
     private var firstFree: Int32 = -1
+
+    /// What the values take at first, bytes, unless all of them take less.
+    private static var firstLength: Int { 64 * 1024 }
 
     public init(capacity: Int) {
         precondition(capacity > 0 && capacity <= Int(Int32.max), "slot numbers fit a token")
         self.capacity = capacity
-        guard let first = unsafe culvert_memory_map(capacity * MemoryLayout<Element>.stride),
-            let second = unsafe culvert_memory_map(capacity * MemoryLayout<Header>.stride)
-        else { preconditionFailure("no address space for a slab") }
-        unsafe values = first.bindMemory(to: Element.self, capacity: capacity)
-        unsafe headers = second.bindMemory(to: Header.self, capacity: capacity)
+        room = min(capacity, max(8, Self.firstLength / MemoryLayout<Element>.stride))
+        unsafe values = MappedMemory.reserve(room * MemoryLayout<Element>.stride, for: "a table")
+            .bindMemory(to: Element.self, capacity: room)
+        unsafe headers = MappedMemory.reserve(room * MemoryLayout<Header>.stride, for: "a table")
+            .bindMemory(to: Header.self, capacity: room)
     }
 
     deinit {
         for slot in 0..<highWater where isUsed(slot) { unsafe (values + slot).deinitialize(count: 1) }
-        unsafe culvert_memory_unmap(values, capacity * MemoryLayout<Element>.stride)
-        unsafe culvert_memory_unmap(headers, capacity * MemoryLayout<Header>.stride)
+        unsafe MappedMemory.unreserve(values, room * MemoryLayout<Element>.stride)
+        unsafe MappedMemory.unreserve(headers, room * MemoryLayout<Header>.stride)
     }
 
-    public var isFull: Bool { count == capacity }
+    /// It has as many values as it may have, or as there is memory for.
+    public var isFull: Bool { count == room }
 
     /// The slot; the caller has checked `isFull`.
     public mutating func insert(_ element: consuming Element) -> Int {
@@ -52,7 +59,26 @@ internal import CLinux
         unsafe (values + slot).initialize(to: element)
         advanceGeneration(slot)
         count += 1
+        if count == room, room < capacity { grow() }
         return slot
+    }
+
+    /// Ahead of use, so that no insertion fails. Where there is no memory for more it stays as it is, full; the next
+    /// insertion that fills it tries again.
+    @inline(never)
+    private mutating func grow() {
+        let larger = min(capacity, room * 2)
+        let (value, header) = (MemoryLayout<Element>.stride, MemoryLayout<Header>.stride)
+        guard let moved = unsafe culvert_memory_grow(headers, room * header, larger * header) else { return }
+        unsafe headers = moved.bindMemory(to: Header.self, capacity: larger)
+        guard let moved = unsafe culvert_memory_grow(values, room * value, larger * value) else {
+            guard let back = unsafe culvert_memory_grow(headers, larger * header, room * header) else {
+                preconditionFailure("memory may always become smaller")
+            }
+            return unsafe headers = back.bindMemory(to: Header.self, capacity: room)
+        }
+        unsafe values = moved.bindMemory(to: Element.self, capacity: larger)
+        room = larger
     }
 
     public mutating func remove(_ slot: Int) -> Element {

@@ -1,5 +1,3 @@
-internal import CLinux
-
 /// The large slots that a driver lends to completions: few, so that they stay in the second-level cache, and handed
 /// out last in, first out, so that the warm one is used next.
 @safe struct SlotPool: ~Copyable {
@@ -12,17 +10,14 @@ internal import CLinux
     private(set) var freeCount = slotCount
 
     init() {
-        guard let memory = unsafe culvert_memory_map(Self.slotLength * Self.slotCount) else {
-            preconditionFailure("no address space for the slots")
-        }
-        unsafe base = memory
+        unsafe base = MappedMemory.reserve(Self.slotLength * Self.slotCount, for: "a worker's slots")
         unsafe free = .allocate(capacity: Self.slotCount)
         for number in 0..<Self.slotCount { unsafe free[number] = Int32(Self.slotCount - 1 - number) }
     }
 
     deinit {
         unsafe free.deallocate()
-        unsafe culvert_memory_unmap(base, Self.slotLength * Self.slotCount)
+        unsafe MappedMemory.unreserve(base, Self.slotLength * Self.slotCount)
     }
 
     /// nil when every slot is lent.

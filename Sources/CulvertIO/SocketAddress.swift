@@ -63,7 +63,8 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         guard count > 0 else {
             let reason =
                 count < -5000 ? unsafe String(cString: culvert_resolve_error(count)) : errorText(max(1, -count))
-            throw ResolveError(host: host ?? "*", reason: reason)
+            throw ResolveError(
+                host: host ?? "*", reason: reason, isTemporary: culvert_resolve_error_is_temporary(count) == 1)
         }
         return found.prefix(Int(count)).map { SocketAddress($0) }
     }
@@ -80,7 +81,7 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         return unsafe culvert_peer_address(descriptor, &address) == 0 ? SocketAddress(address) : nil
     }
 
-    /// A listening socket's descriptor. `modeMask` is the umask that a Unix socket is made under.
+    /// A listening socket's descriptor. A Unix socket gets the mode that a umask of `modeMask` leaves.
     public func listen(backlog: Int = 1024, modeMask: UInt32 = 0o177) throws(IOError) -> Descriptor {
         let result = unsafe withUnsafePointer(to: storage) { unsafe culvert_listen($0, Int32(backlog), modeMask) }
         guard result >= 0 else { throw IOError(-result, "listen") }
@@ -106,10 +107,13 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
 public struct ResolveError: Error, Sendable, CustomStringConvertible {
     public let host: String
     public let reason: String
+    /// Nobody could be asked, or nobody knew just now: what was found before may still hold.
+    public let isTemporary: Bool
 
-    public init(host: String, reason: String) {
+    public init(host: String, reason: String, isTemporary: Bool = false) {
         self.host = host
         self.reason = reason
+        self.isTemporary = isTemporary
     }
 
     public var description: String { "Could not resolve hostname \(host): \(reason)" }

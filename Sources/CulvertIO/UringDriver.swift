@@ -43,6 +43,8 @@ internal import Glibc
     /// Readers that found every slot lent: they go on when slots are back. Rare.
     private var starved: [Reader] = []
     private var gathering: WakeGathering
+    /// What the kernel refused where nobody could be told: the next turn throws it.
+    private var refusal: IOError?
     public private(set) var now = Tick.current()
 
     /// Throws where the kernel, a container or a sysctl forbids io_uring, or knows too little of it.
@@ -103,7 +105,7 @@ internal import Glibc
         precondition(table[descriptor].writer == 0, "one writing operation at a time on a descriptor")
         table[descriptor].writer = token.raw
         let data = userData(descriptor, .writable)
-        check(unsafe culvert_ring_poll(ring, descriptor, CULVERT_OUT, data, &table[descriptor].writePosition))
+        note(unsafe culvert_ring_poll(ring, descriptor, CULVERT_OUT, data, &table[descriptor].writePosition))
     }
 
     /// A receive may have taken its bytes already: they are kept, and the next read gets them.
@@ -170,13 +172,13 @@ internal import Glibc
 
     private mutating func pollReadable(_ descriptor: Descriptor) {
         let data = userData(descriptor, .readable)
-        check(unsafe culvert_ring_poll(ring, descriptor, CULVERT_IN, data, &table[descriptor].readPosition))
+        note(unsafe culvert_ring_poll(ring, descriptor, CULVERT_IN, data, &table[descriptor].readPosition))
     }
 
     private mutating func receiveProvided(_ descriptor: Descriptor) {
         table[descriptor].receiveInFlight = true
         let data = userData(descriptor, .provided)
-        check(unsafe culvert_ring_receive(ring, descriptor, data, &table[descriptor].readPosition))
+        note(unsafe culvert_ring_receive(ring, descriptor, data, &table[descriptor].readPosition))
     }
 
     /// Takes the reading request back from the kernel, if it has one.
@@ -196,7 +198,7 @@ internal import Glibc
         let target = userData(descriptor, request)
         let quiet = Request.cancel.rawValue << 60
         if unsafe culvert_ring_withdraw(ring, position, target, quiet) != 0 { return true }
-        check(unsafe culvert_ring_cancel(ring, target, quiet))
+        note(unsafe culvert_ring_cancel(ring, target, quiet))
         return false
     }
 
@@ -209,14 +211,22 @@ internal import Glibc
             | UInt64(UInt32(bitPattern: descriptor))
     }
 
-    private func check(_ result: Int32) {
-        precondition(result == 0, "a submission makes room in the submission queue")
+    /// A request for which even a submission made no room ends this driver's thread: what it waits for would never come.
+    private mutating func note(_ result: Int32) {
+        if result != 0 { refusal = refusal ?? IOError(-result, "a request to io_uring") }
+    }
+
+    /// That the kernel takes a request and gives its completion: a filter may allow to make a ring, and forbid its use.
+    mutating func prove() throws(IOError) {
+        let result = unsafe culvert_ring_prove(ring)
+        guard result == 0 else { throw IOError(-result, "io_uring_enter") }
     }
 
     // MARK: Turns
 
     public mutating func turn(until deadline: Tick?) throws(IOError) {
         precondition(cursor == completionCount, "every completion of a turn is taken before the next")
+        if let refusal { throw refusal }
         resumeStarved()
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }

@@ -2,13 +2,25 @@ internal import CulvertPlan
 internal import CulvertSSH
 internal import Glibc
 
-/// The check of one host key against the files, the memory and the user. The files are read anew for each check.
-struct HostKeyCheck {
+/// The check of one login's host key against the files, the memory and the user. The files are read once.
+final class HostKeyCheck {
     let server: ServerPlan
     let memory: IdentityMemory
     /// nil: nobody may be asked.
     let prompter: (any Prompter)?
     let notice: @Sendable (String) -> Void
+
+    private var found: Result<KnownHosts, SSHError>?
+
+    init(
+        server: ServerPlan, memory: IdentityMemory, prompter: (any Prompter)?,
+        notice: @escaping @Sendable (String) -> Void
+    ) {
+        self.server = server
+        self.memory = memory
+        self.prompter = prompter
+        self.notice = notice
+    }
 
     private var name: String { server.knownHostName }
 
@@ -16,7 +28,11 @@ struct HostKeyCheck {
         guard let key = PublicKey(blob: blob) else {
             throw SSHError(.protocolViolation, "the server's host key is malformed (RFC 4253 section 6.6)")
         }
-        let known = try read()
+        let known = try known()
+        for line in known.malformedMarkers(about: name) {
+            let warning = "\(line.place): this line is not used: \(line.why)"
+            if memory.isNews(warning) { notice(warning) }
+        }
         let decision = HostKeyPolicy.decide(
             key, verdict: verdict(key, known), accepted: memory.hostKey(of: name),
             checking: server.hostKeys.checking, mayAsk: prompter != nil)
@@ -25,7 +41,7 @@ struct HostKeyCheck {
             memory.set(hostKey: key, of: name)
         case .ask:
             tellMalformed(known)
-            switch try userTrusts(key, known) {
+            switch try userTrusts(key) {
             case true?: try accept(key)
             case false?:
                 throw SSHError(.hostKey, "Host key verification failed: the key of \(shownHost) was not accepted.")
@@ -43,7 +59,7 @@ struct HostKeyCheck {
     /// Algorithms of keys that would be accepted, in our order of preference.
     func algorithms() -> [String] {
         // A file that cannot be read is reported by `verify`, which always follows.
-        guard let known = try? read() else { return [] }
+        guard let known = try? known() else { return [] }
         var types = known.keys(for: name).map(\.type)
         if types.isEmpty, let fallback = portlessName { types = known.keys(for: fallback).map(\.type) }
         if types.isEmpty, let accepted = memory.hostKey(of: name) { types = [accepted.type] }
@@ -71,13 +87,25 @@ struct HostKeyCheck {
         }
     }
 
-    private func read() throws(SSHError) -> KnownHosts {
-        var known = KnownHosts()
+    private func known() throws(SSHError) -> KnownHosts {
+        if let found { return try found.get() }
+        let result: Result<KnownHosts, SSHError>
+        do throws(SSHError) {
+            result = .success(try read(.hosts([name] + (portlessName.map { [$0] } ?? []))))
+        } catch {
+            result = .failure(error)
+        }
+        found = result
+        return try result.get()
+    }
+
+    private func read(_ interest: LineInterest) throws(SSHError) -> KnownHosts {
+        var known = KnownHosts(interest)
         for path in (server.hostKeys.userKnownHostsFiles + server.hostKeys.globalKnownHostsFiles).compactMap(
             server.resolved)
         {
-            do {
-                known.add(try LocalFile(path: path).read(), file: path)
+            do throws(LocalFile.Failure) {
+                try known.add(fileAt: path)
             } catch .missing {
                 continue
             } catch {
@@ -88,14 +116,17 @@ struct HostKeyCheck {
     }
 
     private func tellMalformed(_ known: KnownHosts) {
-        for line in known.malformed(about: name) { notice("\(line.place): this line is not used: \(line.why)") }
+        for line in known.malformed(about: name) where !line.hasMarker {
+            notice("\(line.place): this line is not used: \(line.why)")
+        }
     }
 
     /// nil: nobody answered.
-    private func userTrusts(_ key: PublicKey, _ known: KnownHosts) throws(SSHError) -> Bool? {
+    private func userTrusts(_ key: PublicKey) throws(SSHError) -> Bool? {
         guard let prompter else { return nil }
+        let holders = try read(.holders(of: key))
         var question = HostKeyQuestion.text(
-            host: shownHost, key: key, others: known.otherPlaces(of: key, name: name))
+            host: shownHost, key: key, others: holders.otherPlaces(of: key, name: name))
         while true {
             guard let answer = try prompter.ask(question, echo: true, seconds: promptSeconds) else {
                 return nil

@@ -30,8 +30,13 @@ public final class Identity: LoginAuthority {
     }
     private var handedOut: HandedOut?
 
-    /// Steps that the server took and wanted more after (RFC 4252 §5.1, partial success).
+    /// Steps that the server took and wanted more after (RFC 4252 §5.1, partial success), and their names.
     private var succeeded: [IdentityMemory.Step] = []
+    private var succeededNames: [String] = []
+
+    /// What was handed out last and not refused is what led in.
+    public var accepted: [String] { succeededNames + (handedOut.map { [$0.name] } ?? []) }
+
     private let route: [IdentityMemory.Step]
     private var triesRoute = true
 
@@ -63,9 +68,7 @@ public final class Identity: LoginAuthority {
 
     // MARK: Host key
 
-    private var hostKeyCheck: HostKeyCheck {
-        HostKeyCheck(server: server, memory: memory, prompter: prompter, notice: notice)
-    }
+    private lazy var hostKeyCheck = HostKeyCheck(server: server, memory: memory, prompter: prompter, notice: notice)
 
     public func knownHostKeyAlgorithms() -> [String] {
         hostKeyCheck.algorithms()
@@ -80,6 +83,7 @@ public final class Identity: LoginAuthority {
     public func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential? {
         if partialSuccess, let last = handedOut {
             succeeded.append(last.step)
+            succeededNames.append(last.name)
             beginStage()
         }
         handedOut = nil
@@ -282,6 +286,6 @@ public final class Identity: LoginAuthority {
     }
 
     public func show(banner: PeerText) {
-        notice(banner.description)
+        notice(serverSays(banner))
     }
 }

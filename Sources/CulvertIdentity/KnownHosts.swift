@@ -1,7 +1,10 @@
 internal import CulvertSSH
 
-/// The lines of the known_hosts files, and what they say of a key. No I/O here.
+/// The lines of the known_hosts files that matter, and what they say of a key. No I/O here.
 struct KnownHosts: Sendable {
+    /// Unreadable lines that are remembered; a file that has more has another fault.
+    static let mostMalformed = 100
+
     enum Marker: Hashable, Sendable {
         case none, revoked, certAuthority
     }
@@ -24,6 +27,8 @@ struct KnownHosts: Sendable {
     struct Malformed: Hashable, Sendable {
         let place: Place
         let hosts: HostList?
+        /// It was to revoke a key, or to trust an authority.
+        let hasMarker: Bool
         let why: String
     }
 
@@ -38,17 +43,12 @@ struct KnownHosts: Sendable {
     private(set) var entries: [Entry] = []
     private(set) var malformed: [Malformed] = []
 
-    /// Adds the lines of one file.
-    mutating func add(_ contents: [UInt8], file: String) {
-        let lines = contents.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        for (index, line) in lines.enumerated() {
-            // A carriage return before the line's end belongs to the end: else a revocation in such a file is lost.
-            let line = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
-            add(line: line, place: Place(file: file, line: index + 1))
-        }
-    }
+    /// Lines that do not matter to it are not kept.
+    let interest: LineInterest
 
-    private mutating func add(line: ArraySlice<UInt8>, place: Place) {
+    init(_ interest: LineInterest = .all) { self.interest = interest }
+
+    mutating func add(line: ArraySlice<UInt8>, place: Place) {
         var words = line.words()
         guard let first = words.first, first.first != UInt8(ascii: "#") else { return }
         var marker = Marker.none
@@ -57,21 +57,27 @@ struct KnownHosts: Sendable {
             case "@revoked": marker = .revoked
             case "@cert-authority": marker = .certAuthority
             default:
-                malformed.append(Malformed(place: place, hosts: nil, why: "unknown marker \(PeerText(first))"))
-                return
+                return complain(place, nil, hasMarker: true, "unknown marker \(PeerText(first))")
             }
             words.removeFirst()
         }
         guard let field = words.first, let hosts = HostList(field) else {
-            malformed.append(Malformed(place: place, hosts: nil, why: "no host name, or one hashed in an unknown way"))
+            return complain(
+                place, nil, hasMarker: marker != .none, "no host name, or one hashed in an unknown way")
+        }
+        if let names = interest.names, !names.contains(where: { hosts.matches(String(decoding: $0, as: UTF8.self)) }) {
             return
         }
         guard let key = PublicKey(words: Array(words.dropFirst())) else {
             let why = "not a key type followed by a key of that type"
-            malformed.append(Malformed(place: place, hosts: hosts, why: why))
-            return
+            return complain(place, hosts, hasMarker: marker != .none, why)
         }
         entries.append(Entry(place: place, marker: marker, hosts: hosts, key: key))
+    }
+
+    private mutating func complain(_ place: Place, _ hosts: HostList?, hasMarker: Bool, _ why: String) {
+        guard malformed.count < Self.mostMalformed else { return }
+        malformed.append(Malformed(place: place, hosts: hosts, hasMarker: hasMarker, why: why))
     }
 
     /// A revocation counts wherever the key comes from, so long as its line is about this host. Any other key that is
@@ -111,5 +117,11 @@ struct KnownHosts: Sendable {
     /// Lines about this host that could not be read: worth telling when its key is unknown.
     func malformed(about name: String) -> [Malformed] {
         malformed.filter { $0.hosts?.matches(name) ?? false }
+    }
+
+    /// Lines with a marker that could not be read, and that may be about this host: worth telling always, since what they
+    /// were to forbid is not forbidden.
+    func malformedMarkers(about name: String) -> [Malformed] {
+        malformed.filter { $0.hasMarker && $0.hosts?.matches(name) ?? true }
     }
 }

@@ -36,22 +36,53 @@ struct LocalFile {
     /// caller wipes the bytes if they are secret.
     /// - Parameter secret: refuse a file of ours that others may read or write.
     func read(secret: Bool = false) throws(Failure) -> [UInt8] {
-        // Not waiting: a FIFO that nobody writes to must not hold the login.
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-        guard descriptor >= 0 else { throw errno == ENOENT || errno == ENOTDIR ? .missing : .system(errno) }
+        let (descriptor, status) = try openForReading()
         defer { close(descriptor) }
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { throw .system(errno) }
-        if status.st_mode & S_IFMT == S_IFDIR { throw .system(EISDIR) }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            if path == "/dev/null" { return [] }
-            throw .notRegular
-        }
+        guard status.st_mode & S_IFMT == S_IFREG else { return [] }
         if secret, status.st_uid == getuid(), status.st_mode & 0o077 != 0 {
             throw .openToOthers(mode: status.st_mode & 0o7777)
         }
         guard status.st_size <= (secret ? Self.maximumSecretSize : Self.maximumSize) else { throw .tooLarge }
         return try Self.readAll(descriptor, expecting: Int(status.st_size))
+    }
+
+    /// Lends the contents in pieces, in order: no more of a large file is in memory.
+    func readPieces(_ body: (UnsafeRawBufferPointer) throws(Failure) -> Void) throws(Failure) {
+        let (descriptor, status) = try openForReading()
+        defer { close(descriptor) }
+        guard status.st_mode & S_IFMT == S_IFREG else { return }
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.pieceLength, alignment: 64)
+        defer { unsafe piece.deallocate() }
+        while true {
+            let count = unsafe Glibc.read(descriptor, piece.baseAddress, piece.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .system(errno) }
+            if count == 0 { return }
+            try unsafe body(UnsafeRawBufferPointer(rebasing: piece[..<count]))
+        }
+    }
+
+    private static let pieceLength = 256 * 1024
+
+    /// A regular file, or /dev/null.
+    private func openForReading() throws(Failure) -> (descriptor: CInt, status: stat) {
+        // Not waiting: a FIFO that nobody writes to must not hold the login.
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard descriptor >= 0 else { throw errno == ENOENT || errno == ENOTDIR ? .missing : .system(errno) }
+        var status = stat()
+        var failure: Failure?
+        if unsafe fstat(descriptor, &status) != 0 {
+            failure = .system(errno)
+        } else if status.st_mode & S_IFMT == S_IFDIR {
+            failure = .system(EISDIR)
+        } else if status.st_mode & S_IFMT != S_IFREG, path != "/dev/null" {
+            failure = .notRegular
+        }
+        if let failure {
+            close(descriptor)
+            throw failure
+        }
+        return (descriptor, status)
     }
 
     /// A file that grows meanwhile is read up to the size it had: whole lines, since lines are appended whole.

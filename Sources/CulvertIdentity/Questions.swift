@@ -130,8 +130,8 @@ struct InteractiveAnswers {
         questions += challenge.prompts.count
         let remembered = prompter == nil ? memory.answers(for: server.memoryKey) : [:]
         if prompter != nil {
-            for text in [challenge.name, challenge.instruction] where !text.description.isEmpty {
-                notice(text.description)
+            for line in [challenge.name] + challenge.instruction.lines where !line.description.isEmpty {
+                notice(serverSays(line))
             }
         }
         var answers: [Secret] = []
@@ -150,8 +150,12 @@ struct InteractiveAnswers {
 
     private mutating func ask(_ prompt: Challenge.Prompt) throws(SSHError) -> Secret? {
         // Who asks is said first: a server cannot pose as another one, nor as culvert's own questions.
-        let question = "(\(PeerText(server.destination.user))@\(PeerText(server.destination.host))) \(prompt.text)"
-        let answer = try prompter?.ask(question, echo: prompt.echo, seconds: promptSeconds)
+        var lines = prompt.text.lines
+        let last = lines.popLast() ?? PeerText("")
+        let question = "(\(PeerText(server.destination.user))@\(PeerText(server.destination.host))) \(last)"
+        let menu = lines.filter { !$0.description.isEmpty }.map(serverSays)
+        let answer = try prompter?.ask(
+            (menu + [question]).joined(separator: "\n"), echo: prompt.echo, seconds: promptSeconds)
         guard let answer else { return nil }
         typed[prompt.text.description] = answer
         memory.set(answers: typed, for: server.memoryKey)
@@ -167,6 +171,11 @@ struct InteractiveAnswers {
         wasTold = true
         return ["keyboard-interactive: not asked for (\(reasonNotToAsk(server)))"]
     }
+}
+
+/// A line of the server's, so that nobody takes it for one of culvert's own.
+func serverSays(_ line: PeerText) -> String {
+    line.description.isEmpty ? "the server says:" : "the server says: \(line)"
 }
 
 private func reasonNotToAsk(_ server: ServerPlan) -> String {

@@ -21,6 +21,14 @@ public struct TerminalPrompter: Prompter {
         self.terminal = terminal
     }
 
+    /// Whether a program would be asked where there is no terminal, or before it.
+    public static func mayRunProgram(environment: [String: String]) -> Bool {
+        switch PromptRoute.choose(environment: environment, hasTerminal: false) {
+        case .program: true
+        case .terminal, .nobody: false
+        }
+    }
+
     public static func restoreTerminal() {
         QuietTerminal.restore()
     }

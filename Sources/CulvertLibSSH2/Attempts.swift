@@ -173,18 +173,20 @@ let answerCallback: AnswerCallback = {
     guard let wire = unsafe abstract?.pointee?.assumingMemoryBound(to: Wire.self),
         let answer = unsafe wire.pointee.answer, unsafe !wire.pointee.gaveUp, unsafe wire.pointee.thrown == nil
     else { return }
-    func text(_ start: UnsafePointer<CChar>?, _ length: Int) -> PeerText {
-        unsafe PeerText(UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : max(0, length)))
+    func bytes(_ start: UnsafePointer<CChar>?, _ length: Int) -> UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : max(0, length))
     }
     var list: [Challenge.Prompt] = []
     if let prompts = unsafe prompts {
         for place in 0..<Int(count) {
             let prompt = unsafe prompts[place]
-            unsafe list.append(.init(text: text(prompt.text, Int(prompt.length)), echo: prompt.echo != 0))
+            unsafe list.append(
+                .init(text: PeerLines(bytes(prompt.text, Int(prompt.length))), echo: prompt.echo != 0))
         }
     }
     let challenge = unsafe Challenge(
-        name: text(name, Int(nameLength)), instruction: text(instruction, Int(instructionLength)), prompts: list)
+        name: PeerText(bytes(name, Int(nameLength))),
+        instruction: PeerLines(bytes(instruction, Int(instructionLength))), prompts: list)
     do throws(SSHError) {
         guard let secrets = try answer(challenge) else {
             unsafe wire.pointee.gaveUp = true

@@ -26,7 +26,7 @@ struct EventQueue {
         keep { event in
             switch event {
             case .payload(let number, _), .opened(let number), .openRefused(let number, _), .openRequested(let number),
-                .sendable(let number), .ended(let number), .closed(let number, _):
+                .sendable(let number), .ended(let number), .closed(let number, _), .violated(let number):
                 number != channel
             case .allSendable, .forwardAnswered, .forwardRequested, .commandRefused: true
             }
@@ -37,7 +37,7 @@ struct EventQueue {
         keep { event in
             switch event {
             case .forwardAnswered(let number, _, _): number != forward
-            case .payload, .opened, .openRefused, .openRequested, .sendable, .ended, .closed, .allSendable,
+            case .payload, .opened, .openRefused, .openRequested, .sendable, .ended, .closed, .violated, .allSendable,
                 .forwardRequested, .commandRefused:
                 true
             }

@@ -4,6 +4,8 @@ public struct RuntimeOptions: Hashable, Sendable {
     public static let maximumThreads = 1024
     /// Below this a handful of windows alone would meet the ceiling.
     public static let minimumMemory = 16 << 20
+    /// More than any machine that culvert runs on has, so that sums of it stay numbers.
+    public static let maximumMemory = 1 << 40
     public static let defaultMemory = 256 << 20
     public static let defaultDrain = Duration.seconds(5)
 

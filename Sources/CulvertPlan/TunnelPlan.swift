@@ -40,6 +40,9 @@ public struct TunnelPlan: Hashable, Sendable {
 
     public init(server: ServerPlan) { self.server = server }
 
+    /// A ProxyCommand leads to the destination, or to a hop.
+    public var runsPrograms: Bool { (hops + [server]).contains { $0.proxyCommand != nil } }
+
     /// Where to, for messages.
     public var destination: String { server.destination.description }
 }

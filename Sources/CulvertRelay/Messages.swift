@@ -43,18 +43,18 @@ struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
 /// What a worker is told.
 enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     /// A listening socket for a forward.
-    case listen(Descriptor, forward: Int)
+    case listen(Descriptor, forward: DirectID)
     /// A connection that another worker accepted, to go through whichever link has the place `link` of the pool when it
     /// comes.
     case carry(IncomingConnection, link: Int)
     /// A new link of the pool, to ask for these reverse forwards; an older one at its place takes no new flows.
-    case link(Parcel<LoggedInLink<Engine>>, LinkID, reverse: [Int])
+    case link(Parcel<LoggedInLink<Engine>>, LinkID, reverse: [ReverseID])
     /// A link to a jump host, and the stream that its one channel is carried over: what it leads to logs in there.
     case hop(Parcel<LoggedInLink<Engine>>, Hop, channel: Parcel<BlockingSocket>)
     /// A link has opened or closed: connections that wait may have their chance.
     case linksChanged
     /// The addresses of a reverse forward's target, or why there are none.
-    case resolved(forward: Int, addresses: [SocketAddress], failure: String)
+    case resolved(forward: ReverseID, addresses: [SocketAddress], failure: String)
     /// The addresses of what a SOCKS client asked for, or why there are none.
     case resolvedRequest(flow: FlowID, addresses: [SocketAddress], failure: String)
     /// Is the link alive? Asked when the path has changed.

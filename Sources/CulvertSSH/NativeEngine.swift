@@ -41,7 +41,11 @@ public struct NativeEngine: ~Copyable, ConnectionEngine {
     private mutating func other(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         switch try transport.handle(packet, &connection.output) {
         case .nothing, .secured: return resumed()
-        case .connection: return try connection.handle(packet)
+        case .connection:
+            let before = connection.excess
+            let event = try connection.handle(packet)
+            try transport.countTalk(connection.excess - before)
+            return event
         case .hostKey, .service, .extensions, .authentication:
             preconditionFailure("the table lets none of these pass in the connection protocol")
         }

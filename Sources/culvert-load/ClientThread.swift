@@ -87,7 +87,7 @@ struct ClientContext: Sendable {
         workload = context.workload
         connections = Slab(capacity: max(1, context.workload.connections))
         nextNumber = UInt32(number)
-        unsafe buffer = MappedMemory.reserve(LoadThreads.chunk)
+        unsafe buffer = MappedMemory.reserve(LoadThreads.chunk, for: "a buffer")
     }
 
     mutating func run() throws(IOError) {

@@ -59,7 +59,7 @@ struct ServerContext: Sendable {
         self.driver = driver
         listeners = Slab(capacity: Endpoint.allCases.count)
         connections = Slab(capacity: context.descriptorLimit)
-        unsafe buffer = MappedMemory.reserve(LoadThreads.chunk)
+        unsafe buffer = MappedMemory.reserve(LoadThreads.chunk, for: "a buffer")
     }
 
     /// For ever: the process ends when its control thread says so.

@@ -22,7 +22,7 @@ struct Culvert {
             case .check(let request): leave(try CheckCommand(request, access).run())
             }
         } catch {
-            LogOutput.writeLine(error.report, to: STDERR_FILENO)
+            LogOutput.tell(error.report)
             leave(error.exitCode)
         }
     }
@@ -31,7 +31,7 @@ struct Culvert {
     private static var access: ConfigurationAccess {
         var access = ConfigurationAccess.system
         access.algorithms = algorithms
-        return access
+        return LaterPrograms.noting(access)
     }
 
     /// What libssh2 has depends on how it was built.

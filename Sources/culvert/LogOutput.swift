@@ -1,9 +1,10 @@
 internal import CulvertConfig
 internal import CulvertIO
+internal import CulvertIdentity
 internal import CulvertRelay
+internal import CulvertSSH
 internal import Glibc
 internal import Logging
-internal import Synchronization
 
 /// Where culvert's lines go: standard error, a file (`-E`), or the system's log (`-y`).
 struct LogOutput {
@@ -14,6 +15,7 @@ struct LogOutput {
     let journal: Journal
     /// The same place for lines that a person must see whatever the level: questions' answers, warnings of host keys.
     let notice: @Sendable (String) -> Void
+    private let log: LogThread
 
     /// Opens it and says the notes of the command line where they are wanted; nil when the file cannot be written, which
     /// standard error is then told.
@@ -23,9 +25,16 @@ struct LogOutput {
             if options.verbosity >= .verbose { notes.forEach(output.notice) }
             return output
         } catch {
-            writeLine("culvert: \(error.description)", to: STDERR_FILENO)
+            tell("culvert: \(error.description)")
             return nil
         }
+    }
+
+    /// Says on standard error why the process ends. Nobody who does not read there keeps it from ending.
+    static func tell(_ text: String) {
+        let log = LogThread { writeLine($0.text, to: STDERR_FILENO) }
+        log.post(Journal.Line(.error, text, kind: nil))
+        log.finish()
     }
 
     /// For one of several tunnels: its lines begin with its name, and are those that it wants. Its notes are said.
@@ -33,14 +42,18 @@ struct LogOutput {
         let notice = notice
         let output = LogOutput(
             journal: journal.named(name, level: Self.journalLevel(configuration.output.verbosity)),
-            notice: { notice("\(name): \($0)") })
+            notice: { notice("\(name): \($0)") }, log: log)
         if configuration.output.verbosity >= .verbose { configuration.notes.forEach(output.notice) }
         return output
     }
 
-    private init(journal: Journal, notice: @escaping @Sendable (String) -> Void) {
+    /// Whoever is asked has read what was said before.
+    func prompter(_ prompter: TerminalPrompter) -> some Prompter { SettledPrompter(prompter: prompter, log: log) }
+
+    private init(journal: Journal, notice: @escaping @Sendable (String) -> Void, log: LogThread) {
         self.journal = journal
         self.notice = notice
+        self.log = log
     }
 
     private init(_ options: OutputOptions) throws(Failure) {
@@ -54,13 +67,15 @@ struct LogOutput {
         }
         let usesSyslog = options.syslog
         if usesSyslog { openlog(nil, LOG_PID, LOG_USER) }
-        let level = options.verbosity
+        let isSilent = options.verbosity <= .quiet
         let handler = LineLogHandler(descriptor: descriptor, usesSyslog: usesSyslog, logLevel: .trace)
         let logger = Logger(label: "culvert") { _ in handler }
-        journal = Journal(level: Self.journalLevel(level)) { journalLevel, text in
-            if level > .quiet || journalLevel < .error { logger.log(level: Self.logLevel(journalLevel), "\(text)") }
+        let log = LogThread { line in
+            if !isSilent { logger.log(level: Self.logLevel(line.level), "\(line.text)") }
         }
-        notice = { text in if level > .quiet { logger.notice("\(text)") } }
+        self.init(
+            journal: Journal(level: Self.journalLevel(options.verbosity), log: log),
+            notice: { log.post(Journal.Line(.info, $0, kind: nil)) }, log: log)
     }
 
     private static func journalLevel(_ verbosity: Verbosity) -> Journal.Level {
@@ -81,8 +96,8 @@ struct LogOutput {
         }
     }
 
-    /// One write for a whole line, so that lines of several threads do not mix.
-    static func writeLine(_ text: String, to descriptor: Int32) {
+    /// One write for a whole line, so that lines of several processes do not mix.
+    fileprivate static func writeLine(_ text: String, to descriptor: Int32) {
         var bytes = Array(text.utf8)
         bytes.append(UInt8(ascii: "\n"))
         var written = 0
@@ -94,6 +109,17 @@ struct LogOutput {
             guard count > 0 else { return }
             written += count
         }
+    }
+}
+
+/// Asks once what was said before stands where it is read.
+private struct SettledPrompter: Prompter {
+    let prompter: TerminalPrompter
+    let log: LogThread
+
+    func ask(_ question: String, echo: Bool, seconds: Int) throws(SSHError) -> Secret? {
+        log.settle()
+        return try prompter.ask(question, echo: echo, seconds: seconds)
     }
 }
 

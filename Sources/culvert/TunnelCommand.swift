@@ -14,14 +14,16 @@ struct TunnelCommand {
             return ExitCode.logFile.rawValue
         }
         return Relay.runTunnels(
-            [tunnel(output)], goesToBackground: configuration.background, journal: output.journal)
+            [tunnel(output)], goesToBackground: configuration.background, mayRunPrograms: LaterPrograms.mayBe,
+            journal: output.journal)
     }
 
     /// The tunnel as the relay runs it, with a memory of its own of what was asked and answered.
     func tunnel(_ output: LogOutput) -> Tunnel {
         let plan = configuration.plan
         let memory = IdentityMemory()
-        let prompter = TerminalPrompter(environment: ConfigurationEnvironment.current().variables)
+        let prompter = output.prompter(
+            TerminalPrompter(environment: ConfigurationEnvironment.current().variables))
         let notice = output.notice
         return Tunnel(
             plan: plan,

@@ -17,7 +17,9 @@ struct UpCommand {
         let tunnels = file.tunnels.map { entry in
             TunnelCommand(entry.configuration).tunnel(output.of(entry.name, entry.configuration))
         }
-        return Relay.runTunnels(tunnels, goesToBackground: request.background, journal: output.journal)
+        return Relay.runTunnels(
+            tunnels, goesToBackground: request.background, mayRunPrograms: LaterPrograms.mayBe,
+            journal: output.journal)
     }
 }
 

@@ -61,4 +61,14 @@ import Testing
         #expect(
             fault(["-L1:a:2", "-oHostName=%p", "h"]) == "HostName %p: only %h and %% can stand in it")
     }
+
+    /// Format characters hide or turn round what is read.
+    @Test(arguments: ["\u{202e}", "\u{2066}", "\u{200b}", "\u{feff}", "\u{e0041}"])
+    func formatCharactersAreRefused(_ character: String) throws {
+        let scalar = try #require(character.unicodeScalars.first)
+        let shown = "bank\\u{\(String(scalar.value, radix: 16))}moc"
+        #expect(
+            fault(["-L1:a:2", "--", "bank\(character)moc"])
+                == "destination \(shown): '\(shown)' is not a name or an address")
+    }
 }

@@ -119,6 +119,8 @@ import Testing
         ("-L1:a:2 --drain=x h", "--drain x: not a time: give seconds or ssh's form, for example 90 or 1m30s"),
         ("-L1:a:2 --memory 5x h", "--memory 5x: not a size: give for example 64M, 256M or 1G"),
         ("-L1:a:2 --memory 1M h", "--memory 1M: too little: give at least 16M"),
+        ("-L1:a:2 --memory 1025G h", "--memory 1025G: too much: give at most 1024G"),
+        ("-L1:a:2 --memory 8589934591G h", "--memory 8589934591G: too much: give at most 1024G"),
         (
             "-L1:a:2 --memory 99999999999999G h",
             "--memory 99999999999999G: not a size: give for example 64M, 256M or 1G"

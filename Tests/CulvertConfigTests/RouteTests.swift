@@ -88,6 +88,11 @@ import Testing
             ["-l", "$(reboot)", "-o", "ProxyCommand=nc %%r %r"],
             "ProxyCommand nc %%r %r: the user's name '$(reboot)' has characters that a shell reads"
         ),
+        (
+            ["-o", "HostKeyAlias=$(reboot)", "-o", "ProxyCommand=nc %%k %k"],
+            "ProxyCommand nc %%k %k: the HostKeyAlias '$(reboot)' has characters that a shell reads"
+        ),
+        (["-J", "a\u{202e}b"], "-J a\\u{202e}b: 'a\\u{202e}b' is no jump host: give [user@]host[:port]"),
     ]) func faults(_ arguments: [String], _ expected: String) {
         #expect(fault(arguments + ["-L", "1:a:2", "server"]) == expected)
     }

@@ -86,6 +86,18 @@ import Testing
         }
     }
 
+    @Test("a marker line that cannot be read is one warning, however often one logs in, and though the key is known")
+    func unreadableMarker() throws {
+        let settings = workshop.settings(port: 22)
+        let known = "db.example \(try workshop.publicLine("one"))\n"
+        try workshop.write("known_hosts", "@revoked * ssh-ed25519 AAAA\n\(known)@revoked other AAAA\n")
+        for _ in 0..<3 { #expect(try verify(one, settings).isEmpty) }
+        #expect(notices.lines.count == 1, "\(notices.lines)")
+        #expect(
+            notices.lines.first?.hasSuffix(
+                "known_hosts:1: this line is not used: not a key type followed by a key of that type") == true)
+    }
+
     @Test func theQuestionIsSSHsAndYesWritesTheKey() throws {
         let settings = workshop.settings(port: 2222)
         let asked = try verify(one, settings, answers: ["maybe", "yes"])

@@ -237,10 +237,10 @@ import Testing
         }
     }
 
-    private func challenge(_ prompts: [(String, Bool)], name: String = "") -> Challenge {
+    private func challenge(_ prompts: [(String, Bool)], name: String = "", instruction: String = "") -> Challenge {
         Challenge(
-            name: PeerText(name), instruction: PeerText(""),
-            prompts: prompts.map { Challenge.Prompt(text: PeerText($0.0), echo: $0.1) })
+            name: PeerText(name), instruction: PeerLines(instruction),
+            prompts: prompts.map { Challenge.Prompt(text: PeerLines($0.0), echo: $0.1) })
     }
 
     @Test func keyboardInteractiveAsksInTheServersNameAndRemembers() throws {
@@ -253,7 +253,7 @@ import Testing
         #expect(try first.answer(challenge([]))?.isEmpty == true)
         #expect(prompter.asked == ["(alice@db.example) Password: ", "(alice@db.example) Code\\u{1b}: "])
         #expect(prompter.echoes == [false, true])
-        #expect(notices.lines == ["PAM"])
+        #expect(notices.lines == ["the server says: PAM"])
 
         let later = login(workshop.settings(), mayPrompt: false)
         #expect(word(try later.nextCredential(methods: methods, partialSuccess: false)) == "interactive")
@@ -261,6 +261,41 @@ import Testing
         #expect(try later.answer(challenge([("Something new: ", false)])) == nil)
         later.refused(reason: nil)
         #expect(try later.nextCredential(methods: methods, partialSuccess: false) == nil)
+    }
+
+    /// As Duo asks: each line is the server's, and the question comes last, whoever shows it.
+    @Test func aMenuIsShownAsLines() throws {
+        let prompter = ScriptedPrompter(["1"])
+        let identity = login(workshop.settings(), prompter)
+        _ = try identity.nextCredential(methods: ["keyboard-interactive"], partialSuccess: false)
+        let menu =
+            "Duo two-factor login for alice\n\n 1. Duo Push to \u{202e}phone\r\n\nculvert: Passcode or option (1-1): "
+        let instruction = "Read\nthis.\n\n"
+        let answers = try identity.answer(challenge([(menu, true)], name: "MFA", instruction: instruction))
+        #expect(answers?.map { text($0) } == ["1"])
+        #expect(notices.lines == ["the server says: MFA", "the server says: Read", "the server says: this."])
+        #expect(
+            prompter.asked == [
+                "the server says: Duo two-factor login for alice\nthe server says:  1. Duo Push to \\u{202e}phone\n"
+                    + "(alice@db.example) culvert: Passcode or option (1-1): "
+            ])
+        #expect(identity.accepted == ["keyboard-interactive"])
+    }
+
+    @Test func whatLedInIsKnown() throws {
+        try workshop.makeKey("key")
+        var settings = workshop.settings()
+        settings.login.identityFiles = .listed(["~/key"])
+        let identity = login(settings, ScriptedPrompter(["p", "q"]))
+        #expect(identity.accepted.isEmpty)
+        _ = try identity.nextCredential(methods: all, partialSuccess: false)
+        let fingerprint = try workshop.publicKey("key").fingerprint
+        let key = "key ~/key (ED25519 \(fingerprint))"
+        #expect(identity.accepted == [key])
+        _ = try identity.nextCredential(methods: ["password"], partialSuccess: true)
+        #expect(identity.accepted == [key, "password"])
+        identity.refused(reason: nil)
+        #expect(identity.accepted == [key])
     }
 
     @Test func keyboardInteractiveEnds() throws {
@@ -323,6 +358,11 @@ import Testing
 
     @Test func aBannerIsShown() {
         login(workshop.settings()).show(banner: PeerText("hello"))
-        #expect(notices.lines == ["hello"])
+        login(workshop.settings()).show(banner: PeerText("culvert: connected to bank\u{1b}[2J"))
+        login(workshop.settings()).show(banner: PeerText(""))
+        #expect(
+            notices.lines == [
+                "the server says: hello", "the server says: culvert: connected to bank\\u{1b}[2J", "the server says:",
+            ])
     }
 }

@@ -128,6 +128,69 @@ import Testing
         #expect(unknown > 0)
     }
 
+    @Test func onlyLinesThatMatterAreKeptAndTheVerdictIsTheSame() throws {
+        var generator = SeededGenerator(state: 11)
+        let hashed = HostList.hashing("db.example", salt: [UInt8](repeating: 9, count: 20)).text
+        let fields = [
+            "db.example", "DB.Example,other", "other", "*.example", "other,!db.example,*", hashed, "|2|a|b",
+            "[db.example]:22", "db.examplex", "x,db.exampl", "\t db.example", "#db.example",
+        ]
+        let markers = ["", "", "", "@revoked ", "@cert-authority ", "@what "]
+        let keys = [line, otherLine, "ssh-ed25519 AAAA", ""]
+        for _ in 0..<500 {
+            let text = (0..<6).map { _ in
+                markers.randomElement(using: &generator)! + fields.randomElement(using: &generator)! + " "
+                    + keys.randomElement(using: &generator)! + (Bool.random(using: &generator) ? "\r" : "")
+            }.joined(separator: "\n")
+            var (all, some) = (KnownHosts(), KnownHosts(.hosts(["db.example", "[db.example]:22"])))
+            all.add(Array(text.utf8), file: "f")
+            some.add(Array(text.utf8), file: "f")
+            for name in ["db.example", "[db.example]:22"] {
+                #expect(all.judge(key, name: name) == some.judge(key, name: name), "\(text)")
+                #expect(all.keys(for: name) == some.keys(for: name))
+                #expect(all.malformed(about: name) == some.malformed(about: name), "\(text)")
+                #expect(all.malformedMarkers(about: name) == some.malformedMarkers(about: name), "\(text)")
+            }
+            var holders = KnownHosts(.holders(of: key))
+            holders.add(Array(text.utf8), file: "f")
+            #expect(all.otherPlaces(of: key, name: "x") == holders.otherPlaces(of: key, name: "x"), "\(text)")
+        }
+    }
+
+    @Test("a file of many lines is read in pieces, and lines over their borders are lines")
+    func pieces() throws {
+        let mine = "db.example \(line)"
+        for (before, after) in [(0, 0), (1, 1), (7000, 3), (3, 7000), (20_000, 20_000)] {
+            let filler = "host.example \(otherLine)\n"
+            // Without a line break at the end, and with lines of other lengths at the borders of pieces.
+            let text =
+                "# \(before)\n" + String(repeating: filler, count: before) + mine + "\n"
+                + String(repeating: filler, count: after) + "db.example \(otherLine)"
+            try workshop.write("many", text)
+            var (known, all) = (KnownHosts(.hosts(["db.example"])), KnownHosts())
+            try known.add(fileAt: workshop.file("many"))
+            try all.add(fileAt: workshop.file("many"))
+            #expect(known.entries.map(\.place.line) == [before + 2, before + after + 3])
+            #expect(known.entries.map(\.key) == [key, other])
+            #expect(all.entries.count == before + after + 2)
+            #expect(all.entries.map(\.place.line) == Array(2...(before + after + 3)))
+        }
+    }
+
+    @Test func aLineWithoutEndIsRefused() throws {
+        try workshop.write("long", String(repeating: "x", count: KnownHosts.longestLine + 600_000))
+        var known = KnownHosts()
+        #expect(throws: LocalFile.Failure.tooLarge) { try known.add(fileAt: workshop.file("long")) }
+    }
+
+    @Test func anUnreadableMarkerConcernsEveryHostThatItMayBeAbout() {
+        var known = KnownHosts()
+        let text = "@what x \(line)\n@revoked x AAAA\n@revoked y AAAA\nx AAAA\n@revoked |9|a|b \(line)\n"
+        known.add(Array(text.utf8), file: "f")
+        #expect(known.malformedMarkers(about: "x").map(\.place.line) == [1, 2, 5])
+        #expect(known.malformedMarkers(about: "z").map(\.place.line) == [1, 5])
+    }
+
     @Test func base64IsStrict() {
         var generator = SeededGenerator(state: 1)
         for count in 0..<70 {

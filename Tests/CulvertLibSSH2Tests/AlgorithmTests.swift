@@ -1,5 +1,6 @@
 import CulvertPlan
 import CulvertSSH
+import Foundation
 import Testing
 
 @testable import CulvertLibSSH2
@@ -39,6 +40,26 @@ import Testing
                     #expect(!name.contains(weak))
                 }
             }
+        }
+    }
+
+    /// What the native engine's advice rests on.
+    @Test func theNativeEngineKnowsWhatThisOneHas() throws {
+        for (choice, named, settings) in [
+            (AlgorithmChoice.keyExchange, OlderEngine.keyExchange, LibSSH2Settings(keyExchange: AlgorithmList("x"))),
+            (.hostKey, OlderEngine.hostKey, LibSSH2Settings(hostKeyAlgorithms: AlgorithmList("x"))),
+            (.cipher, OlderEngine.ciphers, LibSSH2Settings(ciphers: AlgorithmList("x"))),
+            (.mac, OlderEngine.macs, LibSSH2Settings(macs: AlgorithmList("x"))),
+        ] {
+            #expect(named.starts(with: choice.safe))
+            // The refusal of a name that is none lists what the library has.
+            let error = #expect(throws: SSHError.self) {
+                var login = try LibSSH2Login(settings: settings)
+                _ = try login.advance(TestAuthority([]))
+            }
+            let has = try #require(error?.description.components(separatedBy: "it has ").last)
+            let library = Set(has.split(separator: ",").map(String.init))
+            #expect(library.isSuperset(of: named), "\(choice): \(library)")
         }
     }
 

@@ -65,8 +65,13 @@ import Testing
         node.engine.close(ChannelNumber(0))
         #expect(try !shows(node, Script.adjust(0, 100)))
         let other = try Node.clientWithChannel()
-        for message in [Script.data(0, 0), Script.extended(0, 10)] { #expect(try !shows(other, message)) }
+        let empty = [Script.data(0, 0), Script.extended(0, 0)]
+        for message in empty + [Script.extended(0, 10)] { #expect(try !shows(other, message)) }
         other.engine.close(ChannelNumber(0))
-        for message in [Script.data(0, 0), Script.extended(0, 10)] { #expect(try !shows(other, message)) }
+        for message in empty { #expect(try !shows(other, message)) }
+        // Nor does payload beyond every window.
+        #expect(try shows(other, Script.data(0, 250_000)))
+        #expect(try shows(other, Script.data(0, 200_000)))
+        for _ in 0..<3 { #expect(try !shows(other, Script.data(0, 200_000))) }
     }
 }

@@ -95,7 +95,7 @@ import Testing
         var sealer = try test.sealer()
         let message = Array("SELECT secret FROM the_table_of_secrets".utf8)
         let packet = sealer.packet(message)
-        let rest = CipherNumbers.pool
+        let rest = [UInt8](repeating: 0x5a, count: PacketOpener.maximumPacketLength + 64)
         for bit in 0..<8 * packet.count {
             var bytes = packet + rest
             bytes[bit / 8] ^= 1 << (bit % 8)

@@ -224,10 +224,32 @@ import Testing
                 continue
             }
         }
-        // Before its answer, a forward matches nothing.
-        _ = try node.engine.requestForward(.tcp(address: "", port: 81))
+    }
+
+    /// Many servers listen first and answer then. What is asked for nowhere is refused, and told of.
+    @Test func aChannelThatComesBeforeTheAnswerIsAskedAbout() throws {
+        let node = Node(.client)
+        func isTaken(_ address: String, _ port: UInt16) throws -> Bool {
+            let events = try node.hear(Script.openForwarded(sender: 1, address: address, port: Int(port)))
+            return !events.isEmpty
+        }
+        let first = try node.engine.requestForward(.tcp(address: "", port: 81))
         _ = node.takeAllOutput()
-        #expect(try node.hear(Script.openForwarded(sender: 1, address: "", port: 81)) == [])
+        #expect(try isTaken("", 81))
+        #expect(node.engine.takeUnaskedOpen() == nil)
+        #expect(try !isTaken("", 82))
         #expect(node.said().map(\.first) == [92])
+        #expect(
+            node.engine.takeUnaskedOpen()
+                == .forwardedTCPIP(address: "", port: 82, originator: "10.0.0.9", originatorPort: 40000))
+        #expect(node.engine.takeUnaskedOpen() == nil, "once")
+        // One that leaves the port to the server: any port may be its. Of two, either.
+        _ = try node.engine.requestForward(.tcp(address: "localhost", port: 0))
+        #expect(try isTaken("localhost", 4000) && !isTaken("10.0.0.1", 4000))
+        _ = try node.engine.requestForward(.tcp(address: "localhost", port: 0))
+        #expect(try !isTaken("localhost", 4000))
+        // Cancelled before its answer: nothing is wanted any more.
+        node.engine.cancelForward(first)
+        #expect(try !isTaken("", 81))
     }
 }

@@ -97,6 +97,7 @@ extension EngineEvent {
         case .openRequested(let channel): "requested \(channel.value)"
         case .sendable(let channel): "sendable \(channel.value)"
         case .allSendable: "all sendable"
+        case .violated(let channel): "violated \(channel.value)"
         case .commandRefused: "command refused"
         case .ended(let channel): "ended \(channel.value)"
         case .closed(let channel, let afterEnd): "closed \(channel.value) \(afterEnd ? "after end" : "cut")"

@@ -82,7 +82,7 @@ import Testing
             pairs.append(pair)
         }
         let held = pairs.map { $0.near.storedOutputBytes + $0.far.storedOutputBytes }.reduce(0, +)
-        #expect(held == 1000 * PacketOutput.maximumMessage)
+        #expect(held == 1000 * (PacketOutput.maximumMessage + PaddingBytes.count))
         // What was lent lies with the thread, which lends it again: both ends of a pair had output at a time.
         #expect(OutputBlock.spareBlocks <= OutputBlock.maximumSpareBlocks)
         withExtendedLifetime(pairs) {}
@@ -91,14 +91,14 @@ import Testing
     @Test func anEngineThatLoggedInHoldsNoOutput() throws {
         let ends = try NativeEnds(NativeSettings(), NativeAuthority())
         let pair = Pair(ends.client, ends.server)
-        #expect(pair.near.storedOutputBytes == PacketOutput.maximumMessage)
-        #expect(pair.far.storedOutputBytes == PacketOutput.maximumMessage)
+        #expect(pair.near.storedOutputBytes == PacketOutput.maximumMessage + PaddingBytes.count)
+        #expect(pair.far.storedOutputBytes == PacketOutput.maximumMessage + PaddingBytes.count)
         let channel = try pair.openChannel()
         #expect(try pair.commit(channel, 1000) == 1000)
-        #expect(pair.near.storedOutputBytes == PacketOutput.maximumMessage + OutputBlock.capacity)
+        #expect(pair.near.storedOutputBytes == PacketOutput.maximumMessage + PaddingBytes.count + OutputBlock.capacity)
         try pair.settle()
         #expect(pair.received == 1000)
-        #expect(pair.near.storedOutputBytes == PacketOutput.maximumMessage)
+        #expect(pair.near.storedOutputBytes == PacketOutput.maximumMessage + PaddingBytes.count)
     }
 
     /// A socket that had nothing to read: what was reserved for it is not kept.
@@ -106,9 +106,9 @@ import Testing
         let pair = nullPair()
         let channel = try pair.openChannel()
         #expect(pair.near.reserve(channel, maximum: 1000).totalLength == 1000)
-        #expect(pair.near.storedOutputBytes == PacketOutput.maximumMessage + OutputBlock.capacity)
+        #expect(pair.near.storedOutputBytes == PacketOutput.maximumMessage + PaddingBytes.count + OutputBlock.capacity)
         try pair.near.commit(channel, count: 0)
-        #expect(pair.near.storedOutputBytes == PacketOutput.maximumMessage)
+        #expect(pair.near.storedOutputBytes == PacketOutput.maximumMessage + PaddingBytes.count)
         // With something before it, it stays.
         #expect(try pair.commit(channel, 10) == 10)
         #expect(pair.near.reserve(channel, maximum: 1000).totalLength == 1000)

@@ -82,38 +82,70 @@ import Testing
 
     // MARK: Windows
 
+    /// Beyond its window by what is forgiven: it arrives. One byte more ends the channel, and neither the link nor
+    /// another channel.
     @Test(arguments: [false, true])
-    func oneByteOverTheWindowIsRefused(_ drip: Bool) throws {
+    func farOverTheWindowEndsTheChannel(_ drip: Bool) throws {
         var settings = ConnectionSettings()
         settings.initialWindow = 5000
-        for extra in [0, 1, 500] {
-            let node = try Node.clientWithChannel(settings)
-            node.creditsAtOnce = false
-            try node.hear(Script.data(0, 3000), drip: drip)
-            if extra == 0 {
-                #expect(try node.hear(Script.data(0, 2000), drip: drip) == ["payload 0 2000"])
-            } else {
-                node.refuses(Script.data(0, 2000 + extra), drip: drip)
-            }
-            #expect(node.received[ChannelNumber(0)]?.count == (extra == 0 ? 5000 : 3000))
+        let most = 5000 + Int(ReceiveWindow.minimumGrace)
+        let node = try Node.clientWithChannel(settings)
+        _ = try node.engine.open(.directStreamLocal(path: "/x"))
+        _ = node.said()
+        try node.hear(Script.confirm(1, sender: 8))
+        node.creditsAtOnce = false
+        #expect(try node.hear(Script.data(0, 3000), drip: drip) == ["payload 0 3000"])
+        #expect(try node.hear(Script.data(0, most - 3000), drip: drip) == ["payload 0 \(most - 3000)"])
+        #expect(try node.hear(Script.data(0, 1), drip: drip) == ["violated 0"])
+        #expect(node.said() == [Script.close(7)])
+        #expect(node.received[ChannelNumber(0)]?.count == most)
+        // It goes on until it hears of that, and is heard no more.
+        let late = [Script.data(0, 30_000), Script.adjust(0, 1), Script.extended(0, 9), Script.eof(0)]
+        for message in late { #expect(try node.hear(message, drip: drip) == []) }
+        #expect(try node.hear(Script.data(1, 5), drip: drip) == ["payload 1 5"])
+        #expect(node.engine.channelCount == 2)
+        #expect(try node.hear(Script.close(0), drip: drip) == [])
+        #expect(node.engine.channelCount == 1 && node.said().isEmpty)
+        // What its owner hands over late is nobody's.
+        node.engine.credit(ChannelNumber(0), count: 100)
+    }
+
+    /// The same at a server, and with data that nobody reads.
+    @Test(arguments: [false, true]) func farOverTheWindowEndsTheChannelAtAServer(_ isExtended: Bool) throws {
+        var settings = ConnectionSettings()
+        settings.initialWindow = 5000
+        let node = Node(.server, settings)
+        try node.hear(Script.openDirect(sender: 4))
+        node.engine.accept(ChannelNumber(0))
+        _ = node.said()
+        let far = 5000 + Int(ReceiveWindow.minimumGrace) + 1
+        #expect(try node.hear(isExtended ? Script.extended(0, far) : Script.data(0, far)) == ["violated 0"])
+        #expect(node.said() == [Script.close(4)] && node.received.isEmpty)
+        #expect(try node.hear(Script.close(0)) == [])
+        #expect(node.engine.channelCount == 0)
+    }
+
+    /// A packet longer than we asked for is like several, up to what may be framed.
+    @Test func dataLongerThanTheGreatestPacketIsTaken() throws {
+        for length in [32769, 100_000, 262_100] {
+            let node = try Node.clientWithChannel()
+            #expect(try node.hear(Script.data(0, length)) == ["payload 0 \(length)"])
+            #expect(node.received[ChannelNumber(0)]?.count == length)
+            #expect(try Node.clientWithChannel().hear(Script.extended(0, length)) == [])
         }
+        try Node.clientWithChannel().refuses(Script.data(0, 262_144))
     }
 
-    @Test func oneByteOverTheGreatestPacketIsRefused() throws {
-        let node = try Node.clientWithChannel()
-        try node.hear(Script.data(0, 32768))
-        node.refuses(Script.data(0, 32769))
-        let other = try Node.clientWithChannel()
-        other.refuses(Script.extended(0, 32769))
-    }
-
-    @Test func aWindowBeyondItsLastValueIsRefused() throws {
+    @Test func aWindowBeyondItsLastValueEndsTheChannel() throws {
         let node = try Node.clientWithChannel(window: 0xffff_ffff)
         try node.hear(Script.adjust(0, 0))
-        node.refuses(Script.adjust(0, 1))
+        #expect(try node.hear(Script.adjust(0, 1)) == ["violated 0"])
+        #expect(try node.hear(Script.adjust(0, 1)) == [])
+        #expect(node.said() == [Script.close(7)])
         let other = try Node.clientWithChannel(window: 5)
         try other.hear(Script.adjust(0, 0xffff_fffa))
-        other.refuses(Script.adjust(0, 1))
+        #expect(try other.hear(Script.adjust(0, 1)) == ["violated 0"])
+        #expect(try other.send(ChannelNumber(0), [1, 2, 3]) == 0)
     }
 
     @Test func aWindowOfNothingForEverSendsNothing() throws {
@@ -250,13 +282,28 @@ import Testing
         try Node.clientWithChannel().refuses(Script.fail(0))
     }
 
-    @Test func nothingFollowsEOFOrCLOSE() throws {
-        for message in [Script.data(0, 1), Script.extended(0, 1)] {
-            let node = try Node.clientWithChannel()
-            #expect(try node.hear(Script.eof(0)) == ["ended 0"])
-            #expect(try node.hear(Script.eof(0), Script.adjust(0, 1)) == [])
-            node.refuses(message)
+    /// Data behind EOF is nobody's, as at OpenSSH: it is dropped and granted again, and the stream has ended where EOF
+    /// stands.
+    @Test func dataBehindEOFIsDroppedWithCredit() throws {
+        let node = try Node.clientWithChannel()
+        #expect(try node.hear(Script.data(0, 10), Script.eof(0)) == ["payload 0 10", "ended 0"])
+        #expect(try node.hear(Script.eof(0), Script.adjust(0, 1)) == [])
+        var granted = 256 * 1024 - 10
+        for _ in 0..<100 {
+            #expect(try node.hear(Script.data(0, 20_000), Script.extended(0, 1000)) == [])
+            granted -= 21_000
+            for message in node.said() {
+                #expect(message[0] == 93 && Script.number(message, 1) == 7)
+                granted += Script.number(message, 5)
+            }
+            #expect(granted >= 32768)
         }
+        #expect(node.received[ChannelNumber(0)]?.count == 10)
+        #expect(try node.send(ChannelNumber(0), [1, 2, 3]) == 3)
+        #expect(try node.hear(Script.close(0)) == ["closed 0 after end"])
+    }
+
+    @Test func nothingFollowsCLOSE() throws {
         let messages = [
             Script.data(0, 1), Script.extended(0, 1), Script.eof(0), Script.close(0),
             Script.request(0, wantsReply: true),

@@ -28,6 +28,26 @@ import Testing
         )
     }
 
+    /// Everything that leaves is safe, whole, and what is safe is left as it is.
+    @Test func aLineIsEscapedAndNotCut() {
+        let long = String(repeating: "ü…x", count: 1000)
+        #expect(SafeLine.escaped(long) == long)
+        #expect(
+            SafeLine.escaped("a\u{1b}[2J\nb\r\u{9b}\u{202e}\u{2066}\u{200b}\u{2028}\t" + long)
+                == "a\\u{1b}[2J\nb\\u{d}\\u{9b}\\u{202e}\\u{2066}\\u{200b}\\u{2028}\\u{9}" + long)
+        // Twice is once.
+        let once = SafeLine.escaped("\u{7}\\u{7}")
+        #expect(SafeLine.escaped(once) == once)
+    }
+
+    @Test func linesOfAPeer() {
+        #expect(PeerLines("a\r\n\n b\u{1b}\n\n\n").lines.map(\.description) == ["a", "", " b\\u{1b}"])
+        #expect(PeerLines("").lines.isEmpty && PeerLines("\n\n").lines.isEmpty)
+        #expect(PeerLines("x: ").description == "x: ")
+        let many = PeerLines(String(repeating: "y\n", count: 1000)).lines
+        #expect(many.count == PeerLines.maximumLines + 1 && many.last?.description == "(1900 bytes more are not shown)")
+    }
+
     @Test func bytesThatAreNoTextAreReplaced() {
         #expect(PeerText([0x61, 0xff, 0xc0, 0x62]).description == "a\u{fffd}\u{fffd}b")
         // A character cut by the limit of bytes.

@@ -224,7 +224,7 @@ import Testing
         let bench = try bench(.none)
         _ = try bench.hear(Script.banner([UInt8](repeating: byte, count: 256 * 1024)))
         let lines = bench.authority.takeEvents()
-        #expect(lines.count == (byte == UInt8(ascii: "\n") ? UserAuthBanner.maximumLines + 1 : 1))
+        #expect(lines.count == (byte == UInt8(ascii: "\n") ? PeerLines.maximumLines + 1 : 1))
         #expect(lines.allSatisfy { $0.count <= 6 * PeerText.maximumLength })
         if byte == UInt8(ascii: "\n") { #expect(lines.last == "banner (262094 bytes more are not shown)") }
     }

@@ -76,6 +76,22 @@ struct ProxyCommandTests {
         }
     }
 
+    @Test("a program that ignores every sign is gone when culvert is, a stopped one too", arguments: [false, true])
+    func stubbornProgramAtTheEnd(_ isStopped: Bool) throws {
+        try onStage { stage in
+            let server = try SSHServer(on: stage)
+            let (tunnel, address) = try Self.start(
+                stage, to: server, #"sh -c 'trap "" HUP TERM INT; socat - TCP:%h:%p; while :; do sleep 1000; done'"#)
+            try OutageTests.expectEcho(address, within: 15)
+            let programs = ProcFS.descendants(of: tunnel.pid)
+            #expect(programs.count == 2, "\(programs)")
+            if isStopped { for program in programs { kill(program, SIGSTOP) } }
+            tunnel.process.signal(SIGTERM)
+            #expect(try tunnel.process.waitForEnd() == .exited(0))
+            try waitUntil("they are gone", within: 0.5) { programs.allSatisfy(Self.hasEnded) }
+        }
+    }
+
     @Test("a program that ignores every sign goes with its link all the same")
     func stubbornProgram() throws {
         try onStage { stage in

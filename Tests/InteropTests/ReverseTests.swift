@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test("port 0: the port that the server chose is printed")
+    @Test("port 0: the port that the server chose is printed, and kept over a new login")
     func portZero() throws {
         try onStage { stage in
             let echo = try TargetServer.echo(on: stage)
@@ -84,6 +84,12 @@ import Testing
             let words = "Allocated port \(port) for remote forward to 127.0.0.1:\(target)"
             #expect(tunnel.process.errorLines.filter { $0.hasSuffix(words) }.count == 1)
             #expect(!tunnel.process.errorText.contains("localhost:0"))
+            guard Subject.isCulvert else { return }
+            server.killSessions()
+            try OutageTests.expectEcho(.tcp(port), within: 15)
+            try eventually("it is told again") {
+                tunnel.process.errorLines.filter { $0.hasSuffix(words) }.count == 2 ? true : nil
+            }
         }
     }
 

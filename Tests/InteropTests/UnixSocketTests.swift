@@ -31,14 +31,19 @@ import Testing
         }
     }
 
-    @Test("StreamLocalBindMask decides who may connect", arguments: [("", 0o600), ("0117", 0o660), ("0000", 0o777)])
-    func mask(_ mask: String, _ mode: mode_t) throws {
+    @Test(
+        "StreamLocalBindMask decides who may connect, and the umask does not",
+        arguments: [("", 0o600), ("0117", 0o660), ("0000", 0o777)], ["0000", "0077", "0777"])
+    func mask(_ wish: (mask: String, mode: mode_t), _ umask: String) throws {
+        let (mask, mode) = wish
         try onStage { stage in
             let echo = try TargetServer.echo(on: stage)
             let server = try SSHServer(on: stage)
             let path = "\(stage.directory)/incoming.sock"
             let options = mask.isEmpty ? [] : ["-o", "StreamLocalBindMask=\(mask)"]
-            _ = try Tunnel(to: server, options + ["-L", "\(path):\(echo.address)"])
+            _ = try Tunnel(
+                to: server, options + ["-L", "\(path):\(echo.address)"],
+                launcher: ["/bin/sh", "-c", "umask \(umask); exec \"$@\"", "sh"])
             try OutageTests.expectEcho(.unix(path), within: 15)
             var information = stat()
             #expect(stat(path, &information) == 0 && information.st_mode & 0o777 == mode)

@@ -26,6 +26,9 @@ def judge(flow, reader):
              f" and its direction was: {end}")
     if reader.made_by in (UNIX, PIPE):
         return f"cut short, {reader.made_by}", None
+    if reader.made_by == SSHD and writer is not None and writer.made_by == PIPE:
+        # Its exit code says whether this end was a clean one.
+        return "cut short, sshd's end", None
     if reader.made_by == SSHD:
         if flow.is_calm and not flow.is_broken_off:
             return "cut short, sshd's end", (LOST, words)
@@ -49,11 +52,15 @@ def judge_reset(flow):
     return "reset after a close", None
 
 
-def judge_pipe(flow, status):
-    """Of `culvert -W`: status 0 is its clean end, both ways."""
+def judge_pipe(flow, status, log):
+    """Of `culvert -W`: status 0 is its clean end, both ways. `log`: what it said."""
     client, target = flow.client, flow.target
     if status != 0:
-        return f"-W ended with {status}", None
+        # Half a minute without a word of the server's, whose kernel may hold megabytes for a slow target.
+        is_given_up = status == 255 and "cut short: the server did not close what was over" in log
+        if flow.is_calm and not is_given_up and not any(side and side.broke for side in (client, target)):
+            return f"-W ended with {status}", (CUT, f"-W ended with {status} and nothing was done to the path: {log}")
+        return "-W gave up" if is_given_up else f"-W ended with {status}", None
     if client.broke or (target is not None and target.broke):
         return "-W ended with 0, one side broke off", None
     if target is None:

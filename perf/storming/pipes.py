@@ -23,6 +23,7 @@ class Pipes:
         self.count += 1
         self.log = subject.stage.path(f"{subject.name}-pipe.log")
         with open(self.log, "ab") as log:
+            self.log_start = log.tell()
             self.child = subprocess.Popen(
                 subject.login + ["-W", f"127.0.0.1:{subject.port('direct')}", subject.place],
                 stdin=theirs, stdout=theirs, stderr=log, start_new_session=True,
@@ -47,11 +48,13 @@ class Pipes:
             self.storm.loop.after(0.1, self.look)
             return
         self.patience = 0
-        what, failure = judge_pipe(flow, child.returncode)
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            log.seek(self.log_start)
+            said = log.read()[-600:]
+        what, failure = judge_pipe(flow, child.returncode, said)
         self.storm.count_end(what)
         if child.returncode == 70 or child.returncode < 0:
-            with open(self.log, encoding="utf-8", errors="replace") as log:
-                flow.fails(f"culvert -W died with {child.returncode}", log.read()[-600:])
+            flow.fails(f"culvert -W died with {child.returncode}", said)
         elif failure and not flow.has_failed:
             flow.fails(*failure)
         self.subject.stage.children.remove(child)

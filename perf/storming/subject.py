@@ -87,9 +87,13 @@ class Subject:
 
     def start(self):
         environment = {"SSH_AUTH_SOCK": "", "HOME": self.stage.directory}
+        self.log_start = len(self.stage.log(self.name)) if os.path.exists(self.stage.path(self.name + ".log")) else 0
         self.child = self.stage.start(self.name, self.words, environment=environment)
 
     def is_ready(self):
+        # sshd listens before it says so, and libssh2 refuses who comes in between.
+        if self.asks_one_by_one and "the server listens on" not in self.stage.log(self.name)[self.log_start:]:
+            return False
         return all(is_listening(door.address[1]) for door in self.doors if door.family == socket.AF_INET)
 
     @property

@@ -20,7 +20,7 @@ private struct PlainRound<Driver: IODriver & ~Copyable>: ~Copyable, Round {
             resolver: try Resolver(), journal: makeJournal(), limits: makeLimits())
         var worker = PlainWorker(WorkerID(0), driver: driver, context: context)
         let there = sockets.keep(try sockets.listen("there"))
-        context.mailboxes[0].post(.listen(try sockets.listen("here"), forward: 0))
+        context.mailboxes[0].post(.listen(try sockets.listen("here"), forward: DirectID(index: 0)))
         worker.turn()
         let client = try sockets.connect("here")
         for _ in 0..<4 { worker.turnOrPass() }

@@ -30,7 +30,7 @@ private struct TunnelRound<Driver: IODriver & ~Copyable>: ~Copyable, Round {
         let link = LoggedInLink(
             socket: BlockingSocket(adopting: near), engine: NullCipherEngine(role: .client),
             ring: try MirroredRing(capacity: 1 << 20), summary: "")
-        context.mailboxes[0].post(.listen(try sockets.listen("here"), forward: 0))
+        context.mailboxes[0].post(.listen(try sockets.listen("here"), forward: DirectID(index: 0)))
         context.mailboxes[0].post(.link(Parcel(link), LinkID(place: 0, serial: 1), reverse: []))
         worker.turn()
         client = try sockets.connect("here")
@@ -96,7 +96,8 @@ private struct FarEnd: ~Copyable {
                     received += payload.count
                     engine.credit(number, count: payload.count)
                 case .sendable, .allSendable: break
-                case .opened, .openRefused, .ended, .closed, .forwardAnswered, .forwardRequested, .commandRefused:
+                case .opened, .openRefused, .ended, .closed, .violated, .forwardAnswered, .forwardRequested,
+                    .commandRefused:
                     giveUp("a link says \(event)")
                 }
             }

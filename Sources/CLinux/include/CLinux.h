@@ -44,6 +44,8 @@ int culvert_ring_turn(culvert_ring *ring, int64_t nanoseconds);
 // culvert_ring_gathers.
 int culvert_ring_turn_gathering(culvert_ring *ring, int64_t nanoseconds, unsigned count, uint32_t microseconds);
 int culvert_ring_gathers(const culvert_ring *ring);
+// 0 when a request that does nothing completes within a second: the ring is not only made, it works.
+int culvert_ring_prove(culvert_ring *ring);
 // Takes at most `capacity` completions out of the ring.
 int culvert_ring_reap(culvert_ring *ring, culvert_completion *completions, unsigned capacity);
 
@@ -80,6 +82,8 @@ typedef struct {
 // minus 10000, or -errno. `family`: 0 any, 4, 6. `host` NULL: the wildcard addresses. `numeric`: no name is looked up.
 int culvert_resolve(const char *host, uint16_t port, int family, int numeric, culvert_address *out, int capacity);
 const char *culvert_resolve_error(int code);
+// 1: the same question may have an answer soon.
+int culvert_resolve_error_is_temporary(int code);
 int culvert_address_unix(const char *path, culvert_address *out);
 // 4, 6, or 1 for a Unix socket; 0 for none.
 int culvert_address_family(const culvert_address *address);
@@ -156,6 +160,8 @@ int culvert_mirror_map(size_t size, void **base);
 void culvert_mirror_unmap(void *base, size_t size);
 // Pages that are only made when touched, left out of core dumps.
 void *culvert_memory_map(size_t size);
+// The same memory, `larger` bytes long; where it lies may change. NULL: there is no room, and nothing has changed.
+void *culvert_memory_grow(void *base, size_t size, size_t larger);
 void culvert_memory_unmap(void *base, size_t size);
 // Gives the pages back; they read as zero afterwards.
 void culvert_memory_discard(void *base, size_t size);
@@ -178,6 +184,8 @@ uint64_t culvert_clock_boottime(void); // goes on while the machine sleeps
 // what called it from the program, counted from where the program was loaded. Called by the first thread, before there is
 // another. With CULVERT_BACKTRACE=1 in the environment the handlers stay as they are: the Swift runtime's, for developers.
 void culvert_faults_end_at_once(const char *program, const char *version);
+// Ends the process with one line and status 71: memory that it cannot do without is not there. `what` says for what.
+_Noreturn void culvert_end_without_memory(const char *what);
 // The line is also written there; -1: no longer.
 void culvert_faults_also_to(int descriptor);
 
@@ -185,6 +193,7 @@ int64_t culvert_raise_descriptor_limit(void); // returns the limit
 // The soft limit before it was first raised, 0 when it never was: programs that others wrote are started with it.
 uint64_t culvert_first_descriptor_limit(void);
 int culvert_forbid_core_dumps(void);
+int culvert_no_new_privileges(void);
 // SIGTERM comes when the parent goes, which must still be `parent`; 0: it does not come any more. For the thread that a
 // fork began with.
 int culvert_end_with_parent(int parent);
@@ -204,6 +213,8 @@ int culvert_child_watch(int child);
 int culvert_child_has_ended(int child);
 // Waits for the child's end: its exit status, or 256 and the signal that ended it; -errno.
 int culvert_child_reap(int child);
+// Reaps children that have ended and that the calling thread has started or inherited. Returns how many.
+int culvert_reap_orphans(void);
 // Blocks the signals for every thread to come and returns a descriptor that reports them.
 int culvert_signals_open(const int *signals, int count);
 int culvert_signals_read(int descriptor);

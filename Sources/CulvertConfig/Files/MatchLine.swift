@@ -91,11 +91,15 @@ struct MatchLine {
         guard UserName.mayStand(subject.user, in: command) else {
             throw Cause(text: "exec '\(command)': the user's name '\(subject.user)' has characters that a shell reads")
         }
+        let alias = subject.hostKeyAlias ?? subject.host
+        guard HostName.mayStand(alias: alias, in: command) else {
+            throw Cause(text: "exec '\(command)': the HostKeyAlias '\(alias)' has characters that a shell reads")
+        }
         let destination = Destination(
             host: subject.host, typedHost: subject.originalHost, port: subject.port, user: subject.user)
         let expansion = PathExpansion(
             environment: subject.environment, destination: destination,
-            hostKeyAlias: subject.hostKeyAlias ?? subject.host)
+            hostKeyAlias: alias)
         do {
             return try expansion.tokens(command, origin: "exec", hasVariables: false)
         } catch {

@@ -86,6 +86,10 @@ extension HostResolution {
             throw ConfigurationError(
                 "ProxyCommand \(command): the user's name '\(user)' has characters that a shell reads")
         }
+        if let alias = expansion.hostKeyAlias, !HostName.mayStand(alias: alias, in: command) {
+            throw ConfigurationError(
+                "ProxyCommand \(command): the HostKeyAlias '\(alias)' has characters that a shell reads")
+        }
         let shell = environment.variables["SHELL"].flatMap { $0.isEmpty ? nil : $0 } ?? "/bin/sh"
         return ProxyCommand(
             shell: shell, text: try expansion.tokens(command, origin: "ProxyCommand", hasVariables: false))

@@ -108,15 +108,8 @@ enum UserName {
 
     /// Whether a shell may be given a command that names the user (`%r`): who may choose the user's name, in a link that
     /// opens a terminal for example, may not thereby choose commands.
-    static func mayStand(_ name: String, in command: String) -> Bool { isPlain(name) || !uses("r", in: command) }
-
-    private static func uses(_ letter: Character, in command: String) -> Bool {
-        var rest = command[...]
-        while let sign = rest.firstIndex(of: "%") {
-            rest = rest[rest.index(after: sign)...]
-            if rest.popFirst() == letter { return true }
-        }
-        return false
+    static func mayStand(_ name: String, in command: String) -> Bool {
+        isPlain(name) || !PathExpansion.uses("r", in: command)
     }
 
     /// Whether it can stand in a command: no character there that a shell reads (OpenSSH refuses those).

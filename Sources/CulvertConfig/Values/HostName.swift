@@ -2,14 +2,21 @@ internal import Glibc
 
 /// What may stand as the name or address of a host.
 enum HostName {
-    /// Whether it can be handed to a resolver, a log and a helper command: no blank, control character or character
-    /// that a shell reads (OpenSSH refuses those too), and no dash in front, which would make it an option.
+    /// Whether it can be handed to a resolver, a log and a helper command: no blank, control character, format character
+    /// (which hides or reverses what is read) or character that a shell reads (OpenSSH refuses those too), and no dash
+    /// in front, which would make it an option.
     static func isWellFormed(_ host: String) -> Bool {
         guard let first = host.unicodeScalars.first, first != "-" else { return false }
         return host.unicodeScalars.allSatisfy { scalar in
             scalar.value > 0x20 && scalar.value != 0x7f && !"'\"`$\\;&<>|(){}/@[],*?!".unicodeScalars.contains(scalar)
-                && !scalar.properties.isWhitespace && scalar.properties.generalCategory != .control
+                && !scalar.properties.isWhitespace
+                && ![.control, .format, .unassigned, .privateUse].contains(scalar.properties.generalCategory)
         }
+    }
+
+    /// Whether a shell may be given a command that names the host key's alias (`%k`): it is no name of a host by itself.
+    static func mayStand(alias: String, in command: String) -> Bool {
+        isWellFormed(alias) || !PathExpansion.uses("k", in: command)
     }
 
     /// An IPv6 literal, with or without a zone (`fe80::1%eth0`, RFC 4007 §11).

@@ -42,6 +42,16 @@ struct PathExpansion {
         return expanded
     }
 
+    /// Whether a command has this token.
+    static func uses(_ letter: Character, in command: String) -> Bool {
+        var rest = command[...]
+        while let sign = rest.firstIndex(of: "%") {
+            rest = rest[rest.index(after: sign)...]
+            if rest.popFirst() == letter { return true }
+        }
+        return false
+    }
+
     private func token(_ letter: Character) -> String? {
         switch letter {
         case "%": "%"

@@ -157,6 +157,9 @@ struct LongOptions {
         guard bytes >= RuntimeOptions.minimumMemory else {
             throw Cause("too little: give at least \(RuntimeOptions.minimumMemory >> 20)M")
         }
+        guard bytes <= RuntimeOptions.maximumMemory else {
+            throw Cause("too much: give at most \(RuntimeOptions.maximumMemory >> 30)G")
+        }
         return bytes
     }
 }

@@ -12,8 +12,6 @@ struct Dialling {
 
     init(deadline: Tick) { self.deadline = deadline }
 
-    var isLookedUp: Bool { dialler == nil }
-
     mutating func begin(_ addresses: [SocketAddress], now: Tick) {
         dialler = Dialler(addresses, now: now, deadline: deadline, failure: EADDRNOTAVAIL)
     }
@@ -51,10 +49,11 @@ struct Dials<Owner>: ~Copyable {
     func id(_ token: Token) -> DialID? { slab.id(token) }
     func owner(_ id: DialID) -> Owner { slab[id].owner }
 
-    /// Begins what is due. `step`: the timer that calls again.
+    /// Begins what is due. `step`: the timer that calls again, and that was set for the deadline.
     mutating func proceed<Driver: IODriver & ~Copyable>(
         _ dialling: inout Dialling, _ owner: Owner, step: Token, _ driver: inout Driver, _ timers: inout TimerQueue
     ) -> Outcome {
+        if dialling.dialler == nil { return driver.now < dialling.deadline ? .waits : .failed(ETIMEDOUT) }
         while let next = dialling.dialler?.step(driver.now) {
             switch next {
             case .wait(let moment):
@@ -96,17 +95,18 @@ struct Dials<Owner>: ~Copyable {
         return made
     }
 
-    /// One is made or has failed. The caller goes on with `proceed` where it has failed.
+    /// One is made or has failed, and then the next is begun.
     mutating func ended<Driver: IODriver & ~Copyable>(
-        _ id: DialID, _ dialling: inout Dialling, _ driver: inout Driver
+        _ id: DialID, _ dialling: inout Dialling, step: Token, _ driver: inout Driver, _ timers: inout TimerQueue
     ) -> Outcome {
+        let owner = owner(id)
         let descriptor = slab.remove(id).descriptor
         dialling.attempts.removeAll { $0 == id }
         let error = -Int32(driver.connectionError(descriptor))
         if error == 0 { return .connected(descriptor) }
         driver.close(descriptor)
         dialling.dialler?.attemptEnded(error, now: driver.now)
-        return .waits
+        return proceed(&dialling, owner, step: step, &driver, &timers)
     }
 
     /// What is still being made is given up.

@@ -1,7 +1,6 @@
 internal import CulvertIO
 
-/// The blocks that one worker spills into: address space for all that there can be, memory only where it is used, the
-/// last freed block handed out first. A spill begins with small blocks, so that many readers that owe a little cost a
+/// The blocks that one worker spills into: memory grows with use, the last freed block is handed out first. A spill begins with small blocks, so that many readers that owe a little cost a
 /// little, and goes on with large ones, so that what is much leaves in few sends.
 @safe struct SpillPool: ~Copyable {
     static let smallLength = 4 * 1024
@@ -124,8 +123,10 @@ internal import CulvertIO
     private let capacity: Int
     /// Free blocks that keep their memory, so that a reader that is a little slow costs no page faults.
     private let warm: Int
-    private let memory: UnsafeMutableRawPointer
-    private let links: UnsafeMutablePointer<Int32>
+    /// As many blocks as there is address space for now: it grows, and then lies elsewhere.
+    private var room: Int
+    private var memory: UnsafeMutableRawPointer
+    private var links: UnsafeMutablePointer<Int32>
     private var unused = 0
     private var firstFree: Int32 = -1
     private var freeCount = 0
@@ -134,15 +135,19 @@ internal import CulvertIO
         self.length = length
         self.capacity = capacity
         self.warm = warm
-        unsafe memory = MappedMemory.reserve(capacity * length)
-        unsafe links = MappedMemory.reserve(capacity * MemoryLayout<Int32>.stride)
-            .bindMemory(to: Int32.self, capacity: capacity)
+        room = min(capacity, max(1, Self.firstLength / length))
+        unsafe memory = MappedMemory.reserve(room * length, for: Self.purpose)
+        unsafe links = MappedMemory.reserve(room * MemoryLayout<Int32>.stride, for: Self.purpose)
+            .bindMemory(to: Int32.self, capacity: room)
     }
 
     deinit {
-        unsafe MappedMemory.unreserve(memory, capacity * length)
-        unsafe MappedMemory.unreserve(links, capacity * MemoryLayout<Int32>.stride)
+        unsafe MappedMemory.unreserve(memory, room * length)
+        unsafe MappedMemory.unreserve(links, room * MemoryLayout<Int32>.stride)
     }
+
+    private static var firstLength: Int { 4 * 1024 * 1024 }
+    private static var purpose: StaticString { "payload whose readers are slow (--memory)" }
 
     func block(_ number: Int32) -> UnsafeMutableRawPointer { unsafe memory + Int(number) * length }
     func next(_ number: Int32) -> Int32 { unsafe links[Int(number)] }
@@ -156,8 +161,18 @@ internal import CulvertIO
             return number
         }
         precondition(unused < capacity, "the budget was asked first")
+        if unused == room { grow() }
         unused += 1
         return Int32(unused - 1)
+    }
+
+    private mutating func grow() {
+        let larger = min(capacity, room * 2)
+        unsafe memory = MappedMemory.grow(memory, room * length, to: larger * length, for: Self.purpose)
+        let stride = MemoryLayout<Int32>.stride
+        unsafe links = MappedMemory.grow(links, room * stride, to: larger * stride, for: Self.purpose)
+            .bindMemory(to: Int32.self, capacity: larger)
+        room = larger
     }
 
     mutating func give(back number: Int32) {

@@ -108,3 +108,8 @@ struct Arrival: Hashable, Comparable, Sendable, BitwiseCopyable {
         left.moment == right.moment ? left.number < right.number : left.moment < right.moment
     }
 }
+
+extension SocketAddress {
+    /// For a line: a Unix peer names itself as it likes.
+    var shown: String { isUnix ? PeerText(description).description : description }
+}

@@ -1,7 +1,6 @@
 internal import CulvertIO
 internal import CulvertPlan
 internal import CulvertSSH
-internal import Glibc
 
 /// Targets of connections at the server: looked up, then dialled until one of their addresses answers.
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
@@ -20,10 +19,6 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// Does what is due: the next attempt, or the end.
     mutating func proceedDial(_ flow: FlowID) {
         guard var dialling = flows[flow].dialling else { return }
-        if dialling.isLookedUp {
-            guard driver.now >= dialling.deadline else { return }
-            return flows[flow].phase == .opening ? hopExpired(flow) : refuseDialled(flow, errorText(ETIMEDOUT))
-        }
         let outcome = dials.proceed(&dialling, flow, step: Token(.dialStep, flow), &driver, &timers)
         flows[flow].dialling = dialling
         conclude(flow, outcome)
@@ -33,9 +28,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func dialEnded(_ id: DialID) {
         let flow = dials.owner(id)
         guard flows[flow].end == nil, var dialling = flows[flow].dialling else { return }
-        let outcome = dials.ended(id, &dialling, &driver)
+        let outcome = dials.ended(id, &dialling, step: Token(.dialStep, flow), &driver, &timers)
         flows[flow].dialling = dialling
-        if case .waits = outcome { return proceedDial(flow) }
         conclude(flow, outcome)
     }
 
@@ -43,6 +37,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         switch outcome {
         case .waits: break
         case .connected(let descriptor): dialled(flow, descriptor)
+        case .failed where flows[flow].phase == .opening: hopExpired(flow)
         case .failed(let error): refuseDialled(flow, errorText(error), SocksReply(failedConnect: error))
         }
     }

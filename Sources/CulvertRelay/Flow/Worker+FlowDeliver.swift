@@ -154,6 +154,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         proceed(flow)
     }
 
+    /// The server has not kept to its window: bytes are lost, so neither side sees a clean end.
+    mutating func channelViolated(_ flow: FlowID) {
+        context.journal.error("reset \(flowText(flow)): the server does not keep to the window of its channel")
+        end(flow, .cut, channelIsGone: true)
+    }
+
     /// Does what the ends of both directions ask for.
     mutating func proceed(_ flow: FlowID) {
         guard flows[flow].phase == .open, flows[flow].end == nil else { return }

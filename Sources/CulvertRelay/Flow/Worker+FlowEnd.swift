@@ -4,7 +4,7 @@ internal import CulvertSSH
 /// How flows end: marked here, freed by `reap`.
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// Marks the flow as over and says so to the peer: CLOSE, without EOF unless that was said before. `channelIsGone`:
-    /// the peer has refused the channel, and its number is free.
+    /// the peer has refused the channel, or the engine has closed it.
     mutating func end(_ flow: FlowID, _ how: FlowEnd, channelIsGone: Bool = false) {
         guard flows[flow].end == nil else { return }
         flows[flow].end = how

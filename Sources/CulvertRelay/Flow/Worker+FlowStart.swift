@@ -20,7 +20,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// With where it comes from.
     func flowText(_ flow: FlowID) -> String {
         let text = forwardText(flow)
-        return flows[flow].purpose == .nextHop ? text : "\(text) from \(flows[flow].peer)"
+        return flows[flow].purpose == .nextHop ? text : "\(text) from \(flows[flow].peer.shown)"
     }
 
     mutating func insertFlow(_ flow: consuming TunnelFlow) -> FlowID {
@@ -107,12 +107,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case .resourceShortage: why = "the server is short of resources"
         }
         let words = words.description
-        let failure = "\(forwardText(flow)): channel open failed: \(why)\(words.isEmpty ? "" : ": \(words)")"
+        let kind = "\(forwardText(flow)): channel open failed: \(why)"
+        let failure = words.isEmpty ? kind : "\(kind): \(words)"
         // Whoever logs in through a hop says what became of it.
         if let hop = links[flows[flow].link].hop {
             hop.path.fail(failure)
         } else {
-            context.journal.error(failure)
+            context.journal.error(failure, kind: kind)
         }
         // The number is free already: nothing is to be closed. What the client is told, it is to get.
         let isAnswered = flows[flow].socks != nil && answerSocket(flow, SocksReply(reason, PeerText(words)))
@@ -121,11 +122,27 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: A connection at the server (-R)
 
+    /// The server opens a channel for what nobody asked it to listen on, or says the place in a way that fits nothing.
+    func tellUnasked(_ request: ChannelOpenRequest) {
+        let place: String
+        switch request {
+        case .forwardedTCPIP(let address, let port, let originator, let originatorPort):
+            place = "\(PeerText(address)):\(port) from \(PeerText(originator)):\(originatorPort)"
+        case .forwardedStreamLocal(let path): place = "\(PeerText(path))"
+        case .directTCPIP, .directStreamLocal: return
+        }
+        let why = "no forward of ours listens there"
+        context.journal.error(
+            "refused a connection at the server to \(place): \(why)", kind: "refused a connection at the server: \(why)"
+        )
+    }
+
     mutating func channelRequested(_ link: LinkSlot, _ channel: ChannelNumber) {
         let request = links[link].engine.openRequest(channel)
         let reverse = context.reverse
         guard !isStopping, let forward = links[link].reverse.forward(of: request, listens: { reverse[$0].listen })
         else {
+            if !isStopping, links[link].duty == .serving { tellUnasked(request) }
             links[link].engine.refuse(channel, .administrativelyProhibited, words: "no such forward was asked for")
             return
         }
@@ -144,8 +161,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 peer: peer, arrival: held.nextArrival(driver.now), started: driver.now))
         if context.reverse[forward].target == .requested { return beginChannelGreeting(flow) }
         beginDialling(flow)
-        guard let addresses = targets[forward].addresses(now: driver.now) else {
-            targets[forward].waiting.append(flow)
+        guard let addresses = targets[forward.index].addresses(now: driver.now) else {
+            targets[forward.index].waiting.append(flow)
             return lookUpTarget(forward)
         }
         dial(flow, addresses)
@@ -153,20 +170,20 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Targets
 
-    private mutating func lookUpTarget(_ forward: Int) {
-        guard !targets[forward].isAsked else { return }
-        guard case .tcp(let host, let port) = targets[forward].target else {
+    private mutating func lookUpTarget(_ forward: ReverseID) {
+        guard !targets[forward.index].isAsked else { return }
+        guard case .tcp(let host, let port) = targets[forward.index].target else {
             preconditionFailure("only names are looked up")
         }
-        targets[forward].isAsked = true
+        targets[forward.index].isAsked = true
         let mailbox = context.mailboxes[id.number]
         context.resolver.look(up: host, port: port) { addresses, failure in
             mailbox.post(.resolved(forward: forward, addresses: addresses, failure: failure))
         }
     }
 
-    mutating func targetResolved(_ forward: Int, _ addresses: [SocketAddress], _ failure: String) {
-        for flow in targets[forward].learn(addresses, now: driver.now) {
+    mutating func targetResolved(_ forward: ReverseID, _ addresses: [SocketAddress], _ failure: String) {
+        for flow in targets[forward.index].learn(addresses, now: driver.now) {
             guard flows.contains(flow), flows[flow].end == nil, flows[flow].phase == .dialing else { continue }
             if addresses.isEmpty { refuseDialled(flow, failure) } else { dial(flow, addresses) }
         }

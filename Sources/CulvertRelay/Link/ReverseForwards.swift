@@ -6,38 +6,48 @@ internal import CulvertSSH
 struct ReverseForwards {
     struct Standing {
         let number: ForwardNumber
-        /// Its place among the tunnel's reverse forwards.
-        let forward: Int
+        let forward: ReverseID
         /// Where the server listens.
         let port: UInt16
     }
 
     private struct Refused {
-        let forward: Int
+        let forward: ReverseID
         /// nil: it has been asked for again.
         var due: Tick?
         let attempts: Int
     }
 
-    private var asked: [(number: ForwardNumber, forward: Int)] = []
-    private(set) var standing: [Standing] = []
-    private var refused: [Refused] = []
-
-    mutating func wasAsked(_ forward: Int, _ number: ForwardNumber) { asked.append((number, forward)) }
-
-    /// Which forward the server's answer is about; nil when nobody asked.
-    mutating func answered(_ number: ForwardNumber) -> Int? {
-        guard let place = asked.firstIndex(where: { $0.number == number }) else { return nil }
-        return asked.remove(at: place).forward
+    struct Asked: Equatable {
+        let number: ForwardNumber
+        let forward: ReverseID
+        /// 0: the server is to choose.
+        let port: UInt16
     }
 
-    mutating func stands(_ forward: Int, _ number: ForwardNumber, port: UInt16) {
+    private var asked: [Asked] = []
+    private(set) var standing: [Standing] = []
+    private var refused: [Refused] = []
+    /// What is answered from now on is cancelled.
+    private var isRetired = false
+
+    mutating func wasAsked(_ forward: ReverseID, _ number: ForwardNumber, port: UInt16) {
+        asked.append(Asked(number: number, forward: forward, port: port))
+    }
+
+    /// What the server's answer is about; nil when nobody asked.
+    mutating func answered(_ number: ForwardNumber) -> Asked? {
+        guard let place = asked.firstIndex(where: { $0.number == number }) else { return nil }
+        return asked.remove(at: place)
+    }
+
+    mutating func stands(_ forward: ReverseID, _ number: ForwardNumber, port: UInt16) {
         standing.append(Standing(number: number, forward: forward, port: port))
         refused.removeAll { $0.forward == forward }
     }
 
     /// Asked for again until it stands: an old session of ours may hold the port for a while yet. Returns when.
-    mutating func wasRefused(_ forward: Int, now: Tick) -> Tick {
+    mutating func wasRefused(_ forward: ReverseID, now: Tick) -> Tick {
         let attempts = (refused.first { $0.forward == forward }?.attempts ?? 0) + 1
         refused.removeAll { $0.forward == forward }
         let due = now + .seconds(min(30, 0.5 * Double(1 << min(attempts, 6))))
@@ -46,8 +56,8 @@ struct ReverseForwards {
     }
 
     /// Those whose time to be asked for again has come: each is named once until its answer comes.
-    mutating func takeDue(_ now: Tick) -> [Int] {
-        var due: [Int] = []
+    mutating func takeDue(_ now: Tick) -> [ReverseID] {
+        var due: [ReverseID] = []
         for place in refused.indices {
             guard let moment = refused[place].due, moment <= now else { continue }
             refused[place].due = nil
@@ -63,25 +73,44 @@ struct ReverseForwards {
         defer {
             standing = []
             refused = []
+            isRetired = true
         }
         return standing.map(\.number)
     }
 
-    /// Which of the forwards that stand a channel belongs to. `listens` tells what a forward was asked to listen on.
-    func forward(of request: ChannelOpenRequest, listens: (Int) -> ReverseForward.Listen) -> Int? {
+    /// Which of the forwards a channel belongs to: of those that stand, or, as many servers listen before they answer, of
+    /// those that were asked for. `listens` tells what a forward was asked to listen on.
+    func forward(of request: ChannelOpenRequest, listens: (ReverseID) -> ReverseForward.Listen) -> ReverseID? {
         switch request {
         case .forwardedTCPIP(let address, let port, _, _):
             // Two forwards may have one port and different addresses. The address may come back as the server
             // understood it, so where none is as it was asked for, the port decides.
-            var found: Int?
+            var found: ReverseID?
             for each in standing where each.port == port && port != 0 {
                 if case .tcp(address, _) = listens(each.forward) { return each.forward }
                 found = found ?? each.forward
             }
-            return found
+            return found ?? unanswered(address, port, listens)
         case .forwardedStreamLocal(let path):
-            return standing.first { listens($0.forward) == .unix(path: path) }?.forward
+            let candidates = standing.map(\.forward) + (isRetired ? [] : asked.map(\.forward))
+            return candidates.first { listens($0) == .unix(path: path) }
         case .directTCPIP, .directStreamLocal: return nil
         }
+    }
+
+    private func unanswered(_ address: String, _ port: UInt16, _ listens: (ReverseID) -> ReverseForward.Listen)
+        -> ReverseID?
+    {
+        guard !isRetired else { return nil }
+        func isAt(_ address: String, _ each: Asked) -> Bool {
+            if case .tcp(address, _) = listens(each.forward) { true } else { false }
+        }
+        let named = asked.filter { $0.port == port && port != 0 }
+        if let found = named.first(where: { isAt(address, $0) }) ?? named.first { return found.forward }
+        // Only where there is one whose port the server chooses is it clear which is meant.
+        let choosing = asked.filter {
+            if case .tcp(_, 0) = listens($0.forward) { $0.port == 0 } else { false }
+        }
+        return choosing.count == 1 && port != 0 ? choosing[0].forward : nil
     }
 }

@@ -94,6 +94,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             links[link].isClosedByServer = error.kind == .disconnected
             return end(link, .lost(error.description))
         }
+        if let request = links[link].engine.takeUnaskedOpen() { tellUnasked(request) }
         let consumed = links[link].engine.takeConsumed()
         links[link].ring.release(consumed)
         wake(link)
@@ -130,6 +131,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             } else {
                 links[link].engine.close(channel)
             }
+        case .violated(let channel):
+            if let flow = links[link].flow(of: channel) { channelViolated(flow) }
         case .forwardAnswered(let number, let accepted, let port): reverseAnswered(link, number, accepted, port)
         case .forwardRequested: preconditionFailure("a client's engine refuses a request for a forward by itself")
         case .commandRefused: context.control.post(.nodelayRefused)

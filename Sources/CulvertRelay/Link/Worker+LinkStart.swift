@@ -4,7 +4,7 @@ internal import CulvertSSH
 
 /// How links begin on their worker, and what a newer one does to the one that it replaces.
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
-    mutating func addLink(_ start: consuming LoggedInLink<Engine>, _ id: LinkID, reverse: [Int]) {
+    mutating func addLink(_ start: consuming LoggedInLink<Engine>, _ id: LinkID, reverse: [ReverseID]) {
         retireLinks(at: id.place)
         if links.count >= Self.maximumLinks { giveUpRetiredLink() }
         guard !links.isFull, !isStopping else {
@@ -68,10 +68,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     // MARK: Reverse forwards
 
-    mutating func askReverse(_ link: LinkSlot, _ forward: Int) {
+    mutating func askReverse(_ link: LinkSlot, _ forward: ReverseID) {
         do throws(SSHError) {
-            let number = try links[link].engine.requestForward(context.reverse[forward].request)
-            links[link].reverse.wasAsked(forward, number)
+            // One whose port the server chooses keeps it over a new login, if it is free.
+            let request = context.reverse[forward].request(port: chosenPorts[forward])
+            let number = try links[link].engine.requestForward(request)
+            links[link].reverse.wasAsked(forward, number, port: request.port)
             wake(link)
         } catch {
             guard let id = links[link].poolID else { return }
@@ -80,7 +82,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func reverseAnswered(_ link: LinkSlot, _ number: ForwardNumber, _ accepted: Bool, _ port: UInt16) {
-        guard let forward = links[link].reverse.answered(number) else { return }
+        guard let asked = links[link].reverse.answered(number) else { return }
+        let forward = asked.forward
         // Its successor has asked too.
         guard links[link].duty == .serving, !isStopping, let id = links[link].poolID else {
             if accepted { links[link].engine.cancelForward(number) }
@@ -88,6 +91,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         if accepted {
             links[link].reverse.stands(forward, number, port: port)
+            if context.reverse[forward].request.leavesPortToPeer { chosenPorts[forward] = port }
+        } else if chosenPorts[forward] == asked.port {
+            // Somebody else has it, perhaps an older session of ours: the server chooses anew.
+            chosenPorts[forward] = nil
+            return askReverse(link, forward)
         } else {
             scheduleCheck(link, at: links[link].reverse.wasRefused(forward, now: driver.now))
         }

@@ -1,32 +1,32 @@
 internal import CulvertIO
 
 /// Looks names up on threads of its own, so that no worker ever waits for DNS, and no name for another that nobody
-/// answers: `LookupQueue` says how many at once, and for how long.
+/// answers: `LookupQueue` says how many at once, and for how long, and `NameMemory` what is known already.
 final class Resolver: Sendable {
     typealias Look = @Sendable (_ host: String, _ port: UInt16) throws(ResolveError) -> [SocketAddress]
 
     private struct Question: Sendable {
-        let host: String
-        let port: UInt16
+        let name: LookupName
+        let asker: String?
         let answer: @Sendable ([SocketAddress], String) -> Void
     }
 
     private enum Message: Sendable {
         case ask(Question)
-        case found(LookupQueue.Number, Result<[SocketAddress], ResolveError>)
+        case found(LookupName, Result<[SocketAddress], ResolveError>)
         case end
     }
 
     private let mailbox: Mailbox<Message>
 
     init(
-        _ limits: LookupQueue.Limits = LookupQueue.Limits(),
+        _ limits: LookupQueue.Limits = LookupQueue.Limits(), memory: NameMemory.Limits = NameMemory.Limits(),
         look: @escaping Look = { host, port throws(ResolveError) in try SocketAddress.resolve(host: host, port: port) }
     ) throws(IOError) {
         let mailbox = try Mailbox<Message>()
         self.mailbox = mailbox
         try Thread.start(name: "culvert-names") {
-            var desk = Desk(mailbox: mailbox, look: look, queue: LookupQueue(limits))
+            var desk = Desk(mailbox: mailbox, look: look, queue: LookupQueue(limits), memory: NameMemory(memory))
             desk.run()
         }
     }
@@ -35,8 +35,12 @@ final class Resolver: Sendable {
     deinit { mailbox.post(.end) }
 
     /// `answer` is called once, on the resolver's thread, with addresses or with the reason why there are none.
-    func look(up host: String, port: UInt16, answer: @escaping @Sendable ([SocketAddress], String) -> Void) {
-        mailbox.post(.ask(Question(host: host, port: port, answer: answer)))
+    /// - Parameter asker: a stranger whose names these are: he may have a quarter of the queue. nil: a name of the plan.
+    func look(
+        up host: String, port: UInt16, asker: String? = nil,
+        answer: @escaping @Sendable ([SocketAddress], String) -> Void
+    ) {
+        mailbox.post(.ask(Question(name: LookupName(host: host, port: port), asker: asker, answer: answer)))
     }
 
     /// What the resolver's own thread has: it takes questions and gives answers, and never looks anything up.
@@ -44,6 +48,7 @@ final class Resolver: Sendable {
         let mailbox: Mailbox<Message>
         let look: Look
         var queue: LookupQueue
+        var memory: NameMemory
         /// Those that are not answered yet.
         var questions: [LookupQueue.Number: Question] = [:]
 
@@ -53,7 +58,7 @@ final class Resolver: Sendable {
                 for message in mailbox.takeAll() {
                     switch message {
                     case .ask(let question): ask(question)
-                    case .found(let number, let result): found(number, result)
+                    case .found(let name, let result): found(name, result)
                     case .end: return
                     }
                 }
@@ -62,39 +67,48 @@ final class Resolver: Sendable {
         }
 
         private mutating func ask(_ question: Question) {
-            switch queue.ask(now: Tick.current()) {
+            let now = Tick.current()
+            var hasStale = false
+            switch memory.known(question.name, now: now) {
+            case .answer(let addresses): return question.answer(addresses, "")
+            case .failure(let reason): return question.answer([], reason)
+            case .stale: hasStale = true
+            case .nothing: break
+            }
+            switch queue.ask(question.name, by: question.asker, hasStale: hasStale, now: now) {
             case .begin(let number):
                 questions[number] = question
-                begin(number)
+                begin(question.name)
             case .wait(let number): questions[number] = question
-            case .refuse: question.answer([], reason(question, "too many names are being looked up"))
+            case .refuse: answerOtherwise(question, "too many names are being looked up")
             }
         }
 
-        private mutating func begin(_ number: LookupQueue.Number) {
-            guard let question = questions[number] else { preconditionFailure("what is begun was asked") }
+        private mutating func begin(_ name: LookupName) {
             let mailbox = mailbox
             let look = look
             do throws(IOError) {
                 try Thread.start(name: "culvert-name") {
                     do throws(ResolveError) {
-                        mailbox.post(.found(number, .success(try look(question.host, question.port))))
+                        mailbox.post(.found(name, .success(try look(name.host, name.port))))
                     } catch {
-                        mailbox.post(.found(number, .failure(error)))
+                        mailbox.post(.found(name, .failure(error)))
                     }
                 }
             } catch {
-                mailbox.post(
-                    .found(number, .failure(ResolveError(host: question.host, reason: error.description))))
+                let failure = ResolveError(host: name.host, reason: error.description, isTemporary: true)
+                mailbox.post(.found(name, .failure(failure)))
             }
         }
 
-        private mutating func found(_ number: LookupQueue.Number, _ result: Result<[SocketAddress], ResolveError>) {
-            let (isAwaited, next) = queue.finish(number)
-            if isAwaited, let question = questions.removeValue(forKey: number) {
+        private mutating func found(_ name: LookupName, _ result: Result<[SocketAddress], ResolveError>) {
+            memory.learn(name, result, now: Tick.current())
+            let (answered, next) = queue.finish(name)
+            for number in answered {
+                guard let question = questions.removeValue(forKey: number) else { continue }
                 switch result {
                 case .success(let addresses): question.answer(addresses, "")
-                case .failure(let error): question.answer([], error.description)
+                case .failure(let error): answer(question, failing: error.description)
                 }
             }
             if let next { begin(next) }
@@ -102,11 +116,19 @@ final class Resolver: Sendable {
 
         private mutating func giveUp(_ number: LookupQueue.Number) {
             guard let question = questions.removeValue(forKey: number) else { return }
-            question.answer([], reason(question, "nobody answers"))
+            answerOtherwise(question, "nobody answers")
         }
 
-        private func reason(_ question: Question, _ words: String) -> String {
-            ResolveError(host: question.host, reason: words).description
+        private func answerOtherwise(_ question: Question, _ words: String) {
+            answer(question, failing: ResolveError(host: question.name.host, reason: words).description)
+        }
+
+        /// With what was found before, where that may be used.
+        private func answer(_ question: Question, failing reason: String) {
+            switch memory.known(question.name, now: Tick.current()) {
+            case .answer(let addresses), .stale(let addresses): question.answer(addresses, "")
+            case .failure, .nothing: question.answer([], reason)
+            }
         }
     }
 }

@@ -85,7 +85,11 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             }
             let authority = makeAuthority(step.hop, mayPrompt)
             defer { if authority.handedOutSecret { knocks.handedOutSecret() } }
-            return try logIn(step, socket, path, authority)
+            let link = try logIn(step, socket, path, authority)
+            let proofs =
+                authority.accepted.isEmpty ? "no proof of who we are" : authority.accepted.joined(separator: ", then ")
+            journal.verbose("\(step.name.isEmpty ? "" : "\(step.name): ")the server took \(proofs)")
+            return link
         } catch {
             throw explained(error, step, stream, path)
         }

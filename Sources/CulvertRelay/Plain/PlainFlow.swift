@@ -45,7 +45,7 @@ struct PlainFlow: ~Copyable, SlabElement {
     }
 
     var ends: InlineArray<2, End>
-    let forward: Int
+    let forward: DirectID
     let started: Tick
     let peer: SocketAddress
     /// One of its readers has been slow since then.
@@ -55,7 +55,7 @@ struct PlainFlow: ~Copyable, SlabElement {
     /// Set once: it is over.
     var ending: Ending?
 
-    init(client: Descriptor, forward: Int, peer: SocketAddress, started: Tick) {
+    init(client: Descriptor, forward: DirectID, peer: SocketAddress, started: Tick) {
         ends = InlineArray(repeating: End())
         ends[0].descriptor = client
         self.forward = forward

@@ -1,6 +1,5 @@
 internal import CulvertIO
 internal import CulvertPlan
-internal import Glibc
 
 /// How relayed connections begin: accepted, spread over the workers, and dialled.
 extension PlainWorker where Driver: ~Copyable {
@@ -41,7 +40,7 @@ extension PlainWorker where Driver: ~Copyable {
         context.mailboxes[worker].post(.carry(descriptor, forward: forward, peer: peer))
     }
 
-    mutating func begin(_ descriptor: Descriptor, forward: Int, peer: SocketAddress) {
+    mutating func begin(_ descriptor: Descriptor, forward: DirectID, peer: SocketAddress) {
         guard !flows.isFull, stopDeadline == nil else {
             driver.resetOnClose(descriptor)
             return driver.close(descriptor)
@@ -51,27 +50,27 @@ extension PlainWorker where Driver: ~Copyable {
         let deadline = driver.now + context.limits.dial
         flows[flow].dialling = Dialling(deadline: deadline)
         timers.add(deadline, Token(.dialStep, flow))
-        guard let addresses = targets[forward].addresses(now: driver.now) else {
-            targets[forward].waiting.append(flow)
+        guard let addresses = targets[forward.index].addresses(now: driver.now) else {
+            targets[forward.index].waiting.append(flow)
             return lookUpTarget(forward)
         }
         dial(flow, addresses)
     }
 
-    private mutating func lookUpTarget(_ forward: Int) {
-        guard !targets[forward].isAsked else { return }
-        guard case .tcp(let host, let port) = targets[forward].target else {
+    private mutating func lookUpTarget(_ forward: DirectID) {
+        guard !targets[forward.index].isAsked else { return }
+        guard case .tcp(let host, let port) = targets[forward.index].target else {
             preconditionFailure("only names are looked up")
         }
-        targets[forward].isAsked = true
+        targets[forward.index].isAsked = true
         let mailbox = context.mailboxes[id.number]
         context.resolver.look(up: host, port: port) { addresses, failure in
             mailbox.post(.resolved(forward: forward, addresses: addresses, failure: failure))
         }
     }
 
-    mutating func targetResolved(_ forward: Int, _ addresses: [SocketAddress], _ failure: String) {
-        for flow in targets[forward].learn(addresses, now: driver.now) {
+    mutating func targetResolved(_ forward: DirectID, _ addresses: [SocketAddress], _ failure: String) {
+        for flow in targets[forward.index].learn(addresses, now: driver.now) {
             guard flows.contains(flow), flows[flow].ending == nil else { continue }
             if addresses.isEmpty { refuse(flow, failure) } else { dial(flow, addresses) }
         }
@@ -84,10 +83,6 @@ extension PlainWorker where Driver: ~Copyable {
 
     mutating func proceedDial(_ flow: PlainFlowID) {
         guard var dialling = flows[flow].dialling else { return }
-        if dialling.isLookedUp {
-            if driver.now >= dialling.deadline { conclude(flow, .failed(ETIMEDOUT)) }
-            return
-        }
         let outcome = dials.proceed(&dialling, flow, step: Token(.dialStep, flow), &driver, &timers)
         flows[flow].dialling = dialling
         conclude(flow, outcome)
@@ -96,9 +91,8 @@ extension PlainWorker where Driver: ~Copyable {
     mutating func dialEnded(_ dial: DialID) {
         let flow = dials.owner(dial)
         guard flows[flow].ending == nil, var dialling = flows[flow].dialling else { return }
-        let outcome = dials.ended(dial, &dialling, &driver)
+        let outcome = dials.ended(dial, &dialling, step: Token(.dialStep, flow), &driver, &timers)
         flows[flow].dialling = dialling
-        if case .waits = outcome { return proceedDial(flow) }
         conclude(flow, outcome)
     }
 

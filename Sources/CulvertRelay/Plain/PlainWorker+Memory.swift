@@ -71,7 +71,7 @@ extension PlainWorker where Driver: ~Copyable {
                 !flows[flow].isOpen
                 ? "the target" : slow.isEmpty ? "nothing (idle or moving)" : slow == [0] ? "the client" : "the target"
             lines.append(
-                "flow \(context.forwards[flows[flow].forward].text) from \(flows[flow].peer):"
+                "flow \(context.forwards[flows[flow].forward].text) from \(flows[flow].peer.shown):"
                     + " \(flows[flow].ends[0].bytes) bytes out, \(flows[flow].ends[1].bytes) in, waits for"
                     + " \(stall)")
         }

@@ -4,11 +4,11 @@ internal import CulvertPlan
 /// What a worker of `culvert relay` is told.
 enum PlainMessage: Sendable {
     /// A listening socket for a forward.
-    case listen(Descriptor, forward: Int)
+    case listen(Descriptor, forward: DirectID)
     /// A connection that another worker accepted.
-    case carry(Descriptor, forward: Int, peer: SocketAddress)
+    case carry(Descriptor, forward: DirectID, peer: SocketAddress)
     /// The addresses of a forward's target, or why there are none.
-    case resolved(forward: Int, addresses: [SocketAddress], failure: String)
+    case resolved(forward: DirectID, addresses: [SocketAddress], failure: String)
     /// Another worker has reached the memory ceiling, and the flow that holds most is here.
     case giveMemory
     /// Reports on everything the worker has.
@@ -213,7 +213,7 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
         let flow = flows.remove(over)
         context.loads[id.number].flowEnded()
         context.journal.verbose(
-            "closed \(context.forwards[flow.forward].text) from \(flow.peer): \(flow.ends[0].bytes) bytes out,"
+            "closed \(context.forwards[flow.forward].text) from \(flow.peer.shown): \(flow.ends[0].bytes) bytes out,"
                 + " \(flow.ends[1].bytes) in, \(formatSeconds(driver.now - flow.started))"
                 + (flow.ending == .whole ? "" : ", reset: cut short"))
     }
@@ -233,7 +233,7 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
             driver.resetOnClose(descriptor)
             return driver.close(descriptor)
         }
-        let name = "\(context.forwards[flows[flow].forward].text) from \(flows[flow].peer)"
+        let name = "\(context.forwards[flows[flow].forward].text) from \(flows[flow].peer.shown)"
         deliveries.adopt(
             Delivery(
                 descriptor, rest: rest, fate == .finishes ? .finish : .reset, inputEnded: source != .sending,

@@ -9,7 +9,7 @@ enum ControlMessage: Sendable {
     case linkSuspect(LinkID)
     /// A suspect link has spoken again.
     case linkRecovered(LinkID)
-    case reverseAnswered(LinkID, forward: Int, ReverseAnswer)
+    case reverseAnswered(LinkID, forward: ReverseID, ReverseAnswer)
     /// A server does not run what `--nodelay` asks it to.
     case nodelayRefused
     /// A local connection waits for a link.
@@ -46,7 +46,7 @@ struct WorkerCrew: Sendable {
     /// To every worker.
     let post: @Sendable (WorkerOrder) -> Void
     /// A listening socket for a forward, to the worker of that number.
-    let listen: @Sendable (WorkerID, Descriptor, _ forward: Int) -> Void
+    let listen: @Sendable (WorkerID, Descriptor, _ forward: DirectID) -> Void
     /// A connection for a flow, to the worker that has the link.
     let carry: @Sendable (IncomingConnection, LinkID) -> Void
 }

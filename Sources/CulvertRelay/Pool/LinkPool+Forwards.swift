@@ -22,7 +22,7 @@ extension LinkPool {
             return stop(.connectionFailed, now: now)
         }
         listeners = .open
-        if !unopened.isEmpty, plan.persist { openAgainAt = now + Self.openingPause }
+        if !unopened.isEmpty { openAgainAt = now + Self.openingPause }
         admit(id, summary, now: now)
     }
 
@@ -50,16 +50,16 @@ extension LinkPool {
 
     // MARK: At the server
 
-    mutating func reverseAnswered(_ id: LinkID, _ forward: Int, _ answer: ReverseAnswer, now: Tick) {
+    mutating func reverseAnswered(_ id: LinkID, _ forward: ReverseID, _ answer: ReverseAnswer, now: Tick) {
         guard place(of: id) != nil else { return }
         switch answer {
         case .standing(let port):
             say(.reverseStands(forward: forward, port: port))
-            reverseStates[forward] = .standing(port: port)
+            reverseStates[forward.index] = .standing(port: port)
         case .refused, .notAsked:
-            let isNews = reverseStates[forward] != .refused
+            let isNews = reverseStates[forward.index] != .refused
             say(isNews ? .reverseFailed(forward: forward, answer) : .reverseStillFails(forward: forward))
-            reverseStates[forward] = .refused
+            reverseStates[forward.index] = .refused
         }
         checkReady(now: now)
         tellStanding()

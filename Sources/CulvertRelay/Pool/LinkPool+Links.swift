@@ -153,7 +153,7 @@ extension LinkPool {
         places[index].link = nil
         places[index].lostAt = now
         if places.allSatisfy({ $0.link == nil }) { downSince = downSince ?? now }
-        for forward in plan.reverse(of: index) { reverseStates[forward] = .unasked }
+        for forward in plan.reverse(of: index) { reverseStates[forward.index] = .unasked }
         guard !plan.carriesStreams else { return linkLostForGood(reason, now: now) }
         guard isRunning else { return }
         if let idle = unusedTimeout.ended(life), plan.reverse == 0, !places[index].isTrying {

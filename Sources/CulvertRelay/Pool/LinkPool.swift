@@ -41,8 +41,8 @@ struct LinkPool {
     var firstAttempts = 0
 
     var listeners = Listeners.closed
-    /// Direct forwards that could not be opened, and when they are tried again (`persist`).
-    var unopened: [Int] = []
+    /// Direct forwards that could not be opened, and when they are tried again.
+    var unopened: [DirectID] = []
     var openAgainAt: Tick?
     var reverseStates: [ReverseState]
     var isReady = false

@@ -10,7 +10,7 @@ enum PoolEvent: Sendable {
     case linkLost(LinkID, reason: String, life: LinkLife = LinkLife())
     case linkSuspect(LinkID)
     case linkRecovered(LinkID)
-    case reverseAnswered(LinkID, forward: Int, ReverseAnswer)
+    case reverseAnswered(LinkID, forward: ReverseID, ReverseAnswer)
     case nodelayRefused
     case connectionWaits
     case streamsEnded(cleanly: Bool)
@@ -37,7 +37,7 @@ enum SecretUse: Equatable, Sendable {
 
 /// What became of the opening of one forward's listeners.
 struct ListenerAnswer: Sendable {
-    let forward: Int
+    let forward: DirectID
     /// Where it is listened on, or why it is not.
     let outcome: Result<[SocketAddress], Listening.Failure>
 }
@@ -47,11 +47,11 @@ enum PoolAction: Equatable, Sendable {
     /// Answered by `.loggedIn` or `.loginFailed` with the same name.
     case beginLogin(LinkID, mayPrompt: Bool)
     /// The link whose login was told goes to its worker, to ask for these reverse forwards.
-    case deliver(LinkID, reverse: [Int])
+    case deliver(LinkID, reverse: [ReverseID])
     /// The link whose login was told is not wanted.
     case drop(LinkID)
     /// Of these direct forwards. Answered by `.listenersOpened`.
-    case openListeners([Int])
+    case openListeners([DirectID])
     /// Standard input and output become a flow of this link, which was delivered.
     case carryStreams(LinkID)
     case post(WorkerOrder)
@@ -86,12 +86,12 @@ enum PoolNews: Equatable, Sendable {
     case answersAgain
     case nodelayRefused
     case checksLinks(PathDoubt)
-    case listening(forward: Int, SocketAddress)
-    case listenerFailed(forward: Int, reason: String)
-    case listenerStillFails(forward: Int, reason: String)
-    case reverseStands(forward: Int, port: UInt16)
-    case reverseFailed(forward: Int, ReverseAnswer)
-    case reverseStillFails(forward: Int)
+    case listening(forward: DirectID, SocketAddress)
+    case listenerFailed(forward: DirectID, reason: String)
+    case listenerStillFails(forward: DirectID, reason: String)
+    case reverseStands(forward: ReverseID, port: UInt16)
+    case reverseFailed(forward: ReverseID, ReverseAnswer)
+    case reverseStillFails(forward: ReverseID)
     /// The tunnel ends: a forward failed, and that was not allowed.
     case endsForForward
     /// The tunnel ends: no forward stands.

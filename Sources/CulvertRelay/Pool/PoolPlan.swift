@@ -1,13 +1,13 @@
 internal import CulvertIO
 internal import CulvertPlan
 
-/// What a pool must know of its tunnel. Forwards are numbers here: direct and reverse ones each count from 0.
+/// What a pool must know of its tunnel. Forwards are names here, and what they are is the plan's.
 struct PoolPlan: Sendable {
     /// Places, each for one link.
     var links = 1
     var workers = 1
     /// Direct forwards that are listened for here.
-    var listening: [Int] = []
+    var listening: [DirectID] = []
     /// One more direct forward is standard input and output (`-W`): the process ends with its one flow.
     var carriesStreams = false
     /// Reverse forwards.
@@ -25,14 +25,16 @@ struct PoolPlan: Sendable {
     var direct: Int { listening.count + (carriesStreams ? 1 : 0) }
 
     /// The reverse forwards that a place asks for: they are spread over the places.
-    func reverse(of place: Int) -> [Int] { (0..<reverse).filter { $0 % links == place } }
+    func reverse(of place: Int) -> [ReverseID] {
+        (0..<reverse).filter { $0 % links == place }.map(ReverseID.init)
+    }
 }
 
 extension PoolPlan {
     init(_ tunnel: TunnelPlan, workers: Int) {
         links = tunnel.links
         self.workers = workers
-        listening = tunnel.forwards.indices.filter { !tunnel.forwards[$0].isStandardStreams }
+        listening = tunnel.forwards.indices.filter { !tunnel.forwards[$0].isStandardStreams }.map(DirectID.init)
         carriesStreams = tunnel.forwards.contains(where: \.isStandardStreams)
         reverse = tunnel.reverse.count
         connectionAttempts = tunnel.server.connection.connectionAttempts

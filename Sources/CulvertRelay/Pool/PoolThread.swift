@@ -149,17 +149,17 @@ struct PoolThread: ~Copyable {
         }
     }
 
-    private mutating func openListeners(_ forwards: [Int]) {
+    private mutating func openListeners(_ forwards: [DirectID]) {
         var answers: [ListenerAnswer] = []
         for forward in forwards { answers.append(openListener(forward)) }
         following.append(.listenersOpened(answers))
     }
 
-    private func openListener(_ forward: Int) -> ListenerAnswer {
+    private func openListener(_ forward: DirectID) -> ListenerAnswer {
         do throws(Listening.Failure) {
             let opened = try Listening.open(
                 plan.forwards[forward], family: plan.server.connection.addressFamily.socketFamily)
-            let worker = WorkerID(forward % crew.count)
+            let worker = WorkerID(forward.index % crew.count)
             for each in opened { crew.listen(worker, each.descriptor, forward) }
             return ListenerAnswer(forward: forward, outcome: .success(opened.map(\.address)))
         } catch {
@@ -174,7 +174,7 @@ struct PoolThread: ~Copyable {
         }
         crew.carry(
             IncomingConnection(
-                streams.input, sink: streams.output, forward: forward, peer: SocketAddress(),
+                streams.input, sink: streams.output, forward: DirectID(index: forward), peer: SocketAddress(),
                 arrival: Arrival(moment: .current(), number: 0)), id)
     }
 }

@@ -11,7 +11,7 @@ struct ReadyLink: Sendable {
     let summary: String
     /// Where its connection goes first; nil for a ProxyCommand.
     let door: SocketAddress?
-    private let handOver: @Sendable (LinkID, [Int]) -> Void
+    private let handOver: @Sendable (LinkID, [ReverseID]) -> Void
 
     /// `worker` is the one that serves the link's place in the pool; its path's hops are there already.
     init<Engine: SSHEngine & ~Copyable>(
@@ -24,5 +24,5 @@ struct ReadyLink: Sendable {
     }
 
     /// Gives the link to its worker under that name, to ask for these reverse forwards.
-    func deliver(as id: LinkID, reverse: [Int]) { handOver(id, reverse) }
+    func deliver(as id: LinkID, reverse: [ReverseID]) { handOver(id, reverse) }
 }

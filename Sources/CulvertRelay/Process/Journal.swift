@@ -1,3 +1,5 @@
+internal import CulvertSSH
+
 /// Where the relay says what happens: one line an event, already safe to show. Not used on the data path.
 public struct Journal: Sendable {
     /// As in ssh: `-q` leaves errors, `-v` adds a line per flow, `-vv` the steps.
@@ -6,23 +8,48 @@ public struct Journal: Sendable {
         public static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
     }
 
+    /// One thing that is said.
+    public struct Line: Sendable {
+        public let level: Level
+        /// One line, or several.
+        public let text: String
+        /// What lines are summed up with when there are many of them; nil: each is said.
+        public let kind: String?
+
+        /// The one place through which all that is said goes: whatever it is made of, it is safe to show.
+        public init(_ level: Level, _ text: String, kind: String?) {
+            self.level = level
+            self.text = SafeLine.escaped(text)
+            self.kind = kind.map(SafeLine.escaped)
+        }
+    }
+
     private let level: Level
     /// At which `info` is said.
     private var newsLevel = Level.info
-    private let write: @Sendable (Level, String) -> Void
+    private let write: LogThread.Write
+    private let log: LogThread?
 
-    /// Lines above `level` are not made. `write` is called from any thread.
-    public init(level: Level, write: @escaping @Sendable (Level, String) -> Void) {
+    /// Lines above `level` are not made.
+    public init(level: Level, log: LogThread) {
+        self.init(level: level, log: log) { log.post($0) }
+    }
+
+    /// For those who have no log thread. `write` is called from any thread.
+    init(level: Level, write: @escaping LogThread.Write) { self.init(level: level, log: nil, write: write) }
+
+    private init(level: Level, log: LogThread?, write: @escaping LogThread.Write) {
         self.level = level
+        self.log = log
         self.write = write
     }
 
     /// The same place for one of several: each line begins with `name`.
     public func named(_ name: String, level: Level) -> Journal {
         let write = write
-        return Journal(level: level) { level, text in
-            let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { "\(name): \($0)" }
-            write(level, lines.joined(separator: "\n"))
+        return Journal(level: level, log: log) { line in
+            let lines = line.text.split(separator: "\n", omittingEmptySubsequences: false).map { "\(name): \($0)" }
+            write(Line(line.level, lines.joined(separator: "\n"), kind: line.kind.map { "\(name): \($0)" }))
         }
     }
 
@@ -35,12 +62,33 @@ public struct Journal: Sendable {
 
     func says(_ level: Level) -> Bool { level <= self.level }
 
-    func error(_ text: @autoclosure () -> String) { say(.error, text) }
+    /// A failure. Many of one kind are summed up; the kind is the text, unless each is told with something of its own (a
+    /// client's address).
+    func error(_ text: @autoclosure () -> String, kind: @autoclosure () -> String? = nil) {
+        guard says(.error) else { return }
+        let text = text()
+        write(Line(.error, text, kind: kind() ?? text))
+    }
+
     func info(_ text: @autoclosure () -> String) { say(newsLevel, text) }
     func verbose(_ text: @autoclosure () -> String) { say(.verbose, text) }
     func debug(_ text: @autoclosure () -> String) { say(.debug, text) }
 
+    /// What was asked for: said whatever the level.
+    func report(_ text: String) { write(Line(.error, text, kind: nil)) }
+
     private func say(_ level: Level, _ text: () -> String) {
-        if says(level) { write(level, text()) }
+        if says(level) { write(Line(level, text(), kind: nil)) }
     }
+
+    // MARK: The log's thread
+
+    /// The process has forked, if it does: the log's thread may begin.
+    func begin() { log?.begin() }
+
+    /// Waits, not for long, until what was said is written.
+    func settle() { log?.settle() }
+
+    /// The same at the end of the process.
+    func finish() { log?.finish() }
 }

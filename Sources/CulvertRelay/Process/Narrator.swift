@@ -48,7 +48,7 @@ struct Narrator: Sendable {
             journal.verbose("remote port forwarding still fails for \(plan.reverse[forward].text)")
         case .endsForForward: journal.error("ending: a forward failed and ExitOnForwardFailure is set")
         case .endsWithoutForward: journal.error("ending: no forward stands")
-        case .snapshot(let snapshot): journal.error(text(of: snapshot))
+        case .snapshot(let snapshot): journal.report(text(of: snapshot))
         case .workerFailed(let error): journal.error("a worker failed: \(error)")
         }
     }
@@ -58,10 +58,16 @@ struct Narrator: Sendable {
 
     private func sayFailed(_ spec: ReverseForward, _ answer: ReverseAnswer) {
         let words =
-            if case .notAsked(let reason) = answer { reason } else {
+            switch (answer, spec.listen) {
+            case (.notAsked(let reason), _): reason
+            case (_, .tcp):
                 "the server refused to listen on \(spec.listenDescription): the port is in use there (an older"
                     + " session may still hold it), or forbidden (look at AllowTcpForwarding, PermitListen and"
                     + " GatewayPorts in its sshd_config); asking again"
+            case (_, .unix):
+                "the server refused to listen on \(spec.listenDescription): an older session may have left the file"
+                    + " (remove it, or set StreamLocalBindUnlink=yes in its sshd_config), or it is forbidden there"
+                    + " (AllowStreamLocalForwarding, the directory's mode); asking again"
             }
         journal.error("remote port forwarding failed for \(spec.text): \(words)")
     }

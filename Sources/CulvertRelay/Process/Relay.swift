@@ -8,20 +8,37 @@ internal import Glibc
 /// status. Made before any other thread of the process, so that every thread has the signals blocked.
 public enum Relay {
     /// The first thing a process does, before it opens anything.
-    public static func prepareProcess() { HostProcess.fillStandardDescriptors() }
+    public static func prepareProcess() {
+        HostProcess.fillStandardDescriptors()
+        HostProcess.surviveLargeFiles()
+        HostProcess.heedChildren()
+    }
 
     /// Runs tunnels until they are told to end, or have all ended. `goesToBackground`: once their forwards stand (`-f`);
-    /// a child of the calling process then goes on, and this one ends inside. `journal` is the process's own.
-    public static func runTunnels(_ tunnels: [Tunnel], goesToBackground: Bool, journal: Journal) -> Int32 {
+    /// a child of the calling process then goes on, and this one ends inside. `mayRunPrograms`: beside ProxyCommands, of
+    /// which the plans tell (a program that asks the user, or a condition that is evaluated again). `journal` is the
+    /// process's own.
+    public static func runTunnels(
+        _ tunnels: [Tunnel], goesToBackground: Bool, mayRunPrograms: Bool, journal: Journal
+    ) -> Int32 {
+        if !mayRunPrograms, tunnels.allSatisfy({ !$0.plan.runsPrograms }) { HostProcess.renouncePrivileges() }
+        defer {
+            ProxyProcess.endAll()
+            journal.finish()
+        }
         do throws(IOError) {
             // Forked before any thread or ring exists.
             var parent = goesToBackground ? try Background.fork() : nil
+            journal.begin()
             // Before a descriptor of ours could have the number of one that is closed.
             let streams = try takeStreams(of: tunnels)
             let signals = try beginProcess()
             let isPipe = streams != nil
             var process = try TunnelProcess(signals, isPipe ? journal.ofPipe : journal) {
-                if let waiting = parent.take() { waiting.ready() }
+                guard let waiting = parent.take() else { return }
+                // What was said goes to whoever reads standard error now.
+                journal.settle()
+                waiting.ready()
             }
             for var tunnel in tunnels {
                 if isPipe { tunnel.journal = tunnel.journal.ofPipe }
@@ -95,6 +112,9 @@ public enum Relay {
 
     /// Relays plain TCP, without SSH, until it is told to end.
     public static func runRelay(_ plan: RelayPlan, journal: Journal) -> Int32 {
+        HostProcess.renouncePrivileges()
+        defer { journal.finish() }
+        journal.begin()
         do throws(IOError) {
             let signals = try beginProcess()
             let kind = try plan.runtime.io.driver(journal)
@@ -113,6 +133,10 @@ public enum Relay {
 
     private static func beginProcess() throws(IOError) -> SignalSource {
         HostProcess.forbidCoreDumps()
-        return try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGUSR1])
+        guard HostProcess.isInit else { return try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGUSR1]) }
+        let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD])
+        // Those that ended before anybody listened.
+        HostProcess.reapOrphans()
+        return signals
     }
 }

@@ -34,12 +34,12 @@ struct RelayProcess {
     }
 
     private func openListeners() -> Bool {
-        var descriptors: [(descriptor: Descriptor, forward: Int)] = []
+        var descriptors: [(descriptor: Descriptor, forward: DirectID)] = []
         for (number, forward) in plan.forwards.enumerated() {
             do throws(Listening.Failure) {
                 for (descriptor, address) in try Listening.open(forward, family: .any) {
                     journal.info("listening on \(address) for \(forward.target)")
-                    descriptors.append((descriptor, number))
+                    descriptors.append((descriptor, DirectID(index: number)))
                 }
             } catch {
                 journal.error("\(forward.text): \(error.description)")
@@ -54,6 +54,10 @@ struct RelayProcess {
 
     private mutating func readSignals() {
         while let signal = signals.next() {
+            if signal == SIGCHLD {
+                HostProcess.reapOrphans()
+                continue
+            }
             if signal == SIGUSR1 {
                 group.post(.snapshot)
                 continue
@@ -70,7 +74,7 @@ struct RelayProcess {
     private mutating func read(_ message: PlainNews) {
         switch message {
         case .snapshot(let worker, let text):
-            journal.error("snapshot of worker \(worker.number) (\(group.kind.rawValue)):\n\(text)")
+            journal.report("snapshot of worker \(worker.number) (\(group.kind.rawValue)):\n\(text)")
         case .stopped(let worker):
             stoppedWorkers.insert(worker)
             if stoppedWorkers.count == group.mailboxes.count { ending = ending ?? .asAsked }

@@ -5,15 +5,14 @@ struct IncomingConnection: Sendable {
     let descriptor: Descriptor
     /// Written to: the same, but for standard input and output.
     let sink: Descriptor
-    /// Its place among the direct forwards.
-    let forward: Int
+    let forward: DirectID
     let peer: SocketAddress
     let arrival: Arrival
     /// Of a dynamic forward, once the client has asked.
     var socks: SocksNegotiation?
 
     init(
-        _ descriptor: Descriptor, sink: Descriptor? = nil, forward: Int, peer: SocketAddress, arrival: Arrival,
+        _ descriptor: Descriptor, sink: Descriptor? = nil, forward: DirectID, peer: SocketAddress, arrival: Arrival,
         socks: SocksNegotiation? = nil
     ) {
         self.descriptor = descriptor

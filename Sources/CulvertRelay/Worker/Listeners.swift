@@ -6,13 +6,12 @@ internal import Glibc
 struct Listener: SlabElement {
     typealias ID = ListenerID
     let descriptor: Descriptor
-    /// Its place among the direct forwards.
-    let forward: Int
+    let forward: DirectID
     var isPaused = false
     /// When that was last said: near a limit a listener pauses many times a second.
     var pauseTold: Tick?
 
-    init(descriptor: Descriptor, forward: Int) {
+    init(descriptor: Descriptor, forward: DirectID) {
         self.descriptor = descriptor
         self.forward = forward
     }
@@ -40,10 +39,10 @@ struct Listeners: ~Copyable {
     init(capacity: Int) { slab = Slab(capacity: capacity) }
 
     func id(_ token: Token) -> ListenerID? { slab.id(token) }
-    func forward(_ id: ListenerID) -> Int { slab[id].forward }
+    func forward(_ id: ListenerID) -> DirectID { slab[id].forward }
 
     mutating func add<Driver: IODriver & ~Copyable>(
-        _ descriptor: Descriptor, forward: Int, _ driver: inout Driver
+        _ descriptor: Descriptor, forward: DirectID, _ driver: inout Driver
     ) {
         // What dies without an end of its own is reset: connections inherit it.
         driver.resetOnClose(descriptor)

@@ -1,56 +1,62 @@
 internal import CulvertIO
+internal import CulvertPlan
 
-// The names that workers give to what they hold. Each is a type of its own, with a generation: one that was kept too long
-// names nothing, and never its successor.
+/// What a worker calls something that it holds. Each kind has names of its own, with a generation: one that was kept too
+/// long names nothing, and never its successor.
+struct Name<Kind>: SlabID {
+    let slot: Int32
+    let generation: UInt32
+}
+
+enum NameKind {
+    enum Flow {}
+    enum Link {}
+    enum PlainFlow {}
+    enum Delivery {}
+    enum Dial {}
+    enum Listener {}
+    enum Greeting {}
+}
 
 /// A flow of a worker: one socket and one channel.
-struct FlowID: SlabID {
-    let slot: Int32
-    let generation: UInt32
-}
-
+typealias FlowID = Name<NameKind.Flow>
 /// A link on its worker.
-struct LinkSlot: SlabID {
-    let slot: Int32
-    let generation: UInt32
-}
-
+typealias LinkSlot = Name<NameKind.Link>
 /// A connection that `culvert relay` carries.
-struct PlainFlowID: SlabID {
-    let slot: Int32
-    let generation: UInt32
-}
-
+typealias PlainFlowID = Name<NameKind.PlainFlow>
 /// What came whole and waits for its reader.
-struct DeliveryID: SlabID {
-    let slot: Int32
-    let generation: UInt32
-}
-
+typealias DeliveryID = Name<NameKind.Delivery>
 /// A connection to a target that is being made.
-struct DialID: SlabID {
-    let slot: Int32
-    let generation: UInt32
-}
-
+typealias DialID = Name<NameKind.Dial>
 /// A listening socket.
-struct ListenerID: SlabID {
-    let slot: Int32
-    let generation: UInt32
-}
-
+typealias ListenerID = Name<NameKind.Listener>
 /// A client of `-D` that says where it wants to go.
-struct GreetingID: SlabID {
-    let slot: Int32
-    let generation: UInt32
+typealias GreetingID = Name<NameKind.Greeting>
+
+/// One of a tunnel's forwards whose connections come here: `-L`, `-D` and `-W`.
+struct DirectID: Hashable, Sendable, BitwiseCopyable {
+    /// Among those of the plan.
+    let index: Int
 }
 
-/// One of a tunnel's forwards, by its place among those of its kind.
+/// One of a tunnel's forwards whose connections come at the server: `-R`.
+struct ReverseID: Hashable, Sendable, BitwiseCopyable {
+    /// Among those of the plan.
+    let index: Int
+}
+
+/// Any of a tunnel's forwards.
 enum ForwardID: Hashable, Sendable, BitwiseCopyable {
-    /// `-L`, `-D` and `-W`.
-    case direct(Int)
-    /// `-R`.
-    case reverse(Int)
+    case direct(DirectID)
+    case reverse(ReverseID)
+}
+
+extension [LocalForward] {
+    subscript(_ forward: DirectID) -> LocalForward { self[forward.index] }
+}
+
+extension [ReverseForward] {
+    subscript(_ forward: ReverseID) -> ReverseForward { self[forward.index] }
 }
 
 /// What a token's operation means to a worker.

@@ -4,7 +4,7 @@ internal import CulvertSSH
 
 /// How connections come in here, wait for a link, and find one.
 extension Worker where Driver: ~Copyable, Engine: ~Copyable {
-    mutating func listen(_ descriptor: Descriptor, forward: Int) {
+    mutating func listen(_ descriptor: Descriptor, forward: DirectID) {
         guard !isStopping else { return driver.close(descriptor) }
         listeners.add(descriptor, forward: forward, &driver)
     }
@@ -121,9 +121,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func expireHeld() {
         let now = driver.now
         for each in held.take(where: { $0.expires <= now }) {
+            let forward = context.forwards[each.connection.forward].text
+            let why = "no link within \(Int(context.limits.hold.seconds)) s"
             context.journal.error(
-                "closed a connection to \(context.forwards[each.connection.forward].text) from"
-                    + " \(each.connection.peer): no link within \(Int(context.limits.hold.seconds)) s")
+                "closed a connection to \(forward) from \(each.connection.peer.shown): \(why)",
+                kind: "closed a connection to \(forward): \(why)")
             drop(each.connection)
         }
     }
@@ -140,7 +142,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         _ = held.take { arrivals.contains($0.connection.arrival) }
         for connection in gone {
             context.journal.verbose(
-                "dropped a connection to \(context.forwards[connection.forward].text) from \(connection.peer): its"
+                "dropped a connection to \(context.forwards[connection.forward].text) from \(connection.peer.shown): its"
                     + " client has gone while it waited for a link")
             drop(connection)
         }

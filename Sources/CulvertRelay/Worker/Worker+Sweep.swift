@@ -158,9 +158,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         if let hop = links[flows[flow].link].hop {
             hop.path.fail("\(hop.name): the memory ceiling is reached (--memory)")
         } else {
+            let (forward, why) = (forwardText(flow), "the memory ceiling is reached (--memory)")
             context.journal.error(
-                "ended a connection through \(forwardText(flow)): its reader has been slow for"
-                    + " \(formatSeconds(slow)) and the memory ceiling is reached (--memory)")
+                "ended a connection through \(forward): its reader has been slow for \(formatSeconds(slow)) and \(why)",
+                kind: "ended a connection through \(forward): \(why)")
         }
         end(flow, .cut)
     }

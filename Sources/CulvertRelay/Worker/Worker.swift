@@ -27,6 +27,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var held = HeldConnections()
     /// Of the reverse forwards, by their number.
     var targets: [TargetCache<FlowID>]
+    /// Where the server listened last, for those that leave it the choice. A forward always belongs to the same worker.
+    var chosenPorts: [ReverseID: UInt16] = [:]
     /// Names that clients at the server asked for, being looked up.
     var requestsResolving = 0
     /// Links that have work.

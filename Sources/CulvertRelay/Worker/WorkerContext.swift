@@ -25,7 +25,10 @@ struct RelayLimits: Sendable {
     /// Connections that wait at once, a worker: beyond it the kernel's backlog holds them.
     var waiting = 4096
     /// Descriptors kept for culvert itself, so that a link can be made again however many flows there are.
-    var reservedDescriptors = 64
+    var reservedDescriptors = Self.mostReserved
+    private static let mostReserved = 64
+    /// A socket that is connected, a name that is looked up, a file that is read: what one login needs at once.
+    private static let leastReserved = 10
     /// The process's limit of open files.
     var descriptors = 1024
     /// A SOCKS client has said where it wants to go within this long, or is closed: programs say it at once, and a
@@ -49,6 +52,8 @@ struct RelayLimits: Sendable {
     static func ofProcess() -> RelayLimits {
         var limits = RelayLimits()
         limits.descriptors = HostProcess.raiseDescriptorLimit()
+        // Where there are few, most of them are for flows.
+        limits.reservedDescriptors = min(mostReserved, max(leastReserved, limits.descriptors / 8))
         return limits
     }
 }

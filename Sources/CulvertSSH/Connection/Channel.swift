@@ -35,6 +35,9 @@ struct Channel: BitwiseCopyable {
     /// channel, in whichever direction it went.
     var takesPayload: Bool { phase == .open && !sentEOF && !sentClose && !receivedClose }
 
+    /// Payload that comes is for nobody: it is behind the peer's EOF, or crossed our CLOSE.
+    var dropsPayload: Bool { receivedEOF || sentClose }
+
     /// Credit and answers may be sent.
     var takesMessages: Bool { phase == .open && !sentClose && !receivedClose }
 }

@@ -31,6 +31,11 @@ public enum ForwardRequest: Hashable, Sendable {
     /// `address` as RFC 4254 §7.1 has it: "" every address, "localhost" loopback, or a name. Port 0: the peer chooses.
     case tcp(address: String, port: UInt16)
     case streamLocal(path: String)
+
+    /// The peer is to choose the port.
+    public var leavesPortToPeer: Bool {
+        if case .tcp(_, 0) = self { true } else { false }
+    }
 }
 
 /// Names one request of the peer to listen, or to stop, from its coming to our answer.

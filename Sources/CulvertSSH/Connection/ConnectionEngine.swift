@@ -36,6 +36,8 @@ extension ConnectionEngine where Self: ~Copyable {
         connection.takeRefusal(channel)
     }
 
+    @inlinable public mutating func takeUnaskedOpen() -> ChannelOpenRequest? { connection.takeUnaskedOpen() }
+
     @inlinable public mutating func sendable(_ channel: ChannelNumber) -> Int { connection.sendable(channel) }
 
     @inlinable public mutating func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots {

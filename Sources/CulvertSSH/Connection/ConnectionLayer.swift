@@ -16,8 +16,12 @@ public struct ConnectionLayer: ~Copyable {
     var openRequests: [ChannelNumber: ChannelOpenRequest] = [:]
     /// Why the peer refused a channel, until somebody asks or the number is used again.
     var refusals: [ChannelNumber: PeerText] = [:]
+    /// The last channel that was refused because nobody had asked for it, until somebody asks.
+    var unaskedOpen: ChannelOpenRequest?
     /// As `SSHEngine.channelProgress`.
     var progress: UInt64 = 0
+    /// Payload of closed channels that no window bounds, bytes.
+    var excess = 0
     /// What a window may grow to at most now, bytes.
     var windowLimit = UInt32.max
 
@@ -124,6 +128,8 @@ public struct ConnectionLayer: ~Copyable {
     public mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText {
         refusals.removeValue(forKey: channel) ?? PeerText("")
     }
+
+    public mutating func takeUnaskedOpen() -> ChannelOpenRequest? { unaskedOpen.take() }
 
     // MARK: Payload
 

@@ -1,5 +1,8 @@
 /// What the peer's messages do to the connection. One function a message; `handle` and `other` choose.
 ///
+/// What a peer gets wrong with one channel's window ends that channel (`violated`), everything else that may not be ends
+/// the connection.
+///
 /// Rules for channel numbers: WINDOW_ADJUST for a channel that is over, or for a number that is not in use, is dropped;
 /// everything else for such a number ends the connection, as OpenSSH has it. After our CLOSE and before the peer's,
 /// all that comes for the channel is normal and has no effect. After the peer's CLOSE nothing but that may come.
@@ -68,42 +71,53 @@ extension ConnectionLayer {
     private mutating func data(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let data = try ChannelData(packet.reader("SSH_MSG_CHANNEL_DATA"))
         let number = try channel(data.recipient, "SSH_MSG_CHANNEL_DATA")
-        try receive(data.payload.count, number)
-        guard data.payload.count > 0 else { return nil }
-        guard !channels[number].sentClose else {
-            // Nobody credits it, so its window bounds how often.
-            progress += 1
-            return nil
+        guard !channels[number].dropsPayload else { return drop(data.payload.count, number) }
+        switch channels[number].receiveWindow.receive(data.payload.count) {
+        case .taken: return data.payload.count > 0 ? .payload(number, data.payload) : nil
+        case .tooMuch: return violate(number)
         }
-        return .payload(number, data.payload)
     }
 
     private mutating func extendedData(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let data = try ChannelExtendedData(packet.reader("SSH_MSG_CHANNEL_EXTENDED_DATA"))
-        let number = try channel(data.recipient, "SSH_MSG_CHANNEL_EXTENDED_DATA")
-        try receive(data.count, number)
-        // Nobody reads it, so it is granted again at once: dropped without credit it would close the window for good.
-        credit(number, count: data.count)
-        return nil
+        return drop(data.count, try channel(data.recipient, "SSH_MSG_CHANNEL_EXTENDED_DATA"))
     }
 
-    private mutating func receive(_ count: Int, _ number: ChannelNumber) throws(SSHError) {
-        guard !channels[number].receivedEOF else {
-            throw .violation("data follows EOF on channel \(number.value)")
+    /// Payload that nobody reads. It is granted again at once, as OpenSSH does: dropped without credit it would close the
+    /// window for good.
+    @inline(never)
+    private mutating func drop(_ count: Int, _ number: ChannelNumber) -> EngineEvent? {
+        switch channels[number].receiveWindow.receive(count) {
+        case .taken:
+            // After our CLOSE nothing is granted, so the window bounds how often.
+            if channels[number].sentClose && count > 0 { progress += 1 }
+            credit(number, count: count)
+            return nil
+        case .tooMuch:
+            guard channels[number].sentClose else { return violate(number) }
+            // It is on its way to hearing that the channel is over.
+            excess += count
+            return nil
         }
-        guard count <= Int(settings.maximumPacket) else {
-            throw .violation("a packet has \(count) bytes of data, \(settings.maximumPacket) were allowed")
-        }
-        try channels[number].receiveWindow.receive(count)
+    }
+
+    /// The peer does not keep to the window of a channel: what came last goes nowhere, and the channel ends.
+    private mutating func violate(_ number: ChannelNumber) -> EngineEvent {
+        sendClose(number)
+        return .violated(number)
     }
 
     private mutating func windowAdjust(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         let adjust = try ChannelWindowAdjust(packet.reader("SSH_MSG_CHANNEL_WINDOW_ADJUST"))
         guard let named = channels.number(adjust.recipient), !channels[named].receivedClose else { return nil }
         let number = try channel(adjust.recipient, "SSH_MSG_CHANNEL_WINDOW_ADJUST")
-        let wasUsedUp = try channels[number].sendWindow.add(adjust.count)
-        if adjust.count > 0 { progress += 1 }
-        return wasUsedUp && channels[number].takesPayload ? .sendable(number) : nil
+        let grant = channels[number].sendWindow.add(adjust.count)
+        if adjust.count > 0 && grant != .tooMuch { progress += 1 }
+        switch grant {
+        case .added: return nil
+        case .reopened: return channels[number].takesPayload ? .sendable(number) : nil
+        case .tooMuch: return channels[number].sentClose ? nil : violate(number)
+        }
     }
 
     // MARK: Opening
@@ -122,17 +136,25 @@ extension ConnectionLayer {
             channels[number].peerNumber = open.sender
             channels[number].sendWindow = SendWindow(available: open.window, maximumPacket: open.maximumPacket)
             return .openRequested(number)
-        case .refuse(let reason, let words):
-            var message = output.message()
-            ChannelOpenFailure.write(recipient: open.sender, reason: reason, words: words, to: &message)
-            try output.reply(message)
-            return nil
+        case .unasked(let request):
+            unaskedOpen = request
+            try refuse(open, .administrativelyProhibited, "no such forward was asked for")
+        case .refuse(let reason, let words): try refuse(open, reason, words)
         }
+        return nil
+    }
+
+    private mutating func refuse(_ open: ChannelOpen, _ reason: OpenFailure, _ words: String) throws(SSHError) {
+        var message = output.message()
+        ChannelOpenFailure.write(recipient: open.sender, reason: reason, words: words, to: &message)
+        try output.reply(message)
     }
 
     private enum Judgement {
         case request(ChannelOpenRequest)
         case refuse(OpenFailure, String)
+        /// It belongs to no forward of ours.
+        case unasked(ChannelOpenRequest)
     }
 
     private func judge(_ open: ChannelOpen) -> Judgement {
@@ -153,10 +175,7 @@ extension ConnectionLayer {
         case (.directTCPIP, .server), (.directStreamLocal, .server):
             return .request(request)
         case (.forwardedTCPIP, .client), (.forwardedStreamLocal, .client):
-            guard let matched = forwards.match(request) else {
-                return .refuse(.administrativelyProhibited, "no such forward was asked for")
-            }
-            return .request(matched)
+            return forwards.match(request).map { .request($0) } ?? .unasked(request)
         case (.directTCPIP, .client), (.directStreamLocal, .client):
             return .refuse(.administrativelyProhibited, "a client dials nothing for its server")
         case (.forwardedTCPIP, .server), (.forwardedStreamLocal, .server):

@@ -1,6 +1,6 @@
 /// The endpoints that we asked the peer to listen on.
 struct ForwardTable {
-    private enum Phase {
+    private enum Phase: Equatable {
         /// The peer has not answered.
         case asked
         /// Cancelled before the answer: the port may be unknown yet, so the cancelling waits for the answer.
@@ -72,7 +72,8 @@ struct ForwardTable {
     }
 
     /// The request as it was asked for, with the port that stands, when a channel that the peer opens belongs to a
-    /// forward of ours; nil otherwise. RFC 4254 §7.2 has the peer say the address that was connected to, most say the
+    /// forward of ours; nil otherwise. Many servers listen before they answer, and a connection may come between: then
+    /// the port is the one that was asked for. RFC 4254 §7.2 has the peer say the address that was connected to, most say the
     /// one that was asked for: both are accepted, the first found by its own address before one that covers it.
     func match(_ open: ChannelOpenRequest) -> ChannelOpenRequest? {
         switch open {
@@ -81,23 +82,27 @@ struct ForwardTable {
             return .forwardedTCPIP(
                 address: asked, port: port, originator: originator, originatorPort: originatorPort)
         case .forwardedStreamLocal(let path):
-            return stands(.streamLocal(path: path)) ? open : nil
+            return isWanted(.streamLocal(path: path)) ? open : nil
         case .directTCPIP, .directStreamLocal:
             return nil
         }
     }
 
-    private func stands(_ request: ForwardRequest) -> Bool {
-        forwards.contains { forward in
-            guard case .standing = forward.phase else { return false }
-            return forward.request == request
-        }
+    private func isWanted(_ request: ForwardRequest) -> Bool {
+        forwards.contains { $0.phase != .cancelledEarly && $0.request == request }
     }
 
     private func askedAddress(_ address: String, _ port: UInt16) -> String? {
+        // Which one is meant is only clear when no other waits for a port of the peer's choice.
+        let choosing = forwards.count { $0.phase == .asked && $0.request.leavesPortToPeer }
         var covering: String?
         for forward in forwards {
-            guard case .standing(port) = forward.phase, case .tcp(let asked, _) = forward.request else { continue }
+            guard case .tcp(let asked, let wanted) = forward.request else { continue }
+            switch forward.phase {
+            case .standing(port): break
+            case .asked where wanted == port || wanted == 0 && choosing == 1: break
+            case .asked, .standing, .cancelledEarly: continue
+            }
             if asked == address { return asked }
             if covering == nil && Self.covers(asked, address) { covering = asked }
         }

@@ -2,7 +2,7 @@
 /// but keys, ciphers and login is what the native engine has. Never put it on a network.
 public struct NullCipherEngine: ~Copyable, ConnectionEngine {
     public var connection: ConnectionLayer
-    private var input = PacketInput()
+    private var input = PacketInput(limit: PacketOpener.maximumPacketLength)
 
     public init(role: ConnectionRole, settings: ConnectionSettings = ConnectionSettings()) {
         connection = ConnectionLayer(role: role, settings: settings, output: PacketOutput())

@@ -4,13 +4,23 @@
 /// never sends more than the window ahead of the slowest reader. The window doubles while a reader that keeps up uses
 /// it, up to a cap: there is no clock here, so use is what is measured.
 ///
-/// Invariant: `peerView` + `held` + `drained` = `size`.
+/// A peer may go beyond its window by a little, as at OpenSSH: some count badly. What is too much is a `debt`, and nothing
+/// is granted while more lies here unread than the window allows. Then all that was read is granted, the debt included, so
+/// that a peer whose count went below zero and one whose count stopped there both go on.
+///
+/// Invariant: `peerView` + `held` + `drained` = `size` + `extra` + `debt`, and `peerView` is 0 while there is a debt.
 struct ReceiveWindow: BitwiseCopyable {
     /// Credit below this is not worth a packet, bytes.
     static let minimumAdjust: UInt32 = 64 * 1024
     /// The window doubles each time that this many windows have been taken by the reader. Two: a window of 256 KiB
     /// comes to 15 MiB within some 40 MiB, or 12 round trips where the round trip is what limits.
     static let windowsPerGrowth: UInt64 = 2
+    /// How far a peer may go beyond its window, bytes: a tenth of it, as at OpenSSH, or the tenth of OpenSSH's window of
+    /// 2 MiB where that is more.
+    static let minimumGrace: UInt32 = 200 * 1024
+    /// Debts of one channel that widen what is expected of it, bytes: one window of OpenSSH's greatest. Who goes beyond
+    /// its window more often than that, and never waits for it, is held to it.
+    static let maximumExtra: UInt32 = 16 * 1024 * 1024
 
     /// What the peer may have outstanding, bytes.
     private(set) var size: UInt32
@@ -20,6 +30,10 @@ struct ReceiveWindow: BitwiseCopyable {
     private(set) var held: UInt32 = 0
     /// Credited, not yet told to the peer.
     private(set) var drained: UInt32 = 0
+    /// Received beyond the window, and not granted since.
+    private(set) var debt: UInt32 = 0
+    /// Debts that were granted: a peer that did not count them may have so much more outstanding than the window.
+    private(set) var extra: UInt32 = 0
     /// Credited since the window last grew.
     private var used: UInt64 = 0
 
@@ -28,13 +42,27 @@ struct ReceiveWindow: BitwiseCopyable {
         peerView = size
     }
 
-    /// `count` bytes came. More than the window is the peer's fault: it was told how much it may send.
-    mutating func receive(_ count: Int) throws(SSHError) {
-        guard count <= Int(peerView) else {
-            throw .violation("it sent \(count) bytes into a window of \(peerView)")
-        }
+    enum Receipt: BitwiseCopyable {
+        case taken
+        /// It is far more than the peer was let, and is not counted.
+        case tooMuch
+    }
+
+    /// `count` bytes came.
+    mutating func receive(_ count: Int) -> Receipt {
+        guard count <= Int(peerView) else { return receiveBeyond(count) }
         peerView -= UInt32(truncatingIfNeeded: count)
         held += UInt32(truncatingIfNeeded: count)
+        return .taken
+    }
+
+    private mutating func receiveBeyond(_ count: Int) -> Receipt {
+        let after = Int(debt) + count - Int(peerView)
+        guard after <= Int(max(Self.minimumGrace, size / 10)) else { return .tooMuch }
+        debt = UInt32(after)
+        peerView = 0
+        held += UInt32(truncatingIfNeeded: count)
+        return .taken
     }
 
     /// A socket took `count` bytes of what was received.
@@ -46,19 +74,24 @@ struct ReceiveWindow: BitwiseCopyable {
     }
 
     /// Whether the peer is to be told now: an eighth of the window is worth a packet, and a peer that cannot send a
-    /// full `packet` waits for us.
+    /// full `packet` waits for us. One that counts its debts waits sooner than we know: with a whole window read it does.
     func owesAdjust(packet: UInt32) -> Bool {
-        drained > 0 && (drained >= max(Self.minimumAdjust, size / 8) || peerView < packet)
+        guard drained > 0, drained >= debt else { return false }
+        return drained >= min(size, max(Self.minimumAdjust, size / 8)) || peerView < packet
     }
 
-    /// What SSH_MSG_CHANNEL_WINDOW_ADJUST grants; counted as told. `cap`: the window grows to it at most;
+    /// What SSH_MSG_CHANNEL_WINDOW_ADJUST grants, when it is owed; counted as told. `cap`: the window grows to it at most;
     /// below its size it stays as it is.
     mutating func takeAdjust(cap: UInt32) -> UInt32 {
+        precondition(drained >= debt, "a debt is worked off before anything is granted")
         let grown = growth(cap: cap)
         if grown > 0 { used = 0 }
         let count = drained + grown
+        let followed = min(debt, Self.maximumExtra - extra)
         size += grown
-        peerView += count
+        extra += followed
+        peerView += count - (debt - followed)
+        debt = 0
         drained = 0
         return count
     }
@@ -71,6 +104,9 @@ struct ReceiveWindow: BitwiseCopyable {
 
     func invariants() {
         precondition(
-            UInt64(peerView) + UInt64(held) + UInt64(drained) == UInt64(size), "every byte of the window is somewhere")
+            UInt64(peerView) + UInt64(held) + UInt64(drained) == UInt64(size) + UInt64(extra) + UInt64(debt),
+            "every byte of the window is somewhere")
+        precondition(debt == 0 || peerView == 0, "a debt begins where the window ends")
+        precondition(extra <= Self.maximumExtra, "no more debts are followed than that")
     }
 }

@@ -57,6 +57,10 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// The peer's words after `.openRefused`, once.
     mutating func takeRefusal(_ channel: ChannelNumber) -> PeerText
 
+    /// A channel that the peer asked for and the engine refused by itself, because it belongs to no forward that was asked
+    /// for; of several the last one. Once.
+    mutating func takeUnaskedOpen() -> ChannelOpenRequest?
+
     /// Bytes of payload that could be sealed and sent on this channel now: 0 while its window is used up, while keys
     /// are exchanged, while the output has no room, after `finish` or `close`.
     mutating func sendable(_ channel: ChannelNumber) -> Int
@@ -139,6 +143,7 @@ extension SSHEngine where Self: ~Copyable {
     public var keyRenewals: UInt64? { nil }
     public mutating func allowWindows(upTo bytes: Int) {}
     public mutating func runTrue() {}
+    public mutating func takeUnaskedOpen() -> ChannelOpenRequest? { nil }
     public mutating func beginKeyExchange() {}
     public var keyExchange: Int? { nil }
 
@@ -171,6 +176,9 @@ public enum EngineEvent: BitwiseCopyable, Sendable {
     /// SSH_MSG_CHANNEL_CLOSE from the peer. `afterEnd`: it had sent EOF before. Either way the
     /// stream is over; answer with `close` once what was received has been delivered.
     case closed(ChannelNumber, afterEnd: Bool)
+    /// The peer did not keep to the channel's window, by more than is forgiven. What came last for it is lost, and the
+    /// engine has closed it as `close` does: no event names it any more.
+    case violated(ChannelNumber)
     /// The answer to a `requestForward`; `port` is the one the peer listens on.
     case forwardAnswered(ForwardNumber, accepted: Bool, port: UInt16)
     /// The peer asks us to listen, or to stop: a server's engine alone tells it, a client's refuses by itself.

@@ -19,13 +19,20 @@ struct SendWindow: BitwiseCopyable {
         available -= UInt32(truncatingIfNeeded: count)
     }
 
-    /// SSH_MSG_CHANNEL_WINDOW_ADJUST. Returns whether the window had been used up. A sum above 2^32-1 is the peer's
-    /// fault (RFC 4254 §5.2) and must not wrap.
-    mutating func add(_ count: UInt32) throws(SSHError) -> Bool {
+    enum Grant: BitwiseCopyable {
+        case added
+        /// The window had been used up.
+        case reopened
+        /// A sum above 2^32-1 is the peer's fault (RFC 4254 §5.2) and must not wrap.
+        case tooMuch
+    }
+
+    /// SSH_MSG_CHANNEL_WINDOW_ADJUST.
+    mutating func add(_ count: UInt32) -> Grant {
         let (sum, overflow) = available.addingReportingOverflow(count)
-        guard !overflow else { throw .violation("a window grew beyond 2^32-1") }
+        guard !overflow else { return .tooMuch }
         let wasUsedUp = available == 0 && count > 0
         available = sum
-        return wasUsedUp
+        return wasUsedUp ? .reopened : .added
     }
 }

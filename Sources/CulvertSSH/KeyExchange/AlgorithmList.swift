@@ -10,10 +10,10 @@ extension AlgorithmKind {
             let all = known.joined(separator: ",")
             switch error {
             case .unknown(let name):
+                let mend = OlderEngine.names(self).contains(name) ? "; --engine libssh2 has it" : ""
                 throw SSHError(
                     .unsupported,
-                    "\(option): the native engine has no \(words) \"\(PeerText(name))\"; it has \(all); "
-                        + "--engine libssh2 has older ones")
+                    "\(option): the native engine has no \(words) \"\(PeerText(name))\"; it has \(all)\(mend)")
             case .empty:
                 throw SSHError(
                     .unsupported,

@@ -22,6 +22,7 @@ enum Negotiation {
     ) throws(SSHError) -> NegotiatedAlgorithms {
         let client = role == .client ? own : peer
         let server = role == .client ? peer : own
+        let older = role == .client && OlderEngine.suits(peer)
         func choose(
             _ kind: AlgorithmKind, _ list: (KeyExchangeInit) -> [String]
         ) throws(SSHError) -> String {
@@ -30,7 +31,7 @@ enum Negotiation {
                 // Offered names that are no methods must not match each other.
                 if kind != .keyExchange || KeyAgreementMethod(rawValue: name) != nil { return name }
             }
-            throw noCommon(kind, own: list(own), peer: list(peer))
+            throw noCommon(kind, own: list(own), peer: list(peer), older: older)
         }
         // What is chosen stands in our own list, and we know what we offer.
         guard
@@ -45,7 +46,7 @@ enum Negotiation {
         if !strict && (clientToServer.needsStrictExchange || serverToClient.needsStrictExchange) {
             throw notStrict(
                 own: own.ciphersClientToServer,
-                peer: role == .client ? peer.ciphersClientToServer : peer.ciphersServerToClient)
+                peer: role == .client ? peer.ciphersClientToServer : peer.ciphersServerToClient, older: older)
         }
         return NegotiatedAlgorithms(
             method: method, hostKey: hostKey, clientToServer: clientToServer, serverToClient: serverToClient,
@@ -60,23 +61,27 @@ enum Negotiation {
         throw SSHError(.keyExchange, "no compression is shared, not even none")
     }
 
-    private static func noCommon(_ kind: AlgorithmKind, own: [String], peer: [String]) -> SSHError {
+    /// `older`: the libssh2 engine would get on with this peer.
+    private static func noCommon(_ kind: AlgorithmKind, own: [String], peer: [String], older: Bool) -> SSHError {
         let usable = kind.known.filter { peer.contains($0) }
         let mend =
-            usable.isEmpty
-            ? "--engine libssh2 knows older ones" : "-o \(kind.option)=+\(usable.joined(separator: ",")) accepts it"
+            !usable.isEmpty
+            ? "-o \(kind.option)=+\(usable.joined(separator: ",")) accepts it"
+            : mend(older: older, otherwise: "another")
         return SSHError(
             .keyExchange,
             "no \(kind.words) is shared: we offer \(quoted(own)), the peer offers \(quoted(peer)); \(mend)")
     }
 
-    private static func notStrict(own: [String], peer: [String]) -> SSHError {
+    private static func mend(older: Bool, otherwise version: String) -> String {
+        older ? "--engine libssh2 knows older ones" : "only \(version) version of the peer helps"
+    }
+
+    private static func notStrict(own: [String], peer: [String], older: Bool) -> SSHError {
         let safe = PacketCipher.preference().filter { !$0.needsStrictExchange && peer.contains($0.name) }.map(\.name)
-        let others = peer.contains { PacketCipher(name: $0) == nil }
         let mend =
             !safe.isEmpty
-            ? "-o Ciphers=\(safe.joined(separator: ",")) accepts it"
-            : others ? "--engine libssh2 knows older ones" : "only a newer version of the peer helps"
+            ? "-o Ciphers=\(safe.joined(separator: ",")) accepts it" : mend(older: older, otherwise: "a newer")
         return SSHError(
             .keyExchange,
             "the peer has no strict key exchange, without which \(PacketCipher.chaCha20Poly1305.name) can be tampered "

@@ -30,6 +30,12 @@ enum MessageNumber {
     /// ping@openssh.com (OpenSSH's PROTOCOL §1.8).
     static let ping: UInt8 = 192
     static let pong: UInt8 = 193
+
+    /// Whether a message's length says something about a secret in it: a client's requests and answers in user
+    /// authentication (RFC 4252 §8, RFC 4256 §3.4), whatever they carry.
+    static func isConcealed(_ number: UInt8) -> Bool {
+        number == userAuthRequest || number == UserAuthNumber.infoResponse
+    }
 }
 
 /// The names by which OpenSSH and the RFCs call channel types and global requests.

@@ -58,6 +58,12 @@ internal import Glibc
         return Int(unsafe memory.loadUnaligned(fromByteOffset: head, as: UInt32.self))
     }
 
+    /// The message number of the oldest message. There must be one.
+    var firstNumber: UInt8 {
+        precondition(firstLength > 0, "a message has its number")
+        return unsafe memory.load(fromByteOffset: head + 4, as: UInt8.self)
+    }
+
     /// Copies the oldest message out and forgets it.
     mutating func removeFirst(to place: UnsafeMutableRawPointer) {
         let length = firstLength

@@ -45,20 +45,28 @@ enum MessageGate {
             case MessageNumber.ignore, MessageNumber.unimplemented, MessageNumber.debug: .ignored
             default: .refused
             }
-        case .first, .later:
-            switch number {
-            case MessageNumber.disconnect, MessageNumber.newKeys, 30...49: .transport
-            // The answer to a global request that crossed the peer's SSH_MSG_KEXINIT.
-            case MessageNumber.unimplemented where exchange == .later && stage == .connection: .connection
-            case MessageNumber.ignore, MessageNumber.unimplemented, MessageNumber.debug: .ignored
-            default: .refused
-            }
+        case .first: exchanging(number, takesConnection: false)
+        case .later: exchanging(number, takesConnection: stage == .connection)
         case .firstStrict:
             switch number {
             case MessageNumber.disconnect, MessageNumber.newKeys, 30...49: .transport
             default: .refused
             }
         case .idle: idle(number, role, stage)
+        }
+    }
+
+    /// RFC 4253 §7.1 forbids the connection's messages behind SSH_MSG_KEXINIT. AsyncSSH up to 2.14.2 sends them in every
+    /// later exchange, and OpenSSH takes them: they are under the old keys, which are as good as ever. What answers
+    /// them waits for our own SSH_MSG_NEWKEYS.
+    private static func exchanging(_ number: UInt8, takesConnection: Bool) -> Verdict {
+        switch number {
+        case MessageNumber.disconnect, MessageNumber.newKeys, 30...49: .transport
+        case 80...127 where takesConnection: .connection
+        // It may be the answer to a global request.
+        case MessageNumber.unimplemented: takesConnection ? .connection : .ignored
+        case MessageNumber.ignore, MessageNumber.debug: .ignored
+        default: .refused
         }
     }
 

@@ -83,6 +83,20 @@ enum PacketCipher: BitwiseCopyable, Hashable {
         return isShort ? padding + blockLength : padding
     }
 
+    /// What a message whose length says something is padded to a multiple of, bytes: as OpenSSH pads passwords.
+    static let concealedMultiple = 64
+
+    /// The padding of such a message: at least the least, and the next multiple after it, as OpenSSH has it.
+    func concealingPaddingLength(messageLength: Int) -> Int {
+        let least = paddingLength(messageLength: messageLength)
+        let covered = (lengthIsPadded ? 4 : 0) + 1 + messageLength + least
+        return least + Self.concealedMultiple - covered % Self.concealedMultiple
+    }
+
+    func concealedWireLength(messageLength: Int) -> Int {
+        Self.headroom + messageLength + concealingPaddingLength(messageLength: messageLength) + tagLength
+    }
+
     /// Bytes on the wire of a packet with this message.
     func wireLength(messageLength: Int) -> Int {
         Self.headroom + messageLength + paddingLength(messageLength: messageLength) + tagLength

@@ -5,10 +5,12 @@
     private var start: UnsafeMutableRawPointer?
     private var count = 0
     private var position = 0
-    private var opener = PacketOpener()
+    private var opener: PacketOpener
 
-    init() {
+    /// `limit`: the longest packet that is taken while there are no keys, bytes.
+    init(limit: Int = PacketOpener.maximumClearLength) {
         unsafe start = nil
+        opener = PacketOpener(limit: limit)
     }
 
     /// As `PacketOpener.setKey`, between two packets.

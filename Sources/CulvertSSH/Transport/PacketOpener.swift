@@ -15,10 +15,14 @@
 
 /// Takes packets out of bytes, opening them in place, in the order in which they came.
 @safe struct PacketOpener: ~Copyable {
-    /// RFC 4253 §6.1: packets of 35000 bytes must be taken. Longer ones nobody needs to send us, since the greatest
-    /// packet that we offer for a channel, with its headers, is less.
-    static let maximumPacketLength = 35000
+    /// OpenSSH's limit, and so what every peer has found to be taken, bytes: RFC 4253 §6.1 asks for 35000, and some peers
+    /// send longer payload, banners and SSH_MSG_IGNORE than that.
+    static let maximumPacketLength = 256 * 1024
+    /// Before there are keys nobody has a reason for so much, and anybody can ask for it.
+    static let maximumClearLength = 64 * 1024
 
+    /// The longest packet that is taken now.
+    private var limit: Int
     private var key = PacketKey()
     /// Of the next packet; wraps (RFC 4253 §6.4).
     private(set) var sequenceNumber: UInt32 = 0
@@ -28,7 +32,9 @@
     private var length = 0
 
     /// Begins with the "none" cipher, at sequence number 0.
-    init() {}
+    init(limit: Int = maximumClearLength) {
+        self.limit = limit
+    }
 
     var cipher: PacketCipher { key.cipher }
 
@@ -37,6 +43,7 @@
     mutating func setKey(_ key: consuming PacketKey, resetsSequence: Bool) {
         precondition(length == 0, "keys change between two packets")
         self.key = key
+        limit = Self.maximumPacketLength
         use = KeyUse()
         if resetsSequence { sequenceNumber = 0 }
     }
@@ -76,7 +83,7 @@
     private func check(length: Int) throws(SSHError) {
         let cipher = key.cipher
         let padded = cipher.lengthIsPadded ? length + 4 : length
-        guard length >= cipher.minimumLength, length <= Self.maximumPacketLength,
+        guard length >= cipher.minimumLength, length <= limit,
             padded.isMultiple(of: cipher.blockLength)
         else { throw .violation("a packet claims a length of \(length) bytes") }
     }

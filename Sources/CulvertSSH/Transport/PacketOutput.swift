@@ -66,12 +66,13 @@
     var deferredBytes: Int { deferred.byteCount }
     /// Bytes of memory that it has for itself.
     var storedBytes: Int {
-        block.storedBytes + Self.maximumMessage + deferred.storedBytes + exchange.storedBytes
+        block.storedBytes + Self.maximumMessage + PaddingBytes.count + deferred.storedBytes + exchange.storedBytes
     }
 
     mutating func didSend(_ count: Int) {
         precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
         block.didSend(count)
+        sealer.prepare()
         flushExchange()
         flush()
     }
@@ -164,10 +165,11 @@
         precondition(reservation.count == 0, "what was reserved is committed before anything else is called")
         switch gate {
         case .open:
-            if deferred.isEmpty && fits(message.count) {
+            let number = unsafe message.first ?? 0
+            if deferred.isEmpty && fits(number, message.count) {
                 let place = unsafe block.end + PacketCipher.headroom
                 unsafe place.copyMemory(from: message.baseAddress!, byteCount: message.count)
-                block.append(unsafe sealer.seal(at: block.end, messageLength: message.count))
+                seal(number, message.count)
             } else {
                 unsafe deferred.append(message)
             }
@@ -232,8 +234,22 @@
         flush()
     }
 
-    private func fits(_ messageLength: Int) -> Bool {
-        sealer.wireLength(messageLength: messageLength) <= block.messageRoom
+    private func fits(_ number: UInt8, _ messageLength: Int) -> Bool {
+        let length =
+            MessageNumber.isConcealed(number)
+            ? sealer.concealedWireLength(messageLength: messageLength)
+            : sealer.wireLength(messageLength: messageLength)
+        return length <= block.messageRoom
+    }
+
+    /// The message that was put in the next packet's place.
+    private mutating func seal(_ number: UInt8, _ messageLength: Int) {
+        let packet = unsafe block.end
+        let length =
+            MessageNumber.isConcealed(number)
+            ? unsafe sealer.sealConcealed(at: packet, messageLength: messageLength)
+            : unsafe sealer.seal(at: packet, messageLength: messageLength)
+        block.append(length)
     }
 
     private mutating func flush() {
@@ -243,9 +259,10 @@
         }
         while !deferred.isEmpty {
             let length = deferred.firstLength
-            guard fits(length) else { return }
+            let number = deferred.firstNumber
+            guard fits(number, length) else { return }
             unsafe deferred.removeFirst(to: block.end + PacketCipher.headroom)
-            block.append(unsafe sealer.seal(at: block.end, messageLength: length))
+            seal(number, length)
         }
     }
 

@@ -5,12 +5,11 @@
     private(set) var sequenceNumber: UInt32 = 0
     /// Under the key in use.
     private(set) var use = KeyUse()
-    /// Padding, the same for every packet: under an authenticated cipher it tells nobody anything.
-    private let padding: (UInt64, UInt64, UInt32)
+    private var padding: PaddingBytes
 
     /// Begins with the "none" cipher, at sequence number 0.
     init(_ random: inout RandomSource) {
-        padding = (random.next(), random.next(), UInt32(truncatingIfNeeded: random.next()))
+        padding = PaddingBytes(&random)
     }
 
     /// The same, with the system's randomness.
@@ -29,36 +28,56 @@
         if resetsSequence { sequenceNumber = 0 }
     }
 
+    /// Something was sent: there is time for what sealing needs.
+    mutating func prepare() { padding.refill() }
+
     func wireLength(messageLength: Int) -> Int {
         key.cipher.wireLength(messageLength: messageLength)
     }
 
-    /// The message lies at `packet` + 5, and `wireLength` bytes from `packet` on are writable. Returns the wire length.
-    mutating func seal(at packet: UnsafeMutableRawPointer, messageLength: Int) -> Int {
-        let cipher = key.cipher
-        let padding = cipher.paddingLength(messageLength: messageLength)
-        let length = 1 + messageLength + padding
-        let wireLength = 4 + length + cipher.tagLength
-        unsafe packet.storeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian, as: UInt32.self)
-        unsafe packet.storeBytes(of: UInt8(truncatingIfNeeded: padding), toByteOffset: 4, as: UInt8.self)
-        unsafe pad(packet + PacketCipher.headroom + messageLength, count: padding)
-        precondition(!use.isSpent, "keys are exchanged before a nonce comes twice")
-        unsafe key.seal(packet, length: length, sequenceNumber: sequenceNumber)
-        sequenceNumber &+= 1
-        use.count(wireLength)
-        return wireLength
+    /// The same of a message whose length says something about what it carries.
+    func concealedWireLength(messageLength: Int) -> Int {
+        key.cipher.concealedWireLength(messageLength: messageLength)
     }
 
-    private func pad(_ tail: UnsafeMutableRawPointer, count: Int) {
-        switch key.cipher {
+    /// The message lies at `packet` + 5, and `wireLength` bytes from `packet` on are writable. Returns the wire length.
+    @inline(__always)
+    mutating func seal(at packet: UnsafeMutableRawPointer, messageLength: Int) -> Int {
+        let cipher = key.cipher
+        let count = cipher.paddingLength(messageLength: messageLength)
+        let tail = unsafe packet + PacketCipher.headroom + messageLength
+        switch cipher {
         case .none:
             // What stood here before must not leak to the peer; nothing is ciphered, so randomness hides nothing.
             unsafe tail.initializeMemory(as: UInt8.self, repeating: 0, count: count)
         case .aes128GCM, .aes256GCM, .chaCha20Poly1305:
             // At most 19 bytes, at least 4, and there is room for 16 more, the tag: three stores cover them all.
-            unsafe tail.storeBytes(of: padding.0, as: UInt64.self)
-            unsafe tail.storeBytes(of: padding.1, toByteOffset: 8, as: UInt64.self)
-            unsafe tail.storeBytes(of: padding.2, toByteOffset: count - 4, as: UInt32.self)
+            let bytes = unsafe padding.take(count)
+            unsafe tail.storeBytes(of: bytes.loadUnaligned(as: UInt64.self), as: UInt64.self)
+            unsafe tail.storeBytes(
+                of: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self), toByteOffset: 8, as: UInt64.self)
+            unsafe tail.storeBytes(
+                of: bytes.loadUnaligned(fromByteOffset: 16, as: UInt32.self), toByteOffset: count - 4, as: UInt32.self)
         }
+        return unsafe seal(padded: packet, length: 1 + messageLength + count, padding: count)
+    }
+
+    /// The same, in `concealedWireLength` bytes.
+    mutating func sealConcealed(at packet: UnsafeMutableRawPointer, messageLength: Int) -> Int {
+        let count = key.cipher.concealingPaddingLength(messageLength: messageLength)
+        unsafe (packet + PacketCipher.headroom + messageLength).copyMemory(from: padding.take(count), byteCount: count)
+        return unsafe seal(padded: packet, length: 1 + messageLength + count, padding: count)
+    }
+
+    @inline(__always)
+    private mutating func seal(padded packet: UnsafeMutableRawPointer, length: Int, padding: Int) -> Int {
+        let wireLength = 4 + length + key.cipher.tagLength
+        unsafe packet.storeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian, as: UInt32.self)
+        unsafe packet.storeBytes(of: UInt8(truncatingIfNeeded: padding), toByteOffset: 4, as: UInt8.self)
+        precondition(!use.isSpent, "keys are exchanged before a nonce comes twice")
+        unsafe key.seal(packet, length: length, sequenceNumber: sequenceNumber)
+        sequenceNumber &+= 1
+        use.count(wireLength)
+        return wireLength
     }
 }

@@ -143,8 +143,17 @@ struct Transport: ~Copyable {
     }
 
     private mutating func countTalk(_ packet: OpenedPacket) throws(SSHError) {
+        guard
+            stage == .connection || packet.count <= PacketOpener.maximumClearLength
+                || packet.number == UserAuthNumber.banner
+        else { throw .violation("message \(packet.number) has \(packet.count) bytes in the login") }
         if ChannelData.spendsWindow(packet) { return }
-        talk += packet.count + Self.packetCost
+        try countTalk(packet.count + Self.packetCost)
+    }
+
+    /// What no window bounds.
+    mutating func countTalk(_ bytes: Int) throws(SSHError) {
+        talk += bytes
         guard talk <= Self.maximumTalk else {
             throw .violation("it talks on and on \(isExchanging ? "in a key exchange" : "in the login")")
         }

@@ -6,6 +6,9 @@ public protocol LoginAuthority: AnyObject {
     /// What was tried and came to nothing, one line each, for the error that ends the attempt.
     var attempted: [String] { get }
 
+    /// What the server took, in order, one name each; after a login. Empty: it asked for nothing.
+    var accepted: [String] { get }
+
     /// A password, or answers to a challenge, went to the server: a login that is tried again and again with them may lock
     /// its user out.
     var handedOutSecret: Bool { get }
@@ -41,6 +44,7 @@ public protocol LoginAuthority: AnyObject {
 
 extension LoginAuthority {
     public var attempted: [String] { [] }
+    public var accepted: [String] { [] }
     public var handedOutSecret: Bool { false }
 
     public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool { false }
@@ -64,18 +68,19 @@ extension LoginAuthority {
 /// One SSH_MSG_USERAUTH_INFO_REQUEST (RFC 4256 §3.2). The texts are the server's.
 public struct Challenge: Sendable {
     public struct Prompt: Sendable {
-        public let text: PeerText
+        /// The last line is the question; before it there may be a menu.
+        public let text: PeerLines
         public let echo: Bool
-        public init(text: PeerText, echo: Bool) {
+        public init(text: PeerLines, echo: Bool) {
             self.text = text
             self.echo = echo
         }
     }
     public let name: PeerText
-    public let instruction: PeerText
+    public let instruction: PeerLines
     public let prompts: [Prompt]
 
-    public init(name: PeerText, instruction: PeerText, prompts: [Prompt]) {
+    public init(name: PeerText, instruction: PeerLines, prompts: [Prompt]) {
         self.name = name
         self.instruction = instruction
         self.prompts = prompts

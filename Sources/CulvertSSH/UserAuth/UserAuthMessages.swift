@@ -39,26 +39,13 @@ struct UserAuthFailure {
 
 /// SSH_MSG_USERAUTH_BANNER (RFC 4252 §5.4), line by line, each safe to show.
 struct UserAuthBanner {
-    /// A screen of text; what is left out is counted in a last line.
-    static let maximumLines = 50
-
     let lines: [PeerText]
 
     init(_ reader: consuming WireReader) throws(SSHError) {
         let text = unsafe try reader.string()
         _ = unsafe try reader.string()
         try reader.end()
-        let lineFeed = UInt8(ascii: "\n")
-        var all = unsafe text.split(separator: lineFeed, maxSplits: Self.maximumLines, omittingEmptySubsequences: false)
-        if let last = unsafe all.last, unsafe last.isEmpty { unsafe all.removeLast() }
-        var lines = unsafe all.prefix(Self.maximumLines).map { line in
-            unsafe PeerText(line.last == UInt8(ascii: "\r") ? line.dropLast() : line)
-        }
-        if unsafe all.count > Self.maximumLines {
-            let left = unsafe all[Self.maximumLines].count
-            lines.append(PeerText("(\(left) bytes more are not shown)"))
-        }
-        self.lines = lines
+        lines = unsafe PeerLines(text).lines
     }
 }
 
@@ -94,7 +81,7 @@ struct UserAuthInfoRequest {
 
     init(_ reader: consuming WireReader) throws(SSHError) {
         let name = unsafe PeerText(try reader.string())
-        let instruction = unsafe PeerText(try reader.string())
+        let instruction = unsafe PeerLines(try reader.string())
         _ = unsafe try reader.string()
         let count = try reader.uint32()
         guard count <= Self.maximumPrompts else {
@@ -102,7 +89,7 @@ struct UserAuthInfoRequest {
         }
         var prompts: [Challenge.Prompt] = []
         for _ in 0..<count {
-            let text = unsafe PeerText(try reader.string())
+            let text = unsafe PeerLines(try reader.string())
             prompts.append(Challenge.Prompt(text: text, echo: try reader.boolean()))
         }
         try reader.end()

@@ -19,7 +19,7 @@ public struct PeerText: Sendable, Hashable, CustomStringConvertible {
         var safe = ""
         var count = 0
         for scalar in text.unicodeScalars {
-            let escape = Self.isUnsafe(scalar) ? "\\u{" + String(scalar.value, radix: 16) + "}" : nil
+            let escape = SafeLine.isUnsafe(scalar) ? SafeLine.escape(scalar) : nil
             count += escape?.utf8.count ?? 1
             if count > Self.maximumLength {
                 safe += "…"
@@ -28,13 +28,5 @@ public struct PeerText: Sendable, Hashable, CustomStringConvertible {
             if let escape { safe += escape } else { safe.unicodeScalars.append(scalar) }
         }
         description = safe
-    }
-
-    /// Control and format characters can move the cursor, hide text or reverse it (RFC 4251 §9.2).
-    private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: true
-        default: false
-        }
     }
 }

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Where an engine's randomness comes from: cookies, padding, the secrets of key exchanges. The system's, unless a test
 /// wants the same bytes in every run.
 ///
@@ -40,6 +42,30 @@ struct RandomSource: RandomNumberGenerator, BitwiseCopyable {
             mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
             mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
             return mixed ^ (mixed >> 31)
+        }
+    }
+
+    /// A source of its own for a part that draws as it likes.
+    mutating func split() -> RandomSource {
+        switch origin {
+        case .system: RandomSource()
+        case .stream: RandomSource(.stream(next()))
+        }
+    }
+
+    /// Fills memory, with few system calls.
+    mutating func fill(_ memory: UnsafeMutableRawBufferPointer) {
+        switch origin {
+        case .system:
+            // getentropy(3) gives at most 256 bytes at a time.
+            for start in stride(from: 0, to: memory.count, by: 256) {
+                let part = unsafe UnsafeMutableRawBufferPointer(
+                    rebasing: memory[start..<min(start + 256, memory.count)])
+                let result = unsafe getentropy(part.baseAddress!, part.count)
+                precondition(result == 0, "the kernel has randomness")
+            }
+        case .stream:
+            for index in memory.indices { unsafe memory[index] = UInt8(truncatingIfNeeded: next()) }
         }
     }
 

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import CulvertIO
@@ -27,6 +28,32 @@ import Testing
             #expect(ring.invariants() == true)
         }
         #expect(written > 10 * 4096, "it wrapped")
+    }
+
+    @Test(
+        "it needs no file and no descriptor where the process may have none",
+        arguments: [Int(RLIMIT_FSIZE.rawValue), Int(RLIMIT_NOFILE.rawValue)])
+    func limited(_ resource: Int) async {
+        await #expect(processExitsWith: .success) { [resource] in
+            HostProcess.surviveLargeFiles()
+            var limit = rlimit(rlim_cur: 0, rlim_max: 0)
+            precondition(setrlimit(__rlimit_resource_t(UInt32(resource)), &limit) == 0)
+            var ring = try MirroredRing(capacity: 1 << 20)
+            for position in [0, 4095, 4096, 1 << 20 - 1] {
+                ring.writable[position] = UInt8(truncatingIfNeeded: position &+ 77)
+                ring.advance(position + 1)
+                ring.release(position)
+                // The last byte of one turn is the first of what is readable.
+                precondition(ring.readable[0] == UInt8(truncatingIfNeeded: position &+ 77))
+                ring.release(1)
+            }
+            ring.advance(1 << 20 - 1)
+            ring.release(1 << 20 - 2)
+            ring.writable[0] = 1
+            ring.writable[1] = 2
+            ring.advance(2)
+            precondition(ring.readable[1] == 1 && ring.readable[2] == 2, "across the wrap")
+        }
     }
 
     @Test func anEmptyRingBeginsAtItsStartAgain() throws {

@@ -47,6 +47,26 @@ import Testing
         #expect(error?.number == ENOENT)
     }
 
+    @Test("the end of the process is the end of every program, of one that heeds no signal too")
+    func endAll() async {
+        await #expect(processExitsWith: .success) {
+            var kept: [(process: ProxyProcess, stream: Descriptor)] = []
+            for command in ["trap '' HUP TERM INT; echo; while :; do sleep 100; done", "echo; exec sleep 100"] {
+                let made = try ProxyProcess.start(shell: "/bin/sh", command: command) { _ in }
+                // It is that far.
+                var byte: UInt8 = 0
+                while read(made.stream, &byte, 1) != 1 { usleep(1000) }
+                kept.append(made)
+            }
+            let begun = Tick.current()
+            ProxyProcess.endAll(patience: .milliseconds(200))
+            precondition(Tick.current() - begun < .seconds(5))
+            precondition(kept[0].process.ending(by: Tick.current() + .seconds(5)) == .signalled(SIGKILL))
+            precondition(kept[1].process.ending(by: Tick.current() + .seconds(5)) == .signalled(SIGHUP))
+            ProxyProcess.endAll()
+        }
+    }
+
     @Test func endsWithTheLastReferenceAndItsGroupToo() throws {
         let deadline = Tick.current() + .seconds(20)
         var (process, descriptor): (ProxyProcess?, Descriptor) = try ProxyProcess.start(

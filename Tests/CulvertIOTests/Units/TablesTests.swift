@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import CulvertIO
@@ -57,6 +58,47 @@ private struct Counted: ~Copyable {
             _ = slab.remove(slot)
         }
         #expect(sawFirst == 2)
+    }
+
+    @Test func growsWithUseAndKeepsWhatItHas() {
+        let tally = Counted.Tally()
+        do {
+            // So many that nobody reserves memory for all of them.
+            var slab = Slab<Counted>(capacity: Int(Int32.max))
+            for value in 0..<100_000 {
+                #expect(slab.isFull == false)
+                if slab.insert(Counted(value: value, tally: tally)) != value { Issue.record("slot \(value)") }
+                guard value % 3 == 0 else { continue }
+                let removed = slab.remove(value)
+                #expect(removed.value == value)
+                if slab.insert(Counted(value: value, tally: tally)) != value { Issue.record("slot \(value) again") }
+            }
+            for slot in 0..<100_000 where slab[slot].value != slot || slab.generation(slot) & 1 == 0 {
+                Issue.record("slot \(slot) has changed")
+            }
+        }
+        #expect(tally.ended == 100_000 + 33_334)
+    }
+
+    @Test func withoutMemoryForMoreItIsFull() async {
+        await #expect(processExitsWith: .success) {
+            // 64 MiB more than the process has now.
+            let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")[0]
+            var limit = rlimit()
+            limit.rlim_cur = rlim_t(Int(pages)! * Int(sysconf(Int32(_SC_PAGESIZE))) + 64 << 20)
+            limit.rlim_max = limit.rlim_cur
+            precondition(setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0)
+            var slab = Slab<InlineArray<512, UInt64>>(capacity: 1 << 20)
+            var count: UInt64 = 0
+            while !slab.isFull {
+                _ = slab.insert(InlineArray(repeating: count))
+                count += 1
+            }
+            precondition(count > 1000 && count < 1 << 15, "\(count)")
+            for slot in 0..<Int(count) { precondition(slab[slot][511] == UInt64(slot)) }
+            _ = slab.remove(7)
+            precondition(!slab.isFull && slab.insert(InlineArray(repeating: 1)) == 7 && slab.isFull)
+        }
     }
 
     @Test func misuseStopsTheProgram() async {

@@ -47,11 +47,11 @@ final class PoolBench {
         return bench
     }
 
-    static func opened(_ forwards: [Int]) -> [ListenerAnswer] {
+    static func opened(_ forwards: [DirectID]) -> [ListenerAnswer] {
         forwards.map { ListenerAnswer(forward: $0, outcome: .success([])) }
     }
 
-    static func failed(_ forwards: [Int]) -> [ListenerAnswer] {
+    static func failed(_ forwards: [DirectID]) -> [ListenerAnswer] {
         forwards.map { ListenerAnswer(forward: $0, outcome: .failure(Listening.Failure(description: "no"))) }
     }
 

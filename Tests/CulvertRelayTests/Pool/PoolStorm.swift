@@ -19,7 +19,7 @@ struct PoolStorm {
     private var standing: [Int: (id: LinkID, isSuspect: Bool)] = [:]
     private var dead: [LinkID] = []
     private var begunPlaces: Set<Int> = []
-    private var asked: [Int]?
+    private var asked: [DirectID]?
     private var hasOpened = false
     private var lastSerial: UInt64 = 0
     private var readyTold = 0
@@ -36,7 +36,7 @@ struct PoolStorm {
         var plan = PoolPlan()
         plan.links = Int.random(in: 1...4, using: &dice)
         plan.workers = Int.random(in: 1...plan.links, using: &dice)
-        plan.listening = Array(0..<Int.random(in: 0...3, using: &dice))
+        plan.listening = (0..<Int.random(in: 0...3, using: &dice)).map { DirectID(index: $0) }
         plan.reverse = Int.random(in: 0...5, using: &dice)
         plan.carriesStreams = plan.links == 1 && Int.random(in: 0..<4, using: &dice) == 0
         plan.persist = Bool.random(using: &dice)

@@ -193,16 +193,21 @@ import Testing
         try scene.expectNothingAfterStop()
     }
 
-    @Test func aRefusedReverseForwardIsAskedForAgain() throws {
+    /// A reverse forward to a target that echoes.
+    private func echoing(port: UInt16) throws -> SimulatedScene {
         let place = SimulatedPlace(seed: 1)
         let target = try place.target(.echo)
         var script = Script()
         script.reverse = [
             ReverseForward(
-                listen: .tcp(address: "localhost", port: 7000),
+                listen: .tcp(address: "localhost", port: port),
                 target: .tcp(host: "127.0.0.1", port: target.address.port), text: "reverse")
         ]
-        let scene = try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+        return try SimulatedScene(place, script, driver: SimulatedDriver(place.network))
+    }
+
+    @Test func aRefusedReverseForwardIsAskedForAgain() throws {
+        let scene = try echoing(port: 7000)
         var refusals = 3
         let far = try scene.addLink(reverse: [0])
         far.grant = { _ in
@@ -229,6 +234,49 @@ import Testing
         // On the way out it is cancelled.
         try scene.expectNothingAfterStop()
         try scene.run("it is cancelled") { far.forwardRequests.last?.action == .cancel }
+    }
+
+    /// The server chooses a port once; later logins ask for it first, and leave the choice to the server if it is taken.
+    @Test func aPortThatTheServerChoseIsAskedForAgain() throws {
+        let scene = try echoing(port: 0)
+        func asked(_ far: FarEnd) -> [ForwardRequest] {
+            far.forwardRequests.filter { $0.action == .listen }.map(\.request)
+        }
+        let first = try scene.addLink(reverse: [0])
+        first.grant = { _ in 41_000 }
+        try scene.run("it stands") { scene.reversePorts == [41_000] }
+        #expect(asked(first) == [.tcp(address: "localhost", port: 0)])
+        first.cut()
+        try scene.run("the link is lost") { !scene.lostLinks.isEmpty }
+        let second = try scene.addLink(reverse: [0])
+        second.grant = { if case .tcp(_, let port) = $0 { port } else { 0 } }
+        try scene.run("it stands again") { scene.reversePorts == [41_000, 41_000] }
+        #expect(asked(second) == [.tcp(address: "localhost", port: 41_000)])
+        second.cut()
+        try scene.run("the link is lost") { scene.lostLinks.count == 2 }
+        let third = try scene.addLink(reverse: [0])
+        third.grant = { $0.leavesPortToPeer ? 41_001 : 0 }
+        try scene.run("it stands elsewhere") { scene.reversePorts == [41_000, 41_000, 41_001] }
+        #expect(asked(third) == [.tcp(address: "localhost", port: 41_000), .tcp(address: "localhost", port: 0)])
+        try scene.expectNothingAfterStop()
+    }
+
+    /// A server that listens before it answers: somebody connects in between. What nobody asked for is told of.
+    @Test func aConnectionThatComesBeforeTheAnswerIsServed() throws {
+        let scene = try echoing(port: 7000)
+        let far = try scene.addLink(reverse: [0])
+        far.answersForwards = false
+        try scene.run("it is asked") { far.forwardRequests.count == 1 }
+        let early = try far.open(port: 7000)
+        early.write([1, 2, 3])
+        early.finish()
+        try scene.run("it works") { early.sawEnd }
+        #expect(early.received == [1, 2, 3])
+        let unasked = try far.open(port: 7001)
+        try scene.run("it is refused") { unasked.refusal == .administrativelyProhibited }
+        #expect(scene.lines.count("localhost:7001 from 127.0.0.1:7: no forward of ours listens there") == 1)
+        try scene.expectNoFlows()
+        try scene.expectNothingAfterStop()
     }
 
     /// RFC 4254 §7.1: forwards on one port and different addresses are different forwards.

@@ -28,6 +28,8 @@ final class FarEnd {
         if case .tcp(_, let port) = request, port > 0 { port } else { 4000 }
     }
     private(set) var forwardRequests: [PeerForwardRequest] = []
+    /// Off: requests to listen lie there unanswered.
+    var answersForwards = true
     /// Payload goes in packets of 1 to so many bytes, and as many of them at a time as a fast server has ready. nil: in
     /// packets as large as may be.
     var packetLimit: Int?
@@ -94,6 +96,9 @@ final class FarEnd {
         case .closed(let channel, let afterEnd):
             if !afterEnd { current[channel]?.sawReset = true }
             current[channel]?.peerClosed = true
+        case .violated(let channel):
+            current[channel]?.sawReset = true
+            current[channel] = nil
         case .forwardRequested(let number): answer(number)
         case .sendable, .allSendable, .forwardAnswered, .commandRefused: break
         }
@@ -102,6 +107,7 @@ final class FarEnd {
     private func answer(_ number: PeerForwardNumber) {
         let request = engine.forwardRequest(number)
         forwardRequests.append(request)
+        guard answersForwards else { return }
         let port = request.action == .listen ? grant(request.request) : 1
         if port > 0 { engine.acceptForward(number, port: port) } else { engine.refuseForward(number) }
     }
@@ -132,6 +138,9 @@ final class FarEnd {
     func open(port: UInt16, address: String = "localhost") throws -> FarStream {
         try open(.forwardedTCPIP(address: address, port: port, originator: "127.0.0.1", originatorPort: 7))
     }
+
+    /// Sends so much more on it than it may.
+    func exceedWindow(_ stream: FarStream, by count: Int) { engine.exceedWindow(stream.channel, by: count) }
 
     /// Says goodbye and ends the stream.
     func disconnect() {

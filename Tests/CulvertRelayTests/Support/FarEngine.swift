@@ -18,6 +18,8 @@ protocol FarEngine: AnyObject {
     func reserve(_ channel: ChannelNumber, maximum: Int) -> PayloadSlots
     func commit(_ channel: ChannelNumber, count: Int)
     func credit(_ channel: ChannelNumber, count: Int)
+    /// Lets itself send so much more than the worker's engine granted: what a server does that counts badly.
+    func exceedWindow(_ channel: ChannelNumber, by count: Int)
     func finish(_ channel: ChannelNumber)
     func close(_ channel: ChannelNumber)
     func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest
@@ -83,8 +85,8 @@ final class FarLink<Engine: ConnectionEngine & ~Copyable>: FarEngine {
         while let event = try engine.nextEvent() {
             switch event {
             case .openRequested(let channel), .opened(let channel): open[channel] = Grants(seen: available(channel))
-            case .payload, .openRefused, .sendable, .allSendable, .ended, .closed, .forwardAnswered, .forwardRequested,
-                .commandRefused:
+            case .payload, .openRefused, .sendable, .allSendable, .ended, .closed, .violated, .forwardAnswered,
+                .forwardRequested, .commandRefused:
                 break
             }
             handle(event)
@@ -122,6 +124,10 @@ final class FarLink<Engine: ConnectionEngine & ~Copyable>: FarEngine {
         engine.connection.commit(channel, count: count)
     }
     func credit(_ channel: ChannelNumber, count: Int) { engine.credit(channel, count: count) }
+    func exceedWindow(_ channel: ChannelNumber, by count: Int) {
+        _ = engine.connection.channels[channel].sendWindow.add(UInt32(count))
+        open[channel]?.seen += count
+    }
     func finish(_ channel: ChannelNumber) { engine.finish(channel) }
     func close(_ channel: ChannelNumber) {
         open[channel] = nil

@@ -31,12 +31,12 @@ final class PlainScene<Driver: IODriver & ~Copyable> {
             },
             mailboxes: [try Mailbox()], control: try Mailbox(), loads: [LinkStatus(worker: WorkerID(0), isOpen: true)],
             budget: MemoryBudget(ceiling: memory), resolver: sharedResolver,
-            journal: Journal(level: .error) { _, line in lines.add(line) }, limits: limits)
+            journal: Journal(level: .error) { lines.add($0.text) }, limits: limits)
         worker = PlainWorker(WorkerID(0), driver: driver, context: context)
         for number in targets.indices {
             let (descriptor, address) = try place.listen()
             addresses.append(address)
-            tell(.listen(descriptor, forward: number))
+            tell(.listen(descriptor, forward: DirectID(index: number)))
         }
     }
 

@@ -33,6 +33,8 @@ struct Script {
     /// Windows keep their size, so that what may lie around is known exactly.
     var window: UInt32 = 256 * 1024
     var windowsGrow = false
+    /// The far end goes beyond its windows, and at most so much of that is held, bytes.
+    var excess = 0
     /// The far end sends and credits in pieces of any size.
     var pieces = false
     /// Of an engine that has keys: which cipher, and after how many bytes they are exchanged again.
@@ -84,19 +86,20 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
             mailboxes: try (0..<script.workers).map { _ in try Mailbox() }, control: try Mailbox(),
             budget: MemoryBudget(ceiling: script.memory, workers: script.workers), resolver: sharedResolver,
             requestResolver: sharedResolver,
-            journal: Journal(level: .error) { _, line in lines.add(line) }, limits: limits, alive: script.alive)
+            journal: Journal(level: .error) { lines.add($0.text) }, limits: limits, alive: script.alive)
         worker = Worker(WorkerID(0), driver: driver, context: context)
         for number in 0..<script.forwards {
             let (descriptor, address) = try place.listen()
             addresses.append(address)
-            tell(.listen(descriptor, forward: number))
+            tell(.listen(descriptor, forward: DirectID(index: number)))
         }
     }
 
     func tell(_ message: WorkerMessage<Engine>) { context.mailboxes[0].post(message) }
 
     /// A link at that place of the pool; the far end of it.
-    func addLink(_ index: Int = 0, reverse: [Int] = [], worker: Int = 0, keyExchange: Int? = nil) throws -> FarEnd {
+    func addLink(_ index: Int = 0, reverse: [ReverseID] = [], worker: Int = 0, keyExchange: Int? = nil) throws -> FarEnd
+    {
         linksMade += 1
         let (far, link) = try readyLink(worker: worker, keyExchange: keyExchange)
         link.deliver(as: LinkID(place: index, serial: linksMade), reverse: reverse)
@@ -162,7 +165,7 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
             next = worker.flows.next(after: flow)
             let count = worker.flows[flow].spill.count
             held += count
-            guard count <= Int(script.settings.maximumWindow) else {
+            guard count <= Int(script.settings.maximumWindow) + script.excess else {
                 throw Missed("\(count) bytes are spilled for a window of \(script.settings.maximumWindow)")
             }
         }
@@ -198,6 +201,11 @@ final class Scene<Driver: IODriver & ~Copyable, Engine: PairedEngine & ~Copyable
         if let simulated = place as? SimulatedPlace, simulated.network.openDescriptors != 0 {
             throw Missed("\(simulated.network.openDescriptors) descriptors are left")
         }
+    }
+
+    /// Where the server said that it listens, in order.
+    var reversePorts: [UInt16] {
+        said.compactMap { if case .reverseAnswered(_, _, .standing(let port)) = $0 { port } else { nil } }
     }
 
     var lostLinks: [String] {

@@ -51,7 +51,7 @@ import Testing
         let port = try serve(greeting: Array(greeting.utf8), drip: Array(drip.utf8))
         var plan = LoginPlan(host: "127.0.0.1", port: port, family: .any, connect: .seconds(20), tcpKeepAlive: false)
         plan.waiting = .milliseconds(500)
-        let journal = Journal(level: .error) { _, _ in }
+        let journal = Journal(level: .error) { _ in }
         let began = Tick.current()
         let error = #expect(throws: SSHError.self) {
             _ = try Login.perform(
@@ -82,7 +82,7 @@ import Testing
     func whoIsNoServerIsTold(_ words: String, _ told: String) throws {
         let there = CulvertPlan.Destination(host: "127.0.0.1", typedHost: "", port: try serveOnce(words), user: "")
         let plan = LoginPlan(ServerPlan(destination: there, home: ""))
-        let journal = Journal(level: .error) { _, _ in }
+        let journal = Journal(level: .error) { _ in }
         let error = #expect(throws: SSHError.self) {
             _ = try Login.perform(
                 plan, over: Login.connect(plan, freeKnocks(), journal), login: ClientLogin(),

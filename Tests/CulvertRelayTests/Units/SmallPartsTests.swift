@@ -1,5 +1,6 @@
 import CulvertIO
 import CulvertSSH
+import Synchronization
 import Testing
 
 @testable import CulvertRelay
@@ -180,5 +181,20 @@ import Testing
             _ = parcel.take()
             _ = parcel.take()
         }
+    }
+
+    /// A Unix peer names itself, and forges no line by that.
+    @Test func aPeersNameIsSafe() {
+        let name = "/tmp/a\nculvert: connected to bank\u{1b}[2J\u{202e}"
+        #expect(
+            SocketAddress(path: name)?.shown == "/tmp/a\\u{a}culvert: connected to bank\\u{1b}[2J\\u{202e}")
+    }
+
+    @Test func everyLineOfTheJournalIsSafe() {
+        let lines = Mutex<[String]>([])
+        let journal = Journal(level: .info) { line in lines.withLock { $0.append(line.text) } }
+        journal.error("a\u{1b}[2J\u{202e}b")
+        journal.named("t", level: .info).info("c\nd")
+        #expect(lines.withLock { $0 } == ["a\\u{1b}[2J\\u{202e}b", "t: c\nt: d"])
     }
 }

@@ -66,19 +66,19 @@ import Testing
 
     @Test func anAnswerIsAboutWhatWasAsked() {
         var reverse = ReverseForwards()
-        reverse.wasAsked(0, ForwardNumber(5))
-        reverse.wasAsked(2, ForwardNumber(6))
+        reverse.wasAsked(0, ForwardNumber(5), port: 7000)
+        reverse.wasAsked(2, ForwardNumber(6), port: 0)
         #expect(reverse.answered(ForwardNumber(7)) == nil, "nobody asked")
-        #expect(reverse.answered(ForwardNumber(6)) == 2)
+        #expect(reverse.answered(ForwardNumber(6))?.forward == 2)
         #expect(reverse.answered(ForwardNumber(6)) == nil, "an answer comes once")
-        #expect(reverse.answered(ForwardNumber(5)) == 0)
+        #expect(reverse.answered(ForwardNumber(5))?.forward == 0)
         #expect(reverse.standing.isEmpty, "an answer may be a refusal")
     }
 
     @Test func aChannelBelongsToTheForwardOfItsPortAndAddress() {
         var reverse = ReverseForwards()
-        func forward(_ request: ChannelOpenRequest) -> Int? {
-            reverse.forward(of: request, listens: { Self.listens[$0] })
+        func forward(_ request: ChannelOpenRequest) -> ReverseID? {
+            reverse.forward(of: request, listens: { Self.listens[$0.index] })
         }
         #expect(forward(Self.request("localhost", 7000)) == nil, "nothing stands yet")
         reverse.stands(0, ForwardNumber(0), port: 7000)
@@ -94,6 +94,27 @@ import Testing
         #expect(forward(.forwardedStreamLocal(path: "/run/x")) == 2)
         #expect(forward(.forwardedStreamLocal(path: "/run/y")) == nil)
         #expect(forward(.directStreamLocal(path: "/run/x")) == nil, "a server opens no direct channels here")
+    }
+
+    /// Many servers listen first and answer then.
+    @Test func aChannelMayComeBeforeTheAnswer() {
+        var reverse = ReverseForwards()
+        func forward(_ address: String, _ port: UInt16) -> ReverseID? {
+            reverse.forward(of: Self.request(address, port), listens: { Self.listens[$0.index] })
+        }
+        reverse.wasAsked(0, ForwardNumber(0), port: 7000)
+        reverse.wasAsked(1, ForwardNumber(1), port: 7000)
+        reverse.wasAsked(2, ForwardNumber(2), port: 0)
+        #expect(forward("localhost", 7000) == 0 && forward("192.0.2.7", 7000) == 1)
+        #expect(forward("localhost", 41_000) == nil, "nobody left the port to the server")
+        #expect(
+            reverse.forward(of: .forwardedStreamLocal(path: "/run/x"), listens: { Self.listens[$0.index] }) == 2)
+        reverse.wasAsked(3, ForwardNumber(3), port: 0)
+        #expect(forward("localhost", 41_000) == 3 && forward("localhost", 0) == nil)
+        reverse.wasAsked(3, ForwardNumber(4), port: 0)
+        #expect(forward("localhost", 41_000) == nil, "either of two may be meant")
+        _ = reverse.answered(ForwardNumber(0))
+        #expect(forward("localhost", 7000) == 1, "refused: the other one has that port")
     }
 
     /// Asked for again more and more seldom, until it stands: an old session of ours may hold the port for a while.
@@ -119,13 +140,13 @@ import Testing
         reverse.stands(0, ForwardNumber(3), port: 7000)
         reverse.stands(2, ForwardNumber(4), port: 0)
         _ = reverse.wasRefused(1, now: Self.at(0))
-        reverse.wasAsked(3, ForwardNumber(5))
+        reverse.wasAsked(3, ForwardNumber(5), port: 0)
         #expect(reverse.retire() == [ForwardNumber(3), ForwardNumber(4)])
         #expect(reverse.retire() == [])
         #expect(reverse.standing.isEmpty && reverse.nextDue == nil)
         #expect(reverse.takeDue(Self.at(100)) == [])
-        #expect(reverse.forward(of: Self.request("localhost", 7000), listens: { Self.listens[$0] }) == nil)
-        #expect(
-            reverse.answered(ForwardNumber(5)) == 3, "what was asked before is answered, and cancelled by its number")
+        #expect(reverse.forward(of: Self.request("localhost", 7000), listens: { Self.listens[$0.index] }) == nil)
+        let late = reverse.answered(ForwardNumber(5))
+        #expect(late?.forward == 3, "what was asked before is answered, and cancelled by its number")
     }
 }

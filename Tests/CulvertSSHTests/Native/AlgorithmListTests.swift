@@ -68,6 +68,16 @@ import Testing
         }
     }
 
+    @Test func theOtherEngineIsNamedForWhatItHas() {
+        for (name, words) in [("aes256-ctr", "; --engine libssh2 has it"), ("aes256-crt", "")] {
+            let error = #expect(throws: SSHError.self) {
+                try AlgorithmKind.cipher.offer(AlgorithmList(name))
+            }
+            let all = AlgorithmKind.cipher.known.joined(separator: ",")
+            #expect(error?.description == "Ciphers: the native engine has no cipher \"\(name)\"; it has \(all)\(words)")
+        }
+    }
+
     @Test func limitsOfOneKey() {
         var use = KeyUse()
         var limits = RekeyLimits()

@@ -74,7 +74,8 @@ import Testing
         case (.opening, _), (.givenUp, _): return .refused
         case (_, .confirm), (_, .fail): return .refused
         case (.closedByUs, _): return .ignored
-        case (.endedByPeer, .data), (.endedByPeer, .emptyData), (.endedByPeer, .extended): return .refused
+        // As OpenSSH has it: dropped, and granted again.
+        case (.endedByPeer, .data): return .ignored
         case (_, .data): return .payload
         case (.endedByPeer, .eof): return .ignored
         case (_, .eof): return .event("ended 0")

@@ -47,7 +47,7 @@ import Testing
         // ChaCha20 deciphers the length with the wrong number, too: it is a false one, or the tag is.
         let error = #expect(throws: SSHError.self) {
             try peer.raw(service)
-            try peer.raw([UInt8](repeating: 0, count: 40_000))
+            try peer.raw([UInt8](repeating: 0, count: PacketOpener.maximumPacketLength + 20))
         }
         peer.listen()
         let kinds: [SSHError.Kind] = cipher.hasPrefix("aes") ? [.integrity] : [.integrity, .protocolViolation]
@@ -119,13 +119,13 @@ import Testing
 
     // MARK: Packets
 
-    @Test(arguments: [0, 1, 11, 13, 35001, 0x7fff_ffff, 0xffff_ffff], [false, true])
+    @Test(arguments: [0, 1, 11, 13, 65537, 65540, 0x7fff_ffff, 0xffff_ffff], [false, true])
     func falseLengthsBeforeKeys(_ length: Int, _ drips: Bool) throws {
         let peer = try ScriptedServer(drips: drips)
         peer.expect(.protocolViolation, reason: 2) { try peer.raw(Script.u32(length)) }
     }
 
-    @Test(arguments: [0, 15, 17, 35002, 0xffff_ffff], ScriptedServer.Place.allCases.dropFirst(4))
+    @Test(arguments: [0, 15, 17, 262145, 262160, 0xffff_ffff], ScriptedServer.Place.allCases.dropFirst(4))
     func falseLengthsUnderAESGCM(_ length: Int, _ place: ScriptedServer.Place) throws {
         let peer = try ScriptedServer()
         try peer.lead(to: place)
@@ -273,6 +273,23 @@ import Testing
         let cipher = try refused { $0.ciphers = ["aes256-cbc", "3des-cbc\u{1b}[2J"] }
         #expect(cipher.contains("no cipher is shared") && cipher.contains("aes256-gcm@openssh.com"))
         #expect(cipher.contains("the peer offers aes256-cbc,3des-cbc\\u{1b}[2J; --engine libssh2"))
+        // The other engine is named only where it would get on.
+        for change in [
+            { $0.ciphers = ["blowfish-cbc"] }, { $0.keyExchange = ["sntrup4591761x25519-sha512@tinyssh.org"] },
+            {
+                $0.ciphers = ["aes256-cbc"]; $0.macs = ["umac-64@openssh.com"]
+            },
+            {
+                $0.ciphers = ["aes256-cbc"]; $0.hostKey = ["x"]
+            },
+        ] as [(inout ScriptedServer.Names) -> Void] {
+            #expect(try refused(change).hasSuffix("; only another version of the peer helps"))
+        }
+        #expect(
+            try refused {
+                $0.ciphers.append("aes128-ctr")
+                $0.keyExchange = ["diffie-hellman-group1-sha1"]
+            }.hasSuffix("; --engine libssh2 knows older ones"))
         var settings = NativeSettings.curve
         settings.ciphers = AlgorithmList("-chacha*,aes256*")
         let mend = try refused({ $0.ciphers = ["chacha20-poly1305@openssh.com"] }, settings)
@@ -343,8 +360,8 @@ import Testing
         try refused(.service, info, info, info)
         try refused(.connection, info)
         try refused(.authentication, Script.confirm(0, sender: 1))
-        // In a later exchange nothing of the connection comes behind its KEXINIT.
-        try refused(.later, Script.global("keepalive@openssh.com", wantsReply: true))
+        // In a later exchange nothing but the connection's messages comes behind its KEXINIT.
+        for message in [[50], [52], [192] + Script.string(""), [200], accept, info] { try refused(.later, message) }
         try refused(.later, [20] + [UInt8](repeating: 0, count: 16))
     }
 

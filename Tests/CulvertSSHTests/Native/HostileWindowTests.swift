@@ -22,45 +22,88 @@ import Testing
         case open, closedByUs, exchanging
     }
 
-    /// One byte, 10 % and ten times more than the window, in one packet or behind others, in either kind of data: none
-    /// of what is too much arrives, not even the part that had room.
-    @Test(arguments: PairTests.ciphers, [1, 300, 27_000])
-    func whatIsMoreThanTheWindowEndsTheLink(_ cipher: String, _ over: Int) throws {
-        for (drips, moment) in [false, true].flatMap({ drip in Moment.allCases.map { (drip, $0) } }) {
-            for (before, isExtended) in [(0, false), (0, true), (2999, false), (2999, true), (3000, false)] {
+    private let grace = Int(ReceiveWindow.minimumGrace)
+
+    /// A little more than the window, in one packet or behind others: it arrives, and is granted again when it is read.
+    @Test(arguments: PairTests.ciphers, [1, 300, 27_000, 204_800])
+    func aLittleMoreThanTheWindowArrives(_ cipher: String, _ over: Int) throws {
+        for drips in over > 27_000 ? [false] : [false, true] {
+            for (before, isExchanging) in [(0, false), (2999, false), (3000, false), (0, true), (2999, true)] {
                 let peer = try server(cipher, drips: drips)
-                let count = 3000 - before + over
-                // What is granted again would be another window.
                 peer.client.credits = false
-                switch moment {
-                case .open: break
-                case .closedByUs: peer.client.engine.close(ChannelNumber(0))
-                case .exchanging: peer.client.engine.beginKeyExchange()
-                }
+                if isExchanging { peer.client.engine.beginKeyExchange() }
                 if before > 0 { try peer.say(Script.data(0, before)) }
+                #expect(try peer.say(Script.data(0, 3000 - before + over)).isEmpty)
+                #expect(peer.client.received.count == 3000 + over)
                 #expect(peer.last(93) == nil)
-                let arrived = moment == .closedByUs ? 0 : before
-                peer.expect(.protocolViolation, reason: 2) {
-                    try peer.say(isExtended ? Script.extended(0, count) : Script.data(0, count))
+                // Nothing is granted before what is too much is read, then all of it.
+                peer.client.engine.credit(ChannelNumber(0), count: over - 1)
+                peer.listen()
+                #expect(peer.last(93) == nil)
+                peer.client.engine.credit(ChannelNumber(0), count: 1)
+                peer.listen()
+                if isExchanging {
+                    #expect(peer.last(93) == nil)
+                    try peer.sayInit()
+                    try peer.sayNewKeys(try peer.sayReply())
                 }
-                #expect(peer.client.received.count == arrived)
+                #expect(peer.last(93) == Script.adjust(7, over))
             }
         }
     }
 
-    @Test(arguments: PairTests.ciphers, [256, 1000, 32768] as [UInt32])
-    func aPacketGreaterThanWeTakeEndsTheLink(_ cipher: String, _ maximum: UInt32) throws {
-        for drips in [false, true] {
-            for isExtended in [false, true] {
-                func message(_ count: Int) -> [UInt8] { isExtended ? Script.extended(0, count) : Script.data(0, count) }
-                let peer = try server(cipher, drips: drips, window: 1 << 20, maximumPacket: maximum)
-                try peer.say(message(Int(maximum)))
-                let arrived = isExtended ? 0 : Int(maximum)
-                #expect(peer.client.received.count == arrived)
-                peer.expect(.protocolViolation, reason: 2) { try peer.say(message(Int(maximum) + 1)) }
-                #expect(peer.client.received.count == arrived)
+    /// Far more than the window, in one packet or behind others, in either kind of data: none of what is too much
+    /// arrives, not even the part that had room, and the channel ends. The link goes on.
+    @Test(arguments: PairTests.ciphers, Moment.allCases)
+    func farMoreThanTheWindowEndsTheChannel(_ cipher: String, _ moment: Moment) throws {
+        for (before, isExtended) in [(0, false), (0, true), (3000, false), (3000 + 204_800, false)] {
+            let peer = try server(cipher, drips: false)
+            let count = 3000 + grace - before + 1
+            peer.client.credits = false
+            switch moment {
+            case .open: break
+            case .closedByUs: peer.client.engine.close(ChannelNumber(0))
+            case .exchanging: peer.client.engine.beginKeyExchange()
             }
+            if before > 0 { try peer.say(Script.data(0, before)) }
+            let events = try peer.say(isExtended ? Script.extended(0, count) : Script.data(0, count)).map(\.words)
+            #expect(events == (moment == .closedByUs ? [] : ["violated 0"]))
+            // However long it goes on.
+            for _ in 0..<20 { #expect(try peer.say(Script.data(0, 30_000)).isEmpty) }
+            #expect(peer.client.received.count == (moment == .closedByUs ? 0 : before))
+            if moment == .exchanging {
+                #expect(peer.last(97) == nil)
+                try peer.sayInit()
+                try peer.sayNewKeys(try peer.sayReply())
+            }
+            #expect(peer.heard.filter { $0[0] == 97 } == [Script.close(7)])
+            #expect(peer.last(93) == nil)
+            #expect(peer.client.engine.channelCount == 1)
+            try peer.say(Script.close(0), Script.global("keepalive@openssh.com", wantsReply: true))
+            #expect(peer.heard.last == [82] && peer.client.engine.channelCount == 0)
         }
+    }
+
+    /// In a key exchange what no window bounds is counted, so that it ends.
+    @Test func payloadWithoutEndInAnExchangeEndsTheLink() throws {
+        let peer = try server(PairTests.ciphers[0], drips: false)
+        peer.client.engine.beginKeyExchange()
+        #expect(try peer.say(Script.data(0, 250_000)).map(\.words) == ["violated 0"])
+        let most = Transport.maximumTalk / 250_000
+        for _ in 0..<most - 1 { try peer.say(Script.data(0, 250_000)) }
+        peer.expect(.protocolViolation, reason: 2) { for _ in 0..<2 { try peer.say(Script.data(0, 250_000)) } }
+    }
+
+    /// Packets longer than we asked for, in either kind of data, up to OpenSSH's limit.
+    @Test(arguments: PairTests.ciphers, [256, 1000, 32768] as [UInt32])
+    func aPacketGreaterThanWeTakeIsTaken(_ cipher: String, _ maximum: UInt32) throws {
+        for count in [Int(maximum) + 1, 100_000, 262_000] {
+            let peer = try server(cipher, drips: count < 1002, window: 1 << 20, maximumPacket: maximum)
+            #expect(try peer.say(Script.extended(0, count), Script.data(0, count)).isEmpty)
+            #expect(peer.client.received.count == count)
+        }
+        let peer = try server(cipher, drips: false, window: 1 << 20, maximumPacket: maximum)
+        peer.expect(.protocolViolation, reason: 2) { try peer.say(Script.data(0, 262_144)) }
     }
 
     /// RFC 4254 §5.2: a window has 2^32 - 1 bytes at most.
@@ -68,11 +111,12 @@ import Testing
         [0xffff_ffff, 1], [0xffff_fffe, 1, 1], [0x8000_0000, 0x8000_0000], [0, 0xffff_ffff, 0xffff_ffff],
         [1, 0xffff_ffff],
     ])
-    func aWindowThatOverflowsEndsTheLink(_ grants: [Int]) throws {
+    func aWindowThatOverflowsEndsTheChannel(_ grants: [Int]) throws {
         for (drips, cipher) in [false, true].flatMap({ drip in PairTests.ciphers.map { (drip, $0) } }) {
             let peer = try server(cipher, drips: drips, theirs: Script.confirm(0, sender: 7, window: grants[0]))
             for grant in grants[1...].dropLast() { try peer.say(Script.adjust(0, grant)) }
-            peer.expect(.protocolViolation, reason: 2) { try peer.say(Script.adjust(0, grants[grants.count - 1])) }
+            #expect(try peer.say(Script.adjust(0, grants[grants.count - 1])).map(\.words) == ["violated 0"])
+            #expect(peer.heard.last == Script.close(7))
         }
     }
 
@@ -82,7 +126,7 @@ import Testing
             PairTests.ciphers[0], drips: false, theirs: Script.confirm(0, sender: 7, window: 0xffff_ffff))
         #expect(try peer.client.send(ChannelNumber(0), [1, 2, 3]) == 3)
         try peer.say(Script.adjust(0, 3), Script.adjust(0, 0))
-        peer.expect(.protocolViolation, reason: 2) { try peer.say(Script.adjust(0, 1)) }
+        #expect(try peer.say(Script.adjust(0, 1)).map(\.words) == ["violated 0"])
     }
 
     /// Packets of less than 256 bytes are refused, at our channels and at theirs; greater ones than ours are not used.

@@ -59,7 +59,7 @@ struct ConnectionModel {
         switch event {
         case .payload(let number, let payload):
             let bytes = UnsafeRawBufferPointer(start: payload.start, count: payload.count)
-            promise(!bytes.isEmpty && bytes.count <= OutputBlock.maximumPayload, "payload has bytes")
+            promise(!bytes.isEmpty && bytes.count <= PacketOpener.maximumPacketLength, "payload has bytes")
             // Every byte can be read.
             promise(bytes.reduce(0) { $0 | $1 } <= 255, "a byte is a byte")
             expect(number, .open, "payload")
@@ -85,6 +85,9 @@ struct ConnectionModel {
             expect(number, .open, "CLOSE")
             promise(afterEnd == self[number].isEnded, "CLOSE knows of EOF")
             self[number].isClosedByPeer = true
+        case .violated(let number):
+            expect(number, .open, "a violation")
+            closed(number)
         case .forwardAnswered(let forward, let isAccepted, _):
             promise(forwards.contains(forward.value), "an answer belongs to a request")
             if !isAccepted { forwards.remove(forward.value) }

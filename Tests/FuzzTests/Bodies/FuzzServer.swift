@@ -179,7 +179,10 @@ final class FuzzAuthority: LoginAuthority {
     }
     func refused(reason: String?) { if let reason { promise(isOneSafeLine(reason), "a reason is one line") } }
     func answer(_ challenge: Challenge) throws(SSHError) -> [Secret]? {
-        challenge.prompts.count > 3 ? nil : challenge.prompts.map { _ in Self.secret("answer") }
+        for line in challenge.prompts.flatMap(\.text.lines) + challenge.instruction.lines {
+            promise(isOneSafeLine(line.description), "each line is safe to show")
+        }
+        return challenge.prompts.count > 3 ? nil : challenge.prompts.map { _ in Self.secret("answer") }
     }
     func show(banner: PeerText) { promise(isOneSafeLine(banner.description), "a banner is safe to show") }
 }

@@ -79,12 +79,13 @@ extension FuzzTarget {
             promise(failure.methods.allSatisfy { isOneSafeLine($0) }, "methods are printable")
         case 53:
             let banner = try UserAuthBanner(reader)
-            promise(banner.lines.count <= UserAuthBanner.maximumLines + 1, "a banner is a screen of text")
+            promise(banner.lines.count <= PeerLines.maximumLines + 1, "a banner is a screen of text")
             promise(banner.lines.allSatisfy { isOneSafeLine($0.description) }, "a banner is safe to show")
         case 60: _ = try UserAuthPublicKeyOK(reader)
         case 61:
             let challenge = try UserAuthInfoRequest(reader).challenge
-            promise(challenge.prompts.allSatisfy { isOneSafeLine($0.text.description) }, "a question is safe to show")
+            let lines = challenge.prompts.flatMap(\.text.lines) + challenge.instruction.lines + [challenge.name]
+            promise(lines.allSatisfy { isOneSafeLine($0.description) }, "a question is safe to show")
         case 62: promise(isOneSafeLine(try UserAuthPasswordChangeRequest(reader).prompt.description), "a prompt")
         case 63: try numbers(reader)
         case 80: try globalRequest(reader)

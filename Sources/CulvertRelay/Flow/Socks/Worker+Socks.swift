@@ -51,8 +51,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             case .requested: return carryGreeted(greeting)
             case .failed(let fault):
                 let connection = greetings[greeting].connection
+                let forward = context.forwards[connection.forward].text
                 context.journal.error(
-                    "\(context.forwards[connection.forward].text): closed a client from \(connection.peer): \(fault)")
+                    "\(forward): closed a client from \(connection.peer.shown): \(fault)",
+                    kind: "\(forward): closed a client: \(fault)")
                 return endAnsweredGreeting(greeting)
             case .granted, .refused: preconditionFailure("nobody has concluded it yet")
             }
@@ -70,9 +72,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func greetingExpired(_ greeting: GreetingID) {
         let connection = greetings[greeting].connection
+        let forward = context.forwards[connection.forward].text
+        let why = "that did not say in SOCKS where to go within \(Int(context.limits.greeting.seconds)) s"
         context.journal.error(
-            "\(context.forwards[connection.forward].text): closed a client from \(connection.peer) that did not say in"
-                + " SOCKS where to go within \(Int(context.limits.greeting.seconds)) s")
+            "\(forward): closed a client from \(connection.peer.shown) \(why)",
+            kind: "\(forward): closed a client \(why)")
         endGreeting(greeting)
     }
 
@@ -85,7 +89,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         deliveries.adopt(
             Delivery(
                 connection.descriptor, rest: Spill(), .finish, inputEnded: false,
-                name: "\(context.forwards[connection.forward].text) from \(connection.peer)", now: driver.now),
+                name: "\(context.forwards[connection.forward].text) from \(connection.peer.shown)", now: driver.now),
             &driver, &spillPool, &timers)
     }
 
@@ -134,7 +138,10 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             case .granted: return openGreeted(flow)
             case .refused: return endGreeted(flow)
             case .failed(let fault):
-                context.journal.error("\(forwardText(flow)): closed a client from \(flows[flow].peer): \(fault)")
+                let forward = forwardText(flow)
+                context.journal.error(
+                    "\(forward): closed a client from \(flows[flow].peer.shown): \(fault)",
+                    kind: "\(forward): closed a client: \(fault)")
                 return endGreeted(flow)
             }
         }
@@ -206,7 +213,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         requestsResolving += 1
         let mailbox = context.mailboxes[id.number]
-        context.requestResolver.look(up: request.host, port: request.port) { addresses, failure in
+        let asker = flows[flow].peer.host
+        context.requestResolver.look(up: request.host, port: request.port, asker: asker) { addresses, failure in
             mailbox.post(.resolvedRequest(flow: flow, addresses: addresses, failure: failure))
         }
     }
@@ -245,9 +253,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func channelGreetingExpired(_ flow: FlowID) {
         // One that has asked, and whose answer waits for its turn, has said where to go.
         guard flows[flow].phase == .greeting, flows[flow].socks?.step == .needsBytes else { return }
+        let forward = forwardText(flow)
+        let why = "that did not say in SOCKS where to go within \(Int(context.limits.greeting.seconds)) s"
         context.journal.error(
-            "\(forwardText(flow)): closed a client from \(flows[flow].peer) that did not say in SOCKS where to go"
-                + " within \(Int(context.limits.greeting.seconds)) s")
+            "\(forward): closed a client from \(flows[flow].peer.shown) \(why)",
+            kind: "\(forward): closed a client \(why)")
         end(flow, .cut)
     }
 }
