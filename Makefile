@@ -12,8 +12,9 @@ CC := clang
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-# What the build needs; what the demonstration, the tests and the comparison need besides.
-BUILD_PACKAGES := liburing-dev libssh2-1-dev libssl-dev pkg-config
+# What the build needs, and what looks at its products (readelf); what the demonstration, the tests and the comparison
+# need besides.
+BUILD_PACKAGES := binutils liburing-dev libssh2-1-dev libssl-dev pkg-config
 # AES-GCM at four times libcrypto's speed; opened at run time, so a program built with it also runs without it.
 ifeq ($(shell uname -m),x86_64)
 BUILD_PACKAGES += libipsec-mb-dev

@@ -106,6 +106,14 @@ static void write_at_once(int descriptor, const line *line) {
     if (write(descriptor, line->bytes, line->count) < 0) return;
 }
 
+// Wherever the process says something, it says this, and ends.
+static _Noreturn void say_last(const line *line, int status) {
+    write_at_once(STDERR_FILENO, line);
+    int other = atomic_load(&log_descriptor);
+    if (other >= 0) write_at_once(other, line);
+    _exit(status);
+}
+
 // sysexits.h's EX_OSERR.
 enum { WITHOUT_MEMORY = 71 };
 
@@ -118,10 +126,7 @@ _Noreturn void culvert_end_without_memory(const char *what) {
     add(&line, "no memory for ");
     add(&line, what);
     add(&line, ": look at the limits of address space (ulimit -v) and of the container\n");
-    write_at_once(STDERR_FILENO, &line);
-    int other = atomic_load(&log_descriptor);
-    if (other >= 0) write_at_once(other, &line);
-    _exit(WITHOUT_MEMORY);
+    say_last(&line, WITHOUT_MEMORY);
 }
 
 // MARK: the handlers
@@ -150,10 +155,7 @@ static void end(int number, siginfo_t *information, void *context) {
     add(&line, ": this is a fault in ");
     add(&line, program_name);
     add(&line, ": please report it\n");
-    write_at_once(STDERR_FILENO, &line);
-    int other = atomic_load(&log_descriptor);
-    if (other >= 0) write_at_once(other, &line);
-    _exit(STATUS);
+    say_last(&line, STATUS);
 }
 
 static int note_program(struct dl_phdr_info *information, size_t size, void *context) {

@@ -23,8 +23,8 @@ internal import Glibc
     private var unpolledNow: [Reader] = []
 
     /// What the kernel refused where nobody could be told (ENOSPC: more is watched than the user may, ENOMEM): the next
-    /// turn throws it, since what is waited for would never come.
-    private var refusal: IOError?
+    /// turn throws it, since what is waited for would never come. An error number, 0 for nothing.
+    private var refusal: Int32 = 0
 
     /// A descriptor in one of its lives.
     private struct Reader {
@@ -111,7 +111,7 @@ internal import Glibc
         }
         // EBADF, EEXIST and ENOENT are faults of ours.
         precondition(result != -EBADF && result != -EEXIST && result != -ENOENT, "the mask is what epoll has")
-        if result != 0 { refusal = refusal ?? IOError(-result, "epoll_ctl") }
+        if result != 0 { refusal = -result }
         table[descriptor].mask = mask
     }
 
@@ -119,7 +119,7 @@ internal import Glibc
 
     public mutating func turn(until deadline: Tick?) throws(IOError) {
         precondition(cursor == eventCount, "every completion of a turn is taken before the next")
-        if let refusal { throw refusal }
+        if refusal != 0 { throw IOError(refusal, "epoll_ctl") }
         resumeStarved()
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }

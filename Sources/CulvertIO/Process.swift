@@ -46,10 +46,14 @@ public struct SignalSource: Sendable {
         descriptor = made
     }
 
-    /// The next signal that has come, nil when none waits.
+    /// The next signal that has come, nil when none waits. SIGCHLD, where it is asked for, is no order to anybody: orphans
+    /// are reaped, and the next one is looked at.
     public func next() -> Int32? {
-        let signal = culvert_signals_read(descriptor)
-        return signal > 0 ? signal : nil
+        while true {
+            let signal = culvert_signals_read(descriptor)
+            guard signal == SIGCHLD else { return signal > 0 ? signal : nil }
+            HostProcess.reapOrphans()
+        }
     }
 }
 

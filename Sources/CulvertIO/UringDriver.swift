@@ -43,8 +43,8 @@ internal import Glibc
     /// Readers that found every slot lent: they go on when slots are back. Rare.
     private var starved: [Reader] = []
     private var gathering: WakeGathering
-    /// What the kernel refused where nobody could be told: the next turn throws it.
-    private var refusal: IOError?
+    /// What the kernel refused where nobody could be told, an error number, 0 for nothing: the next turn throws it.
+    private var refusal: Int32 = 0
     public private(set) var now = Tick.current()
 
     /// Throws where the kernel, a container or a sysctl forbids io_uring, or knows too little of it.
@@ -213,7 +213,7 @@ internal import Glibc
 
     /// A request for which even a submission made no room ends this driver's thread: what it waits for would never come.
     private mutating func note(_ result: Int32) {
-        if result != 0 { refusal = refusal ?? IOError(-result, "a request to io_uring") }
+        if result != 0 { refusal = -result }
     }
 
     /// That the kernel takes a request and gives its completion: a filter may allow to make a ring, and forbid its use.
@@ -226,7 +226,7 @@ internal import Glibc
 
     public mutating func turn(until deadline: Tick?) throws(IOError) {
         precondition(cursor == completionCount, "every completion of a turn is taken before the next")
-        if let refusal { throw refusal }
+        if refusal != 0 { throw IOError(refusal, "a request to io_uring") }
         resumeStarved()
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }

@@ -86,10 +86,10 @@ import Testing
             #expect(!tunnel.process.errorText.contains("localhost:0"))
             guard Subject.isCulvert else { return }
             server.killSessions()
-            try OutageTests.expectEcho(.tcp(port), within: 15)
-            try eventually("it is told again") {
-                tunnel.process.errorLines.filter { $0.hasSuffix(words) }.count == 2 ? true : nil
+            try waitUntil("the server listens there again") {
+                tunnel.process.errorLines.filter { $0.hasSuffix(words) }.count == 2
             }
+            try OutageTests.expectEcho(.tcp(port), within: 5)
         }
     }
 

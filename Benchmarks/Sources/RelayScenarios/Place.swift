@@ -68,7 +68,7 @@ func makeLimits() -> RelayLimits {
     return limits
 }
 
-func makeJournal() -> Journal { Journal(level: .error) { _, line in giveUp(line) } }
+func makeJournal() -> Journal { Journal(level: .error) { line in giveUp(line.text) } }
 
 let memoryCeiling = 64 << 20
 

@@ -9,7 +9,7 @@ private struct SendRound: ~Copyable, Round {
         for _ in 0..<1000 {
             window.spend(window.packet)
             if window.available < 1 << 20 {
-                guard (try? window.add(Self.credit)) == false else { giveUp("a window was used up or overflowed") }
+                guard window.add(Self.credit) == .added else { giveUp("a window was used up or overflowed") }
             }
         }
     }
@@ -23,7 +23,7 @@ private struct ReceiveRound: ~Copyable, Round {
     mutating func run() {
         var granted: UInt32 = 0
         for _ in 0..<1000 {
-            guard (try? window.receive(Self.packet)) != nil else { giveUp("a peer is told too little") }
+            guard window.receive(Self.packet) == .taken else { giveUp("a peer is told too little") }
             window.credit(Self.packet)
             if window.owesAdjust(packet: UInt32(Self.packet)) { granted &+= window.takeAdjust(cap: 1 << 20) }
         }

@@ -1,7 +1,8 @@
 internal import CulvertIO
 
-/// The blocks that one worker spills into: memory grows with use, the last freed block is handed out first. A spill begins with small blocks, so that many readers that owe a little cost a
-/// little, and goes on with large ones, so that what is much leaves in few sends.
+/// The blocks that one worker spills into: memory grows with use, the last freed block is handed out first. A spill begins
+/// with small blocks, so that many readers that owe a little cost a little, and goes on with large ones, so that what is
+/// much leaves in few sends.
 @safe struct SpillPool: ~Copyable {
     static let smallLength = 4 * 1024
     static let largeLength = 64 * 1024

@@ -156,7 +156,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// The server has not kept to its window: bytes are lost, so neither side sees a clean end.
     mutating func channelViolated(_ flow: FlowID) {
-        context.journal.error("reset \(flowText(flow)): the server does not keep to the window of its channel")
+        let why = "the server does not keep to the window of its channel"
+        context.journal.error("reset \(flowText(flow)): \(why)", kind: "reset \(forwardText(flow)): \(why)")
         end(flow, .cut, channelIsGone: true)
     }
 

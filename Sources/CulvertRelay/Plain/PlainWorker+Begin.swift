@@ -5,7 +5,7 @@ internal import CulvertPlan
 extension PlainWorker where Driver: ~Copyable {
     mutating func acceptConnections(_ listener: ListenerID) {
         for _ in 0..<Listeners.batch {
-            switch listeners.next(listener, context.limits, &driver) {
+            switch listeners.next(listener, context.limits, owed: context.undialled.count, &driver) {
             case .connection(let descriptor, let peer): route(descriptor, listener, peer)
             case .lastConnection(let descriptor, let peer):
                 route(descriptor, listener, peer)
@@ -24,7 +24,8 @@ extension PlainWorker where Driver: ~Copyable {
     }
 
     mutating func resumeAccepting(_ listener: ListenerID) {
-        guard Listeners.hasRoom(context.limits, beside: context.mailboxes[id.number].descriptor) else {
+        let owed = context.undialled.count
+        guard Listeners.hasRoom(context.limits, owed: owed, beside: context.mailboxes[id.number].descriptor) else {
             return pause(listener, "nearly every descriptor is in use")
         }
         acceptConnections(listener)
@@ -33,6 +34,7 @@ extension PlainWorker where Driver: ~Copyable {
     /// To the least loaded worker; here, when that is this one.
     private mutating func route(_ descriptor: Descriptor, _ listener: ListenerID, _ peer: SocketAddress) {
         let forward = listeners.forward(listener)
+        context.undialled.began()
         let worker = LinkStatus.leastLoaded(context.loads) ?? id.number
         if worker == id.number { return begin(descriptor, forward: forward, peer: peer) }
         // Counted on its way, so that a burst does not all go to one.
@@ -42,6 +44,7 @@ extension PlainWorker where Driver: ~Copyable {
 
     mutating func begin(_ descriptor: Descriptor, forward: DirectID, peer: SocketAddress) {
         guard !flows.isFull, stopDeadline == nil else {
+            context.undialled.ended()
             driver.resetOnClose(descriptor)
             return driver.close(descriptor)
         }
@@ -115,6 +118,7 @@ extension PlainWorker where Driver: ~Copyable {
         dials.end(flows[flow].dialling, &driver)
         flows[flow].dialling = nil
         flows[flow].ends[1].descriptor = descriptor
+        context.undialled.ended()
         for end in 0...1 { awaitMore(flow, end) }
     }
 }

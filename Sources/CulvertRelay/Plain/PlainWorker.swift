@@ -1,5 +1,6 @@
 internal import CulvertIO
 internal import CulvertPlan
+internal import Synchronization
 
 /// What a worker of `culvert relay` is told.
 enum PlainMessage: Sendable {
@@ -35,6 +36,15 @@ struct PlainContext: Sendable {
     let resolver: Resolver
     let journal: Journal
     let limits: RelayLimits
+    let undialled = Undialled()
+}
+
+/// Connections of all workers whose target does not stand yet: each will need one descriptor more.
+final class Undialled: Sendable {
+    private let connections = Atomic<Int>(0)
+    var count: Int { connections.load(ordering: .relaxed) }
+    func began() { connections.add(1, ordering: .relaxed) }
+    func ended() { connections.subtract(1, ordering: .relaxed) }
 }
 
 /// A worker of `culvert relay`: connections from socket to socket, without SSH. It marks what is over and frees it once a
@@ -209,6 +219,7 @@ struct PlainWorker<Driver: IODriver & ~Copyable>: ~Copyable {
     /// Closes, counts, tells and frees.
     private mutating func free(_ over: PlainFlowID) {
         dials.end(flows[over].dialling, &driver)
+        if !flows[over].isOpen { context.undialled.ended() }
         for end in 0...1 { release(over, end) }
         let flow = flows.remove(over)
         context.loads[id.number].flowEnded()

@@ -54,10 +54,6 @@ struct RelayProcess {
 
     private mutating func readSignals() {
         while let signal = signals.next() {
-            if signal == SIGCHLD {
-                HostProcess.reapOrphans()
-                continue
-            }
             if signal == SIGUSR1 {
                 group.post(.snapshot)
                 continue

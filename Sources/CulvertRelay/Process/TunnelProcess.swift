@@ -129,10 +129,6 @@ struct TunnelProcess {
     /// The signal that ends all without waiting: one that comes while the process is ending.
     private mutating func readSignals() -> Int32? {
         while let signal = signals.next() {
-            if signal == SIGCHLD {
-                HostProcess.reapOrphans()
-                continue
-            }
             if signal == SIGUSR1 {
                 for place in places { place.order?(.snapshot) }
                 continue

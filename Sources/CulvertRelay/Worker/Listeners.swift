@@ -50,14 +50,15 @@ struct Listeners: ~Copyable {
         driver.awaitReadable(descriptor, Token(.listener, id))
     }
 
+    /// `owed`: descriptors that connections which were accepted before will need yet.
     mutating func next<Driver: IODriver & ~Copyable>(
-        _ id: ListenerID, _ limits: RelayLimits, _ driver: inout Driver
+        _ id: ListenerID, _ limits: RelayLimits, owed: Int, _ driver: inout Driver
     ) -> Accepted {
         while true {
             var peer = SocketAddress()
             let result = driver.accept(slab[id].descriptor, peer: &peer)
             if result >= 0 {
-                let isLast = result >= limits.descriptors - limits.reservedDescriptors
+                let isLast = result + owed >= limits.descriptors - limits.reservedDescriptors
                 return isLast
                     ? .lastConnection(Descriptor(result), from: peer) : .connection(Descriptor(result), from: peer)
             }
@@ -103,12 +104,12 @@ struct Listeners: ~Copyable {
     }
 
     /// Whether there is room for another descriptor: one more at each try would use up the reserve in seconds.
-    /// `other`: any open descriptor.
-    static func hasRoom(_ limits: RelayLimits, beside other: Descriptor) -> Bool {
+    /// `other`: any open descriptor. `owed`: as for `next`.
+    static func hasRoom(_ limits: RelayLimits, owed: Int, beside other: Descriptor) -> Bool {
         let lowestFree = fcntl(other, F_DUPFD_CLOEXEC, 0)
         guard lowestFree >= 0 else { return false }
         SocketOption.close(lowestFree)
-        return lowestFree < limits.descriptors - limits.reservedDescriptors
+        return Int(lowestFree) + owed < limits.descriptors - limits.reservedDescriptors
     }
 
     mutating func closeAll<Driver: IODriver & ~Copyable>(_ driver: inout Driver) {

@@ -12,7 +12,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func acceptConnections(_ listener: ListenerID) {
         for _ in 0..<Listeners.batch {
             if held.count >= context.limits.waiting { return pause(listener, "too many connections wait") }
-            switch listeners.next(listener, context.limits, &driver) {
+            switch listeners.next(listener, context.limits, owed: 0, &driver) {
             case .connection(let descriptor, let peer): admit(descriptor, listener, peer)
             case .lastConnection(let descriptor, let peer):
                 admit(descriptor, listener, peer)
@@ -37,7 +37,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func resumeAccepting(_ listener: ListenerID) {
-        guard Listeners.hasRoom(context.limits, beside: context.mailboxes[id.number].descriptor) else {
+        guard Listeners.hasRoom(context.limits, owed: 0, beside: context.mailboxes[id.number].descriptor) else {
             return pause(listener, "nearly every descriptor is in use")
         }
         acceptConnections(listener)
