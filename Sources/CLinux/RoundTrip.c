@@ -16,3 +16,10 @@ int culvert_round_trip_microseconds(int descriptor, int least) {
     int has_least = length >= needed && info.tcpi_min_rtt != ~0u;
     return (int)(least && has_least ? info.tcpi_min_rtt : info.tcpi_rtt);
 }
+
+long long culvert_acknowledged_milliseconds_ago(int descriptor) {
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return -errno;
+    return info.tcpi_last_ack_recv;
+}

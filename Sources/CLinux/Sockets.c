@@ -331,6 +331,11 @@ int culvert_shutdown(int descriptor, int direction) {
     return shutdown(descriptor, direction) < 0 ? -errno : 0;
 }
 
+int culvert_duplicate(int descriptor) {
+    int result = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+    return result < 0 ? -errno : result;
+}
+
 int culvert_close(int descriptor) { return close(descriptor) < 0 ? -errno : 0; }
 
 static int milliseconds(int64_t nanoseconds) {

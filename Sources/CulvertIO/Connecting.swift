@@ -88,7 +88,7 @@ extension BlockingSocket {
             if attempt.asksAt <= now {
                 switch mayKnock(attempt.address, .repeats) {
                 case .granted: attempt.grantRepeat()
-                case .notBefore:
+                case .notBefore, .never:
                     _ = culvert_close(attempt.descriptor)
                     dialler.attemptEnded(nil, now: now)
                     continue

@@ -70,6 +70,7 @@ public struct Dialler: Sendable {
         for position in next..<addresses.count {
             switch mayKnock(addresses[position]) {
             case .granted: return begin(position, insteadOf: next, now)
+            case .never: return .failed(Self.cancelled)
             case .notBefore(let moment): soonest = min(soonest, max(moment, now + .milliseconds(1)))
             }
         }
@@ -99,4 +100,6 @@ public struct Dialler: Sendable {
 
     /// ETIMEDOUT.
     private static var timedOut: Int32 { 110 }
+    /// ECANCELED.
+    private static var cancelled: Int32 { 125 }
 }

@@ -12,4 +12,6 @@ public enum KnockAnswer: Equatable, Sendable {
     case granted
     /// Not now; asked again at that moment, which is later.
     case notBefore(Tick)
+    /// The connection is not wanted any more: nothing is sent.
+    case never
 }

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 
 /// Settings and figures of a socket; each is a hint, so a refusal is passed over.
 public enum SocketOption {
@@ -22,6 +23,11 @@ public enum SocketOption {
         let microseconds = culvert_round_trip_microseconds(descriptor, least ? 1 : 0)
         return microseconds < 0 ? nil : Tick.Span(nanoseconds: Int64(microseconds) * 1000)
     }
+    /// Since the peer's kernel acknowledged anything; nil when it is no TCP socket.
+    public static func sinceAcknowledged(_ descriptor: Descriptor) -> Tick.Span? {
+        let milliseconds = culvert_acknowledged_milliseconds_ago(descriptor)
+        return milliseconds < 0 ? nil : .milliseconds(Int(milliseconds))
+    }
     /// Every connection of this listener, and a socket itself, is reset when it is closed, or when the process dies.
     public static func resetOnClose(_ descriptor: Descriptor) { _ = culvert_set_linger_reset(descriptor) }
     /// Two ends of a stream inside this process.
@@ -33,6 +39,13 @@ public enum SocketOption {
         guard result == 0 else { throw IOError(-result, "socketpair") }
         return ends
     }
+    /// Another name of the same socket, closed by whoever has it; nil where there is none to be had.
+    public static func duplicate(_ descriptor: Descriptor) -> Descriptor? {
+        let made = culvert_duplicate(descriptor)
+        return made < 0 ? nil : made
+    }
+    /// Ends both directions, for every thread that waits on the socket.
+    public static func cut(_ descriptor: Descriptor) { _ = culvert_shutdown(descriptor, Int32(SHUT_RDWR)) }
     /// Closes a descriptor that no driver knows.
     public static func close(_ descriptor: Descriptor) { _ = culvert_close(descriptor) }
 }

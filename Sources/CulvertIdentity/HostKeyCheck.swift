@@ -34,11 +34,11 @@ final class HostKeyCheck {
             if memory.isNews(warning) { notice(warning) }
         }
         let decision = HostKeyPolicy.decide(
-            key, verdict: verdict(key, known), accepted: memory.hostKey(of: name),
+            key, verdict: verdict(key, known), accepted: rememberedKey,
             checking: server.hostKeys.checking, mayAsk: prompter != nil)
         switch decision {
         case .trust:
-            memory.set(hostKey: key, of: name)
+            if remembers { memory.set(hostKey: key, of: name) }
         case .ask:
             tellMalformed(known)
             switch try userTrusts(key) {
@@ -62,7 +62,7 @@ final class HostKeyCheck {
         guard let known = try? known() else { return [] }
         var types = known.keys(for: name).map(\.type)
         if types.isEmpty, let fallback = portlessName { types = known.keys(for: fallback).map(\.type) }
-        if types.isEmpty, let accepted = memory.hostKey(of: name) { types = [accepted.type] }
+        if types.isEmpty, let accepted = rememberedKey { types = [accepted.type] }
         let preferred = [
             "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
             "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "ssh-rsa",
@@ -71,6 +71,12 @@ final class HostKeyCheck {
     }
 
     private var shownHost: String { PeerText(name).description }
+
+    /// Whoever checks no keys and keeps none (`StrictHostKeyChecking=no`, `UserKnownHostsFile=/dev/null`) means servers that
+    /// change: nothing is kept between logins, as where each has a process of its own.
+    private var remembers: Bool { server.hostKeys.checking != .no || server.hostKeys.keepsNewKeys }
+
+    private var rememberedKey: PublicKey? { remembers ? memory.hostKey(of: name) : nil }
 
     /// As ssh does: a key that is known for the host without a port is good for its other ports too. nil: not asked.
     private var portlessName: String? {
@@ -140,6 +146,7 @@ final class HostKeyCheck {
     }
 
     private func accept(_ key: PublicKey) throws(SSHError) {
+        guard remembers else { return }
         switch memory.accept(key, of: name) {
         case .same: return
         case .other(let other):

@@ -18,6 +18,7 @@ public final class Identity: LoginAuthority {
     private let prompter: (any Prompter)?
     private let isFirst: Bool
     private let notice: @Sendable (String) -> Void
+    private let judges: () throws(SSHError) -> Void
 
     /// What was handed out and not yet judged by the server.
     private struct HandedOut {
@@ -49,9 +50,11 @@ public final class Identity: LoginAuthority {
 
     /// - Parameter mayPrompt: true for the first connection, false for second links and reconnects.
     /// - Parameter notice: takes whole lines for the user.
+    /// - Parameter judges: called before the host key is judged; what it throws ends the login.
     public init(
         server: ServerPlan, memory: IdentityMemory, mayPrompt: Bool, prompter: any Prompter,
-        notice: @escaping @Sendable (String) -> Void
+        notice: @escaping @Sendable (String) -> Void,
+        judges: @escaping () throws(SSHError) -> Void = {}
     ) {
         let asks = mayPrompt && !server.login.batchMode ? prompter : nil
         self.server = server
@@ -59,6 +62,7 @@ public final class Identity: LoginAuthority {
         self.prompter = asks
         isFirst = mayPrompt
         self.notice = notice
+        self.judges = judges
         userName = server.destination.user
         route = memory.route(to: server.memoryKey)
         passphrases = PassphraseQuestions(server: server, memory: memory, prompter: asks)
@@ -75,6 +79,7 @@ public final class Identity: LoginAuthority {
     }
 
     public func verify(hostKey key: [UInt8]) throws(SSHError) {
+        try judges()
         try hostKeyCheck.verify(key)
     }
 

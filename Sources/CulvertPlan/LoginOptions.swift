@@ -47,5 +47,10 @@ public struct HostKeyOptions: Hashable, Sendable {
     /// HostKeyAlias: looked up and written in place of host and port.
     public var alias: String?
 
+    /// False: there is no file that new keys would be kept in.
+    public var keepsNewKeys: Bool {
+        !userKnownHostsFiles.allSatisfy { $0.lowercased() == "none" || $0 == "/dev/null" }
+    }
+
     public init() {}
 }

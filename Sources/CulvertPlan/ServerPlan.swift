@@ -69,6 +69,8 @@ public struct ConnectionOptions: Hashable, Sendable {
     /// nil: a silent link is never asked whether it lives. ssh's default is that; here a dead link is noticed without
     /// traffic.
     public var serverAliveInterval: Duration? = .seconds(15)
+    /// Somebody asked for that interval: it is obeyed as ssh obeys it, with servers that answer no question too.
+    public var serverAliveIntervalIsSet = false
     /// Unanswered questions after which the link is dead.
     public var serverAliveCountMax = 3
 

@@ -27,10 +27,10 @@ struct TunnelCommand {
         let notice = output.notice
         return Tunnel(
             plan: plan,
-            authority: { hop, mayPrompt in
+            authority: { hop, mayPrompt, judges in
                 Identity(
                     server: hop.map { plan.hops[$0] } ?? plan.server, memory: memory, mayPrompt: mayPrompt,
-                    prompter: prompter, notice: notice)
+                    prompter: prompter, notice: notice, judges: judges)
             }, journal: output.journal)
     }
 }

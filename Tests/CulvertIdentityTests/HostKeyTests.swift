@@ -194,9 +194,13 @@ import Testing
         settings.hostKeys.checking = .acceptNew
         #expect(try verify(one, settings).isEmpty)
         #expect(try verify(one, settings, mayPrompt: false).isEmpty)
-        settings.hostKeys.checking = .no
         let error = try refusal(two, settings, mayPrompt: false)
         #expect(error.description.contains("has changed since it was accepted"))
+        // Whoever checks nothing either means servers that change.
+        settings.hostKeys.checking = .no
+        for key in [two, one, two] { #expect(try verify(key, settings, mayPrompt: false).isEmpty) }
+        settings.hostKeys.checking = .acceptNew
+        #expect(try refusal(two, settings, mayPrompt: false).kind == .hostKey, "nothing was kept of them")
     }
 
     @Test func theFirstOfTwoKeysAcceptedAtOnceStands() {

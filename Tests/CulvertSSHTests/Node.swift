@@ -99,6 +99,7 @@ extension EngineEvent {
         case .allSendable: "all sendable"
         case .violated(let channel): "violated \(channel.value)"
         case .commandRefused: "command refused"
+        case .probeAnswered: "probe answered"
         case .ended(let channel): "ended \(channel.value)"
         case .closed(let channel, let afterEnd): "closed \(channel.value) \(afterEnd ? "after end" : "cut")"
         case .forwardRequested(let request): "forward requested \(request.value)"

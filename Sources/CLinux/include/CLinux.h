@@ -113,6 +113,8 @@ int culvert_set_linger_default(int descriptor);
 int culvert_set_nonblocking(int descriptor, int on);
 // Microseconds of smoothed round trip time, or of the least seen in the last minutes; -errno when it is no TCP socket.
 int culvert_round_trip_microseconds(int descriptor, int least);
+/// Milliseconds since the peer's kernel acknowledged anything; -errno when it is no TCP socket.
+long long culvert_acknowledged_milliseconds_ago(int descriptor);
 // Bytes in the socket's send queue that have not been sent.
 int culvert_unsent(int descriptor);
 // Bytes in the socket's send queue that the peer has not acknowledged, a FIN counted as one.
@@ -136,6 +138,8 @@ int64_t culvert_read(int descriptor, void *bytes, size_t count);
 int64_t culvert_write(int descriptor, const void *bytes, size_t count);
 // direction: 0 read, 1 write, 2 both.
 int culvert_shutdown(int descriptor, int direction);
+/// Another name of the same open file, not inherited by programs.
+int culvert_duplicate(int descriptor);
 int culvert_close(int descriptor);
 // Waits for one descriptor: events as CULVERT_IN/OUT; 0 on time-out.
 int culvert_wait(int descriptor, uint32_t events, int64_t nanoseconds);

@@ -33,6 +33,7 @@ extension SettingStore {
         options.tcpKeepAlive = tcpKeepAlive ?? options.tcpKeepAlive
         if let serverAliveInterval {
             options.serverAliveInterval = serverAliveInterval == .zero ? nil : serverAliveInterval
+            options.serverAliveIntervalIsSet = true
         }
         options.serverAliveCountMax = serverAliveCountMax ?? options.serverAliveCountMax
         return options

@@ -44,6 +44,8 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
     var liveness: Liveness
     var keys: KeyAges
     var reverse = ReverseForwards()
+    /// To be asked for once the link that had its place is dead, or speaks again.
+    var heritage: [ReverseID] = []
     var duty = Duty.serving
     /// Its flows are over, and the server has not closed every channel.
     var closing: ClosingWatch?
@@ -78,8 +80,8 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
     var life = LinkLife()
 
     init(
-        _ start: consuming LoggedInLink<Engine>, _ place: Place, alive: KeepAlive, exchangePatience: Tick.Span,
-        now: Tick
+        _ start: consuming LoggedInLink<Engine>, _ place: Place, alive: KeepAlive, habit: Liveness.Habit = .unknown,
+        exchangePatience: Tick.Span, now: Tick
     ) {
         descriptor = start.socket.release()
         path = start.path
@@ -87,7 +89,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
         engine = start.engine
         ring = start.ring
         sealAhead = SealAhead(now: now)
-        liveness = Liveness(alive, now: now)
+        liveness = Liveness(alive, habit: habit, now: now)
         keys = KeyAges(interval: alive.rekeyInterval, patience: exchangePatience, now: now)
         since = now
         idleSince = now
@@ -105,8 +107,9 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
         return nil
     }
 
-    /// It ends when its flows are over and both sides have closed every channel.
-    var isClosing: Bool { duty != .serving || hop != nil }
+    /// It ends when its flows are over and both sides have closed every channel. What the server listens on for a silent link
+    /// is not given up before that is dead.
+    var isClosing: Bool { hop != nil || (duty != .serving && !(duty == .retired && reverse.hasAny)) }
 
     /// For a person.
     var name: String {

@@ -7,6 +7,8 @@ struct KeepAlive: Sendable {
     /// nil: never asked.
     var serverAliveInterval: Tick.Span? = .seconds(15)
     var serverAliveCountMax = 3
+    /// The interval was asked for: a server that answers no question is given up too, as ssh gives it up.
+    var isSet = false
     /// A question unanswered for this long makes a link suspect: a second one is tried beside it.
     var suspicion = Tick.Span.seconds(2)
     /// RekeyLimit's time; nil: keys do not age.
@@ -17,12 +19,16 @@ extension KeepAlive {
     init(_ server: ServerPlan) {
         serverAliveInterval = server.connection.serverAliveInterval.map { Tick.Span($0) }
         serverAliveCountMax = server.connection.serverAliveCountMax
+        isSet = server.connection.serverAliveIntervalIsSet
         rekeyInterval = server.algorithms.rekeyLimit?.interval.map { Tick.Span($0) }
     }
 }
 
 /// Whether the far end of a link lives, as far as one can know: what was heard, what was asked, and what is to be done
 /// about the silence.
+///
+/// Silence is a sign only of a server that has answered a question before: some answer none (RFC 4254 §4 has them do so).
+/// Of those the other machine's kernel is the only witness.
 struct Liveness {
     /// What is to be done at a moment at which the link is looked at.
     enum Step: Equatable {
@@ -34,6 +40,15 @@ struct Liveness {
         case giveUp(silence: Tick.Span)
     }
 
+    /// How a server takes questions.
+    enum Habit: Equatable {
+        /// None was answered yet, nor long overdue.
+        case unknown
+        case answers
+        /// It has left one unanswered, though it lives.
+        case isMute
+    }
+
     /// A channel that is not opened after this long makes the link be asked whether it lives.
     static let openPatience = Tick.Span.seconds(1)
 
@@ -41,9 +56,13 @@ struct Liveness {
     /// the session's own process.
     static let namePatience = Tick.Span.seconds(15)
 
+    /// The kernel's times are no more exact than this.
+    private static let kernelsTick = Tick.Span.milliseconds(100)
+
     let times: KeepAlive
     private(set) var lastHeard: Tick
     private(set) var isSuspect = false
+    private(set) var habit: Habit
     private var unanswered = 0
     private var asked = Tick(nanoseconds: 0)
     /// When a channel was asked for that is not answered yet.
@@ -52,8 +71,9 @@ struct Liveness {
     /// Silence is no cause for suspicion before that moment: the server may be looking up a name.
     private var excusedUntil: Tick?
 
-    init(_ times: KeepAlive, now: Tick) {
+    init(_ times: KeepAlive, habit: Habit = .unknown, now: Tick) {
         self.times = times
+        self.habit = habit
         lastHeard = now
     }
 
@@ -66,6 +86,9 @@ struct Liveness {
         defer { isSuspect = false }
         return isSuspect
     }
+
+    /// A question was answered.
+    mutating func answered() { habit = .answers }
 
     /// A channel is asked for, `byName` where the server must look its target up. Returns when the link is to be looked at,
     /// if that is news.
@@ -95,11 +118,14 @@ struct Liveness {
     private mutating func noteQuestion(_ now: Tick, _ interval: Tick.Span, _ roundTrip: Tick.Span) -> Tick {
         unanswered += 1
         asked = now
-        return now + (isSuspect ? interval : min(suspicion(roundTrip), interval))
+        return now + (isSuspect || habit != .answers ? interval : min(suspicion(roundTrip), interval))
     }
 
-    /// The link is looked at. `isSuspect` may have become true by it.
-    mutating func look(_ now: Tick, roundTrip: Tick.Span) -> Step {
+    /// The link is looked at. `isSuspect` and `habit` may change by it. `sinceAcknowledged`: how long the other machine's
+    /// kernel has acknowledged nothing; nil where that cannot be known.
+    mutating func look(
+        _ now: Tick, roundTrip: Tick.Span, sinceAcknowledged: @autoclosure () -> Tick.Span? = nil
+    ) -> Step {
         guard let interval = times.serverAliveInterval else { return .wait(until: nil) }
         if unanswered == 0 {
             var due = lastHeard + interval
@@ -108,11 +134,25 @@ struct Liveness {
             return due <= now ? .ask(nextLook: noteQuestion(now, interval, roundTrip)) : .wait(until: due)
         }
         let silence = now - asked
-        if unanswered >= times.serverAliveCountMax, silence >= interval { return .giveUp(silence: now - lastHeard) }
-        let suspectAt = max(asked + suspicion(roundTrip), excusedUntil ?? asked)
-        if now >= suspectAt { isSuspect = true }
+        if silence >= interval {
+            let isAcknowledged = habit == .answers ? false : isAcknowledged(sinceAcknowledged(), silence)
+            if habit == .unknown, isAcknowledged { habit = .isMute }
+            let isPatient = !times.isSet && isAcknowledged
+            if unanswered >= times.serverAliveCountMax, !isPatient { return .giveUp(silence: now - lastHeard) }
+        }
+        var suspectAt: Tick?
+        if habit == .answers {
+            let moment = max(asked + suspicion(roundTrip), excusedUntil ?? asked)
+            if now >= moment { isSuspect = true } else { suspectAt = moment }
+        }
         if silence >= interval { return .ask(nextLook: noteQuestion(now, interval, roundTrip)) }
-        return .wait(until: isSuspect ? asked + interval : min(suspectAt, asked + interval))
+        return .wait(until: min(suspectAt ?? asked + interval, asked + interval))
+    }
+
+    /// The other machine has acknowledged the last question, or it cannot be known.
+    private func isAcknowledged(_ sinceAcknowledged: Tick.Span?, _ silence: Tick.Span) -> Bool {
+        guard let sinceAcknowledged else { return true }
+        return sinceAcknowledged.nanoseconds < silence.nanoseconds + Self.kernelsTick.nanoseconds
     }
 
     /// A slow path is not a dead one.

@@ -66,6 +66,9 @@ struct ReverseForwards {
         return due
     }
 
+    /// Something stands, or may: the server may be listening.
+    var hasAny: Bool { !isRetired && !(standing.isEmpty && asked.isEmpty) }
+
     var nextDue: Tick? { refused.compactMap(\.due).min() }
 
     /// A newer link has their place: nothing is asked for any more. Returns what is to be cancelled.

@@ -76,8 +76,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     private mutating func checkLiveness(_ link: LinkSlot) {
         let wasSuspect = links[link].liveness.isSuspect
-        let step = links[link].liveness.look(driver.now, roundTrip: links[link].roundTrip)
+        let habit = links[link].liveness.habit
+        let descriptor = links[link].descriptor
+        let step = links[link].liveness.look(
+            driver.now, roundTrip: links[link].roundTrip,
+            sinceAcknowledged: SocketOption.sinceAcknowledged(descriptor))
         if links[link].liveness.isSuspect && !wasSuspect { suspected(link) }
+        if links[link].liveness.habit == .isMute, habit != .isMute { isMute(link) }
         switch step {
         case .wait(let moment): if let moment { scheduleCheck(link, at: moment) }
         case .ask(let next):
@@ -85,8 +90,21 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             wake(link)
             scheduleCheck(link, at: next)
         case .giveUp(let silence):
-            end(link, .givenUp("timeout, server not responding for \(Int(silence.seconds)) s"))
+            let habit = links[link].liveness.habit
+            let hint = habit == .answers ? "" : " (it has answered no keepalive: ServerAliveInterval=0 asks for none)"
+            end(link, .givenUp("timeout, server not responding for \(Int(silence.seconds)) s\(hint)"))
         }
+    }
+
+    mutating func questionAnswered(_ link: LinkSlot) {
+        links[link].liveness.answered()
+        if links[link].poolID != nil { serverHabit = .answers }
+    }
+
+    private mutating func isMute(_ link: LinkSlot) {
+        guard links[link].poolID != nil, serverHabit == .unknown else { return }
+        serverHabit = .isMute
+        context.control.post(.questionsUnanswered)
     }
 
     /// The path has changed: every link that has not been asked is asked at once.
@@ -113,7 +131,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func recovered(_ link: LinkSlot) {
-        guard let id = links[link].poolID, !isStopping else { return }
+        guard !isStopping else { return }
+        if case .pool(let id) = links[link].place, links[link].duty == .retired {
+            cancelForwards(link)
+            return inherit(at: id.place)
+        }
+        guard let id = links[link].poolID else { return }
         context.links[id.place].isOpen = true
         context.control.post(.linkRecovered(id))
         for mailbox in context.mailboxes { mailbox.post(.linksChanged) }

@@ -58,6 +58,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             let reason = ended.path?.cause(of: how.reason) ?? how.reason
             switch ended.duty {
             case .retired:
+                inherit(at: id.place)
                 if how != .finished {
                     context.journal.info("an older link that was replaced has ended: \(reason)")
                 }

@@ -136,6 +136,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case .forwardAnswered(let number, let accepted, let port): reverseAnswered(link, number, accepted, port)
         case .forwardRequested: preconditionFailure("a client's engine refuses a request for a forward by itself")
         case .commandRefused: context.control.post(.nodelayRefused)
+        case .probeAnswered: questionAnswered(link)
         }
     }
 

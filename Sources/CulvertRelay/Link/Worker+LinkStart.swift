@@ -11,23 +11,36 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             driver.close(start.socket.release())
             return context.control.post(.linkLost(id, reason: "too many links at once", life: LinkLife()))
         }
-        let link = insertLink(start, .pool(id), alive: context.alive)
+        let link = insertLink(start, .pool(id), alive: context.alive, habit: serverHabit)
         if context.limits.nodelay { links[link].engine.runTrue() }
-        for forward in reverse { askReverse(link, forward) }
+        links[link].heritage = reverse
+        inherit(at: id.place)
         context.links[id.place].isOpen = true
         beginReceiving(link)
         for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
     }
 
     private mutating func insertLink(
-        _ start: consuming LoggedInLink<Engine>, _ place: Link<Engine>.Place, alive: KeepAlive
+        _ start: consuming LoggedInLink<Engine>, _ place: Link<Engine>.Place, alive: KeepAlive, habit: Liveness.Habit
     ) -> LinkSlot {
         let link = links.add(
-            Link(start, place, alive: alive, exchangePatience: context.limits.keyExchange, now: driver.now))
+            Link(
+                start, place, alive: alive, habit: habit, exchangePatience: context.limits.keyExchange,
+                now: driver.now))
         SocketOption.setNotSentLowWater(links[link].descriptor, bytes: links[link].sealAhead.bytes)
         limitWindows(link)
+        askOnce(link)
         wake(link)
         return link
+    }
+
+    /// One question after the login shows whether the server answers any.
+    private mutating func askOnce(_ link: LinkSlot) {
+        guard links[link].liveness.habit == .unknown,
+            let look = links[link].liveness.ask(driver.now, roundTrip: links[link].roundTrip)
+        else { return }
+        links[link].engine.probe()
+        scheduleCheck(link, at: look)
     }
 
     private mutating func beginReceiving(_ link: LinkSlot) {
@@ -37,16 +50,33 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         processReceived(link)
     }
 
-    /// An older link at the same place takes no new flows; those it has may end on it, if it still lives.
+    /// An older link at the same place takes no new flows; those it has may end on it, if it still lives. One that is
+    /// silent keeps what the server listens on for it until it is dead: it may be the path that is slow.
     private mutating func retireLinks(at place: Int) {
         var next = links.first()
         while let link = next {
             next = links.next(after: link)
             guard links[link].poolID?.place == place, links[link].end == nil else { continue }
             links[link].duty = .retired
-            cancelForwards(link)
+            if !links[link].liveness.isSuspect { cancelForwards(link) }
             scheduleCheck(link, at: driver.now)
         }
+    }
+
+    /// The reverse forwards of a place are asked for on its link once no silent one has them any more.
+    mutating func inherit(at place: Int) {
+        var heir: LinkSlot?
+        var next = links.first()
+        while let link = next {
+            next = links.next(after: link)
+            guard case .pool(let id) = links[link].place, id.place == place, links[link].end == nil else { continue }
+            if links[link].duty == .serving { heir = link }
+            if links[link].duty == .retired, links[link].reverse.hasAny { return }
+        }
+        guard let heir, !isStopping else { return }
+        let forwards = links[heir].heritage
+        links[heir].heritage = []
+        for forward in forwards { askReverse(heir, forward) }
     }
 
     /// The server listens no more for what goes through this link.
@@ -115,7 +145,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             driver.close(start.socket.release())
             return driver.close(descriptor)
         }
-        let link = insertLink(start, .hop(hop), alive: hop.alive)
+        let link = insertLink(
+            start, .hop(hop), alive: hop.alive, habit: Engine.tellsAnswers ? .unknown : .answers)
         do throws(SSHError) {
             // No connection of anybody's is carried: the originator is this machine (RFC 4254 §7.2).
             let channel = try links[link].engine.open(

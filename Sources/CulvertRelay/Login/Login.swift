@@ -48,7 +48,7 @@ enum Login {
     /// `path` is what `socket` runs over, nil for a TCP connection; `engine` is what a login that is over comes to.
     static func perform<Way: SSHLogin & ~Copyable, Engine: SSHEngine & ~Copyable>(
         _ plan: LoginPlan, over socket: consuming BlockingSocket, path: LinkPath? = nil, login made: consuming Way,
-        authority: any LoginAuthority, engine: (consuming Way) -> Engine
+        authority: any LoginAuthority, watch: LoginWatch? = nil, engine: (consuming Way) -> Engine
     ) throws(SSHError) -> LoggedInLink<Engine> {
         var login = made
         var ring: MirroredRing
@@ -67,7 +67,7 @@ enum Login {
                 let deadline = begun + (isFirst ? plan.connect : min(plan.silence, waiting))
                 try send(&login, socket, deadline)
                 if progress == .loggedIn { break }
-                guard try receive(&ring, socket, deadline) else {
+                guard try receive(&ring, socket, deadline, watch) else {
                     throw noSSH(plan, opening)
                         ?? SSHError(.transport, "the server closed the connection during the login")
                 }
@@ -88,9 +88,9 @@ enum Login {
             socket: socket, engine: engine(login), ring: ring, summary: summary, path: path)
     }
 
-    static func connect(_ plan: LoginPlan, _ knocks: LoginKnocks, _ journal: Journal) throws(SSHError)
-        -> BlockingSocket
-    {
+    static func connect(
+        _ plan: LoginPlan, _ knocks: LoginKnocks, _ journal: Journal, _ watch: LoginWatch? = nil
+    ) throws(SSHError) -> BlockingSocket {
         let addresses = try resolve(plan.host, plan.port, plan.family)
         knocks.intends(addresses)
         var source: SocketAddress?
@@ -98,7 +98,8 @@ enum Login {
         journal.debug("connecting to \(addresses.map(\.description).joined(separator: ", "))")
         do throws(IOError) {
             let socket = try BlockingSocket.connect(
-                toAnyOf: addresses, from: source, deadline: Tick.current() + plan.connect, mayKnock: knocks.ask)
+                toAnyOf: addresses, from: source, deadline: Tick.current() + plan.connect
+            ) { watch?.isOver == true ? .never : knocks.ask($0, $1) }
             knocks.stands(at: SocketAddress.peer(of: socket.descriptor))
             SocketOption.setNoDelay(socket.descriptor)
             if plan.tcpKeepAlive { SocketOption.setKeepAlive(socket.descriptor) }
@@ -143,16 +144,34 @@ enum Login {
 
     /// False when the server has closed the connection.
     private static func receive(
-        _ ring: inout MirroredRing, _ socket: borrowing BlockingSocket, _ deadline: Tick
+        _ ring: inout MirroredRing, _ socket: borrowing BlockingSocket, _ deadline: Tick, _ watch: LoginWatch?
     ) throws(SSHError) -> Bool {
         precondition(ring.writableCount > 0, "no packet is as long as the ring")
-        let count: Int
-        do throws(IOError) { count = try unsafe socket.receive(into: ring.writable, deadline: deadline) } catch {
+        var count: Int?
+        do throws(IOError) {
+            if let watch, watch.isOpen { count = try receive(&ring, socket, until: deadline, watch) }
+            if count == nil { count = try unsafe socket.receive(into: ring.writable, deadline: deadline) }
+        } catch {
             throw transport(error)
         }
+        guard let count else { preconditionFailure("a receive returns or throws") }
         guard count > 0 else { return false }
         ring.advance(count)
         return true
+    }
+
+    /// nil: the server fell silent, and that was told.
+    private static func receive(
+        _ ring: inout MirroredRing, _ socket: borrowing BlockingSocket, until deadline: Tick, _ watch: LoginWatch
+    ) throws(IOError) -> Int? {
+        let patience = Tick.current() + watch.patience
+        do throws(IOError) {
+            return try unsafe socket.receive(into: ring.writable, deadline: min(patience, deadline))
+        } catch {
+            guard error.number == ETIMEDOUT, patience < deadline else { throw error }
+            watch.fellSilent()
+            return nil
+        }
     }
 
     private static func transport(_ error: IOError) -> SSHError {

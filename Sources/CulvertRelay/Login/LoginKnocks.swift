@@ -43,6 +43,8 @@ final class LoginKnocks {
 /// A login that came to nothing.
 struct LoginFailure: Error {
     let error: SSHError
+    /// It came to judge the server's key, and another beside it was over by that.
+    var hasWon = false
     /// Where it knocked, or was about to.
     var addresses: [SocketAddress] = []
     var secret = SecretUse.none

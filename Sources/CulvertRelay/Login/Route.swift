@@ -10,10 +10,8 @@ internal import CulvertSSH
 struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
     /// `Login.perform` with the login of this engine.
     typealias LogIn =
-        @Sendable (Step, consuming BlockingSocket, LinkPath?, any LoginAuthority) throws(SSHError) -> LoggedInLink<
-            Engine
-        >
-    typealias MakeAuthority = @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority
+        @Sendable (Step, consuming BlockingSocket, LinkPath?, any LoginAuthority, LoginWatch?) throws(SSHError) ->
+        LoggedInLink<Engine>
 
     /// One login.
     struct Step: Sendable {
@@ -28,7 +26,7 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
     /// The destination last.
     let steps: [Step]
     let logIn: LogIn
-    let makeAuthority: MakeAuthority
+    let makeAuthority: Tunnel.MakeAuthority
     let journal: Journal
 
     init(_ tunnel: Tunnel, logIn: @escaping LogIn) {
@@ -47,15 +45,18 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
     }
 
     /// Logs in everywhere, on a login thread. The hops' links go to `worker`, where the destination's belongs too.
-    func link(mayPrompt: Bool, knocks: LoginKnocks, worker: Mailbox<WorkerMessage<Engine>>) throws(SSHError)
-        -> LoggedInLink<Engine>
-    {
+    /// `watch` is for the way to the first server: with a ProxyCommand nobody knows whom that waits for, and behind a jump
+    /// host credentials were used.
+    func link(
+        mayPrompt: Bool, knocks: LoginKnocks, watch: LoginWatch, worker: Mailbox<WorkerMessage<Engine>>
+    ) throws(SSHError) -> LoggedInLink<Engine> {
+        defer { watch.leaves() }
         let isDirect = steps.count == 1 && steps[0].plan.command == nil
         let path = isDirect ? nil : LinkPath()
         var stream: Descriptor?
         for (step, next) in zip(steps, steps.dropFirst()) {
             guard let number = step.hop, let path else { preconditionFailure("a path has hops before its end") }
-            let link = try login(step, stream, path, knocks, mayPrompt)
+            let link = try login(step, stream, path, knocks, watch, mayPrompt)
             journal.verbose("\(step.name): logged in (\(link.summary))")
             let ends: (Descriptor, Descriptor)
             do throws(IOError) { ends = try SocketOption.pair() } catch {
@@ -68,24 +69,29 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             stream = ends.0
         }
         guard let last = steps.last else { preconditionFailure("there is a destination") }
-        return try login(last, stream, path, knocks, mayPrompt)
+        return try login(last, stream, path, knocks, watch, mayPrompt)
     }
 
     private func login(
-        _ step: Step, _ stream: Descriptor?, _ path: LinkPath?, _ knocks: LoginKnocks, _ mayPrompt: Bool
+        _ step: Step, _ stream: Descriptor?, _ path: LinkPath?, _ knocks: LoginKnocks, _ watch: LoginWatch,
+        _ mayPrompt: Bool
     ) throws(SSHError) -> LoggedInLink<Engine> {
         do throws(SSHError) {
+            let isWatched = stream == nil && step.plan.command == nil
             let socket: BlockingSocket
             if let stream {
                 socket = BlockingSocket(adopting: stream)
             } else if let command = step.plan.command, let path {
                 socket = BlockingSocket(adopting: try start(command, path))
             } else {
-                socket = try Login.connect(step.plan, knocks, journal)
+                socket = try Login.connect(step.plan, knocks, journal, watch)
+                watch.runs(over: socket.descriptor)
             }
-            let authority = makeAuthority(step.hop, mayPrompt)
+            let authority = makeAuthority(step.hop, mayPrompt) { () throws(SSHError) in
+                if isWatched { try watch.judges() }
+            }
             defer { if authority.handedOutSecret { knocks.handedOutSecret() } }
-            let link = try logIn(step, socket, path, authority)
+            let link = try logIn(step, socket, path, authority, isWatched ? watch : nil)
             let proofs =
                 authority.accepted.isEmpty ? "no proof of who we are" : authority.accepted.joined(separator: ", then ")
             journal.verbose("\(step.name.isEmpty ? "" : "\(step.name): ")the server took \(proofs)")

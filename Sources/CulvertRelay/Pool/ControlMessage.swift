@@ -4,6 +4,8 @@ internal import CulvertIO
 enum ControlMessage: Sendable {
     case loggedIn(LinkID, ReadyLink)
     case loginFailed(LinkID, LoginFailure)
+    /// A login waits for the server, and nothing comes.
+    case loginSilent(LinkID)
     case linkLost(LinkID, reason: String, life: LinkLife)
     /// The link is silent: a new one should be tried beside it.
     case linkSuspect(LinkID)
@@ -12,6 +14,8 @@ enum ControlMessage: Sendable {
     case reverseAnswered(LinkID, forward: ReverseID, ReverseAnswer)
     /// A server does not run what `--nodelay` asks it to.
     case nodelayRefused
+    /// A server that lives leaves a question unanswered.
+    case questionsUnanswered
     /// A local connection waits for a link.
     case connectionWaits
     /// The flow of standard input and output is over, cleanly or not.

@@ -12,6 +12,18 @@ extension LinkPool {
         act(.beginLogin(id, mayPrompt: !hasLoggedIn))
     }
 
+    /// One more is begun beside a login that waits for a server in vain.
+    mutating func loginSilent(_ id: LinkID) {
+        let place = places[id.place]
+        guard isRunning, place.attempt == .underWay(id), place.second == nil, !place.isServing else { return }
+        if case .opening = listeners { return }
+        lastSerial += 1
+        let other = LinkID(place: id.place, serial: lastSerial)
+        places[id.place].begin(other, beside: id)
+        say(.loginSilent)
+        act(.beginLogin(other, mayPrompt: !hasLoggedIn, beside: id))
+    }
+
     /// One login after the other: a burst would meet the server's MaxStartups.
     private mutating func beginNextPlace(now: Tick) {
         guard listeners == .open, let next = places.firstIndex(where: { !$0.hasBegun }) else { return }
@@ -223,9 +235,9 @@ extension LinkPool {
     }
 
     /// Told once: every link of the pool has the same server, and so has every later one.
-    mutating func nodelayRefused() {
-        guard !wasToldOfNodelay else { return }
-        wasToldOfNodelay = true
-        say(.nodelayRefused)
+    mutating func tellOnce(_ news: PoolNews, _ wasTold: WritableKeyPath<LinkPool, Bool>) {
+        guard !self[keyPath: wasTold] else { return }
+        self[keyPath: wasTold] = true
+        say(news)
     }
 }

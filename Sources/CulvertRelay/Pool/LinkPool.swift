@@ -5,8 +5,8 @@ internal import CulvertSSH
 /// happens, the time and chance go in, what is to be done comes out. It has no clock, no thread, no socket and no words.
 ///
 /// Invariants, while it runs: a place whose first login has begun has a link that serves, or a login under way, or a time
-/// at which the next one begins, or is dormant and waits for a connection. At most one login is under way a place. After the order to stop nothing begins, and
-/// there is exactly one end.
+/// at which the next one begins, or is dormant and waits for a connection. At most one login is under way a place, and one more
+/// beside it where that fell silent. After the order to stop nothing begins, and there is exactly one end.
 struct LinkPool {
     enum Phase: Equatable {
         case running
@@ -49,6 +49,7 @@ struct LinkPool {
     /// `-W` has its link.
     var streamsHaveBegun = false
     var wasToldOfNodelay = false
+    var wasToldOfSilence = false
 
     /// A local connection may wait for a link until then.
     var waitersUntil: Tick?
@@ -92,12 +93,17 @@ struct LinkPool {
         case .loggedIn(let id, let summary): loggedIn(id, summary, now: now)
         case _ where phase == .ended: break
         case .begun: beginLogin(0, now: now)
-        case .loginFailed(let id, let error, let secret): loginFailed(id, error, secret, now: now, dice: &dice)
+        case .loginFailed(let id, let error, let secret, let hasWon):
+            // One that had come further than the other has ended it.
+            if !hasWon, places[id.place].leavesAnother(id) { break }
+            loginFailed(id, error, secret, now: now, dice: &dice)
+        case .loginSilent(let id): loginSilent(id)
         case .linkLost(let id, let reason, let life): linkLost(id, reason, life, now: now, dice: &dice)
         case .linkSuspect(let id): linkSuspect(id, now: now, dice: &dice)
         case .linkRecovered(let id): linkRecovered(id)
         case .reverseAnswered(let id, let forward, let answer): reverseAnswered(id, forward, answer, now: now)
-        case .nodelayRefused: nodelayRefused()
+        case .nodelayRefused: tellOnce(.nodelayRefused, \.wasToldOfNodelay)
+        case .questionsUnanswered: tellOnce(.questionsUnanswered, \.wasToldOfSilence)
         case .connectionWaits: connectionWaits(now: now)
         case .streamsEnded(let cleanly): streamsEnded(cleanly, now: now)
         case .listenersOpened(let answers): listenersOpened(answers, now: now)
@@ -153,6 +159,11 @@ struct LinkPool {
         say(.checksLinks(doubt))
         pathCheckAt = nil
         pathCheckedAt = now
+        for place in places where !place.isServing {
+            guard case .underWay(let id) = place.attempt else { continue }
+            if case .opening = listeners { continue }
+            act(.doubtLogin(id))
+        }
         hurry(for: .network, now: now)
         act(.post(.probe))
     }

@@ -6,12 +6,16 @@ enum PoolEvent: Sendable {
     /// Once, before everything else.
     case begun
     case loggedIn(LinkID, summary: String)
-    case loginFailed(LinkID, SSHError, secret: SecretUse = .none)
+    /// `hasWon`: a login beside it was over before, because this one had come further.
+    case loginFailed(LinkID, SSHError, secret: SecretUse = .none, hasWon: Bool = false)
+    /// Before the server's key was judged: nothing comes, or the network is another now.
+    case loginSilent(LinkID)
     case linkLost(LinkID, reason: String, life: LinkLife = LinkLife())
     case linkSuspect(LinkID)
     case linkRecovered(LinkID)
     case reverseAnswered(LinkID, forward: ReverseID, ReverseAnswer)
     case nodelayRefused
+    case questionsUnanswered
     case connectionWaits
     case streamsEnded(cleanly: Bool)
     /// The answer to `.openListeners`: each forward that was named there.
@@ -44,8 +48,11 @@ struct ListenerAnswer: Sendable {
 
 /// What a pool wants done, in this order.
 enum PoolAction: Equatable, Sendable {
-    /// Answered by `.loggedIn` or `.loginFailed` with the same name.
-    case beginLogin(LinkID, mayPrompt: Bool)
+    /// Answered by `.loggedIn` or `.loginFailed` with the same name. `beside`: one that fell silent; whichever comes to
+    /// judge the server's key first ends the other.
+    case beginLogin(LinkID, mayPrompt: Bool, beside: LinkID? = nil)
+    /// The network has changed under that login: answered by `.loginSilent` where it waits for the server's first words.
+    case doubtLogin(LinkID)
     /// The link whose login was told goes to its worker, to ask for these reverse forwards.
     case deliver(LinkID, reverse: [ReverseID])
     /// The link whose login was told is not wanted.
@@ -75,6 +82,8 @@ enum PoolNews: Equatable, Sendable {
     case loginGivenUp(SSHError)
     /// `isOldNews`: the same was said often enough already.
     case loginFailed(SSHError, again: Tick.Span, isOldNews: Bool)
+    /// Another login is begun beside one that fell silent.
+    case loginSilent
     case connected(summary: String)
     case back(place: Int, after: Tick.Span?, summary: String)
     case lost(place: Int, reason: String)
@@ -85,6 +94,7 @@ enum PoolNews: Equatable, Sendable {
     case silent
     case answersAgain
     case nodelayRefused
+    case questionsUnanswered
     case checksLinks(PathDoubt)
     case listening(forward: DirectID, SocketAddress)
     case listenerFailed(forward: DirectID, reason: String)

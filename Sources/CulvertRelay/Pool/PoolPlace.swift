@@ -4,7 +4,7 @@ internal import CulvertIO
 struct PoolPlace {
     enum Attempt: Equatable {
         case none
-        /// At most one login at a time.
+        /// One login; where it fell silent another beside it.
         case underWay(LinkID)
         case due(Tick)
         /// The server closes links that nobody uses: the next one begins when a connection comes.
@@ -41,7 +41,9 @@ struct PoolPlace {
         var isSuspect = false
     }
 
-    var attempt = Attempt.none
+    var attempt = Attempt.none { didSet { if !isTrying { second = nil } } }
+    /// The login beside the one that is under way.
+    private(set) var second: LinkID?
     var link: Standing?
     var backoff = Backoff()
     /// nil: nothing has come to nothing since a link settled.
@@ -61,7 +63,7 @@ struct PoolPlace {
     }
 
     /// A login is under way under this name.
-    func isTrying(_ id: LinkID) -> Bool { attempt == .underWay(id) }
+    func isTrying(_ id: LinkID) -> Bool { attempt == .underWay(id) || second == id }
 
     var retryAt: Tick? {
         if case .due(let at) = attempt { at } else { nil }
@@ -77,6 +79,22 @@ struct PoolPlace {
         attempt = .underWay(id)
         hasBegun = true
         triedAt = now
+    }
+
+    mutating func begin(_ id: LinkID, beside silent: LinkID) {
+        precondition(attempt == .underWay(silent) && second == nil, "a second login has one beside it")
+        second = id
+    }
+
+    /// One login has come to nothing. Returns whether another goes on.
+    mutating func leavesAnother(_ id: LinkID) -> Bool {
+        guard let second else { return false }
+        if second != id {
+            guard attempt == .underWay(id) else { return false }
+            attempt = .underWay(second)
+        }
+        self.second = nil
+        return true
     }
 
     /// The login led in: what was refused before does not count, and the backoff goes on where it was.

@@ -6,7 +6,7 @@ internal import CulvertSSH
 /// for messages, network news and the pool's own moments; never for a login.
 struct PoolThread: ~Copyable {
     /// Logs in, on a thread of its own, for the worker that serves the place.
-    typealias Login = @Sendable (LinkID, _ mayPrompt: Bool) throws(LoginFailure) -> ReadyLink
+    typealias Login = @Sendable (LinkID, _ mayPrompt: Bool, LoginRace) throws(LoginFailure) -> ReadyLink
 
     let plan: TunnelPlan
     let crew: WorkerCrew
@@ -24,6 +24,8 @@ struct PoolThread: ~Copyable {
     private var sleepWatch = SleepWatch(Tick.current(), withSleep: Tick.currentWithSleep())
     /// Links that the pool has not decided about.
     private var ready: [LinkID: ReadyLink] = [:]
+    /// Of each place's logins.
+    private var races: [Int: LoginRace] = [:]
     /// The server's addresses, as the last login found them.
     private var addresses: [SocketAddress] = []
     /// The address of each place's link, for the budget.
@@ -73,12 +75,14 @@ struct PoolThread: ~Copyable {
             handle(.loggedIn(id, summary: link.summary))
         case .loginFailed(let id, let failure):
             if !failure.addresses.isEmpty { addresses = failure.addresses }
-            handle(.loginFailed(id, failure.error, secret: failure.secret))
+            handle(.loginFailed(id, failure.error, secret: failure.secret, hasWon: failure.hasWon))
+        case .loginSilent(let id): handle(.loginSilent(id))
         case .linkLost(let id, let reason, let life): handle(.linkLost(id, reason: reason, life: life))
         case .linkSuspect(let id): handle(.linkSuspect(id))
         case .linkRecovered(let id): handle(.linkRecovered(id))
         case .reverseAnswered(let id, let forward, let answer): handle(.reverseAnswered(id, forward: forward, answer))
         case .nodelayRefused: handle(.nodelayRefused)
+        case .questionsUnanswered: handle(.questionsUnanswered)
         case .connectionWaits: handle(.connectionWaits)
         case .streamsEnded(let cleanly): handle(.streamsEnded(cleanly: cleanly))
         case .snapshot(let worker, let text): handle(.snapshot(worker, text))
@@ -107,7 +111,11 @@ struct PoolThread: ~Copyable {
 
     private mutating func perform(_ action: PoolAction) {
         switch action {
-        case .beginLogin(let id, let mayPrompt): beginLogin(id, mayPrompt: mayPrompt)
+        case .beginLogin(let id, let mayPrompt, let silent):
+            let race = silent.flatMap { races[$0.place] } ?? LoginRace()
+            races[id.place] = race
+            beginLogin(id, mayPrompt: mayPrompt, race)
+        case .doubtLogin(let id): if races[id.place]?.isWaiting(id) == true { following.append(.loginSilent(id)) }
         case .deliver(let id, let reverse):
             guard let link = ready.removeValue(forKey: id) else {
                 preconditionFailure("a link is delivered once, after its login")
@@ -133,13 +141,13 @@ struct PoolThread: ~Copyable {
         doors[id.place].flatMap { $0.id == id ? $0.address : nil }
     }
 
-    private mutating func beginLogin(_ id: LinkID, mayPrompt: Bool) {
+    private mutating func beginLogin(_ id: LinkID, mayPrompt: Bool, _ race: LoginRace) {
         let control = control
         let login = login
         do throws(IOError) {
             try Thread.start(name: "culvert-login") {
                 do throws(LoginFailure) {
-                    control.post(.loggedIn(id, try login(id, mayPrompt)))
+                    control.post(.loggedIn(id, try login(id, mayPrompt, race)))
                 } catch {
                     control.post(.loginFailed(id, error))
                 }

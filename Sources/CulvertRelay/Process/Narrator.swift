@@ -19,6 +19,7 @@ struct Narrator: Sendable {
         case .loginFailed(let error, let again, let isOldNews):
             let text = "cannot connect to \(destination): \(error); trying again in \(formatSeconds(again))"
             if isOldNews { journal.verbose(text) } else { journal.error(text) }
+        case .loginSilent: journal.info("\(destination) does not answer a login: trying another beside it")
         case .connected(let summary): journal.info("connected to \(destination) (\(summary))")
         case .back(let place, let outage, let summary):
             let after = outage.map { " after \(formatSeconds($0))" } ?? ""
@@ -35,6 +36,10 @@ struct Narrator: Sendable {
         case .answersAgain: journal.info("\(destination) answers again")
         case .nodelayRefused:
             journal.info("\(destination) runs no command, which --nodelay needs: it may hold small replies back")
+        case .questionsUnanswered:
+            journal.info(
+                "\(destination) answers no keepalive (keepalive@openssh.com): that a link is dead is known only where its"
+                    + " machine acknowledges nothing; ServerAliveInterval set gives a silent link up, as ssh does")
         case .checksLinks(.networkChange): journal.verbose("a network change: checking the links")
         case .checksLinks(.sleep): journal.verbose("the machine has slept: checking the links")
         case .listening(let forward, let address):

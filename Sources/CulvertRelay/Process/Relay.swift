@@ -76,24 +76,25 @@ public enum Relay {
 
     private static func logInNative(
         _ step: Route<NativeEngine>.Step, _ socket: consuming BlockingSocket, _ path: LinkPath?,
-        _ authority: any LoginAuthority
+        _ authority: any LoginAuthority, _ watch: LoginWatch?
     ) throws(SSHError) -> LoggedInLink<NativeEngine> {
         try Login.perform(
             step.plan, over: socket, path: path, login: ClientLogin(settings: nativeSettings(step.algorithms)),
-            authority: authority
+            authority: authority, watch: watch
         ) { $0.engine() }
     }
 
     private static func logInLibSSH2(
         _ step: Route<LibSSH2Engine>.Step, _ socket: consuming BlockingSocket, _ path: LinkPath?,
-        _ authority: any LoginAuthority
+        _ authority: any LoginAuthority, _ watch: LoginWatch?
     ) throws(SSHError) -> LoggedInLink<LibSSH2Engine> {
         let lists = step.algorithms
         let settings = LibSSH2Settings(
             keyExchange: lists.keyExchanges, ciphers: lists.ciphers,
             macs: lists.macs, hostKeyAlgorithms: lists.hostKeys)
         return try Login.perform(
-            step.plan, over: socket, path: path, login: LibSSH2Login(settings: settings), authority: authority
+            step.plan, over: socket, path: path, login: LibSSH2Login(settings: settings), authority: authority,
+            watch: watch
         ) { $0.engine() }
     }
 

@@ -4,14 +4,17 @@ public import CulvertSSH
 /// One of the tunnels that a process carries.
 public struct Tunnel: Sendable {
     public var plan: TunnelPlan
-    /// Asked for once a login, on that login's thread: at a jump host, by its number, or at the destination.
-    public var authority: @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority
+    /// Asked for once a login, on that login's thread: at a jump host, by its number, or at the destination. `judges` is
+    /// called before the server's key is judged; what it throws ends the login.
+    public typealias MakeAuthority =
+        @Sendable (_ hop: Int?, _ mayPrompt: Bool, _ judges: @escaping () throws(SSHError) -> Void) ->
+        any LoginAuthority
+    public var authority: MakeAuthority
     /// Where this tunnel says what happens.
     public var journal: Journal
 
     public init(
-        plan: TunnelPlan,
-        authority: @escaping @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority, journal: Journal
+        plan: TunnelPlan, authority: @escaping MakeAuthority, journal: Journal
     ) {
         self.plan = plan
         self.authority = authority

@@ -65,15 +65,20 @@ struct TunnelProcess {
             var thread = PoolThread(
                 tunnel, crew: group.crew, control: group.control, streams: streams,
                 knocks: knocks,
-                login: { id, mayPrompt throws(LoginFailure) in
+                login: { id, mayPrompt, race throws(LoginFailure) in
                     let worker = group.mailboxes[statuses[id.place].worker.number]
                     let login = LoginKnocks(knocks, plan.knocks, isFirst: id.isFirst)
+                    let watch = LoginWatch(login: id, race: race) {
+                        login.failed()
+                        group.control.post(.loginSilent(id))
+                    }
                     do throws(SSHError) {
-                        let link = try route.link(mayPrompt: mayPrompt, knocks: login, worker: worker)
+                        let link = try route.link(mayPrompt: mayPrompt, knocks: login, watch: watch, worker: worker)
                         return ReadyLink(link, door: login.door, for: worker)
                     } catch {
-                        login.failed()
-                        throw LoginFailure(error: error, addresses: login.addresses, secret: login.secret)
+                        if !watch.isOver { login.failed() }
+                        throw LoginFailure(
+                            error: error, hasWon: race.isWon(by: id), addresses: login.addresses, secret: login.secret)
                     }
                 }, tell: { news.post((index, $0)) })
             news.post((index, .ended(thread.run())))

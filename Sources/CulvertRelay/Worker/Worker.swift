@@ -29,6 +29,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var targets: [TargetCache<FlowID>]
     /// Where the server listened last, for those that leave it the choice. A forward always belongs to the same worker.
     var chosenPorts: [ReverseID: UInt16] = [:]
+    /// Of the destination, as its links have shown it.
+    var serverHabit: Liveness.Habit = Engine.tellsAnswers ? .unknown : .answers
     /// Names that clients at the server asked for, being looked up.
     var requestsResolving = 0
     /// Links that have work.

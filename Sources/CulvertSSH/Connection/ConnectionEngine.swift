@@ -9,6 +9,7 @@ public protocol ConnectionEngine: SSHEngine, ~Copyable {
 
 extension ConnectionEngine where Self: ~Copyable {
     @inlinable public static var opensInPlace: Bool { true }
+    public static var tellsAnswers: Bool { true }
 
     @inlinable public var output: UnsafeRawBufferPointer {
         mutating get { unsafe connection.unsent }

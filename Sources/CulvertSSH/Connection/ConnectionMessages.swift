@@ -295,8 +295,8 @@ extension ConnectionLayer {
 
     private mutating func requestSuccess(_ packet: OpenedPacket) throws(SSHError) -> EngineEvent? {
         switch ownRequests.removeFirst() {
-        case .none, .cancel, .probe:
-            return nil
+        case .none, .cancel: return nil
+        case .probe: return .probeAnswered
         case .forward(let number):
             return announce(forwards.accepted(number, port: try portOfSuccess(packet, number)), number)
         }
@@ -319,8 +319,8 @@ extension ConnectionLayer {
 
     private mutating func requestRefused() -> EngineEvent? {
         switch ownRequests.removeFirst() {
-        case .none, .cancel, .probe:
-            return nil
+        case .none, .cancel: return nil
+        case .probe: return .probeAnswered
         case .forward(let number):
             switch forwards.refused(number) {
             case .answered(let accepted, let port):

@@ -16,6 +16,9 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// Then several payloads of one channel can leave in one send.
     static var opensInPlace: Bool { get }
 
+    /// `.probeAnswered` is told. False: the engine cannot tell an answer from other input.
+    static var tellsAnswers: Bool { get }
+
     // MARK: Bytes
 
     /// Lends what has been received and not yet consumed. The range stays valid, and unchanged by the caller, until
@@ -112,7 +115,7 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     mutating func acceptForward(_ request: PeerForwardNumber, port: UInt16)
     mutating func refuseForward(_ request: PeerForwardNumber)
 
-    /// Sends something that the peer must answer (keepalive@openssh.com). Any byte received counts as the answer.
+    /// Sends something that the peer must answer (keepalive@openssh.com). Any byte received shows that it lives.
     mutating func probe()
 
     /// Has the peer run `true` once, and takes no notice of what comes of it but `.commandRefused`. sshd turns Nagle's
@@ -140,6 +143,7 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
 
 extension SSHEngine where Self: ~Copyable {
     public static var opensInPlace: Bool { false }
+    public static var tellsAnswers: Bool { false }
     public var keyRenewals: UInt64? { nil }
     public mutating func allowWindows(upTo bytes: Int) {}
     public mutating func runTrue() {}
@@ -185,6 +189,8 @@ public enum EngineEvent: BitwiseCopyable, Sendable {
     case forwardRequested(PeerForwardNumber)
     /// The peer does not run what `runTrue` asked for.
     case commandRefused
+    /// The peer has answered a question of `probe`.
+    case probeAnswered
 }
 
 /// A range of opened payload. The memory belongs to whoever gave it and is valid as long as they say.

@@ -32,6 +32,7 @@ import Testing
                 switch knock(seconds) {
                 case .granted: granted.append(seconds)
                 case .notBefore(let moment): now = moment
+                case .never: return granted
                 }
             }
             return granted

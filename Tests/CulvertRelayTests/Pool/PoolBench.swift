@@ -69,7 +69,7 @@ func onePlan(_ change: (inout PoolPlan) -> Void = { _ in }) -> PoolPlan {
 
 extension [PoolAction] {
     /// The logins that were begun.
-    var logins: [LinkID] { compactMap { if case .beginLogin(let id, _) = $0 { id } else { nil } } }
+    var logins: [LinkID] { compactMap { if case .beginLogin(let id, _, _) = $0 { id } else { nil } } }
     var news: [PoolNews] { compactMap { if case .say(let news) = $0 { news } else { nil } } }
     /// Without what is only said and shown.
     var deeds: [PoolAction] {

@@ -149,6 +149,8 @@ import Testing
         let bench = PoolBench.standing(onePlan())
         #expect(bench.tell(.nodelayRefused) == [.say(.nodelayRefused)])
         #expect(bench.tell(.nodelayRefused).isEmpty)
+        #expect(bench.tell(.questionsUnanswered) == [.say(.questionsUnanswered)])
+        #expect(bench.tell(.questionsUnanswered).isEmpty)
     }
 
     @Test func sleepIsSeenInTheDriftOfTwoClocks() {

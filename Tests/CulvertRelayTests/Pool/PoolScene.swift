@@ -91,10 +91,11 @@ final class PoolScene {
         case .reverseAnswered(let id, let forward, let answer):
             try handle(.reverseAnswered(id, forward: forward, answer))
         case .nodelayRefused: try handle(.nodelayRefused)
+        case .questionsUnanswered: try handle(.questionsUnanswered)
         case .connectionWaits: try handle(.connectionWaits)
         case .streamsEnded(let cleanly): try handle(.streamsEnded(cleanly: cleanly))
         case .snapshot(let worker, let text): try handle(.snapshot(worker, text))
-        case .loggedIn, .loginFailed, .stopped, .failed, .order: throw Missed("no worker says \(message)")
+        case .loggedIn, .loginFailed, .loginSilent, .stopped, .failed, .order: throw Missed("no worker says \(message)")
         }
     }
 
@@ -122,7 +123,7 @@ final class PoolScene {
     private func perform(_ action: PoolAction) throws {
         guard ending == nil else { throw Missed("\(action) after the end") }
         switch action {
-        case .beginLogin(let id, _):
+        case .beginLogin(let id, _, _):
             begun.append(id)
             let span = Tick.Span(nanoseconds: Int64.random(in: 0...loginTime.nanoseconds, using: &dice))
             logins.append((id, now + span))
@@ -139,7 +140,7 @@ final class PoolScene {
         case .post(let order):
             posted.append(order)
             scene.tell(WorkerMessage(order))
-        case .settled, .unsettled: break
+        case .settled, .unsettled, .doubtLogin: break
         case .tell(let news): told.append(news)
         case .say(let news): self.news.append(news)
         case .end(let ending): self.ending = ending

@@ -14,6 +14,8 @@ struct PoolStorm {
 
     // What is so in this world.
     private var underWay: Set<LinkID> = []
+    /// Of those: another at the place has come further.
+    private var overtaken: Set<LinkID> = []
     private var undecided: Set<LinkID> = []
     /// Links that the workers have for the pool, and whether they are silent.
     private var standing: [Int: (id: LinkID, isSuspect: Bool)] = [:]
@@ -67,9 +69,13 @@ struct PoolStorm {
         case 50..<62: try somethingOfALink(dead)
         case 62..<70: try answerListeners()
         case 70..<73: try tell(.networkChanged)
-        case 73..<75: try tell(.slept)
+        case 73: try tell(.slept)
+        case 74:
+            if let id = underWay.sorted(by: { $0.serial < $1.serial }).randomElement(using: &dice) {
+                try tell(.loginSilent(id))
+            }
         case 75..<78: try tell(.connectionWaits)
-        case 78: try tell(.nodelayRefused)
+        case 78: try tell(Bool.random(using: &dice) ? .nodelayRefused : .questionsUnanswered)
         case 79: try tell(.ordered(.snapshot))
         case 80..<82:
             try tell(.snapshot(WorkerID(Int.random(in: 0..<plan.workers, using: &dice)), "text"))
@@ -94,8 +100,14 @@ struct PoolStorm {
             return
         }
         underWay.remove(id)
+        if overtaken.remove(id) != nil {
+            knocks.loginEnded(id, succeeds: true)
+            dead.append(id)
+            return try tell(.loginFailed(id, PoolBench.transport))
+        }
         knocks.loginEnded(id, succeeds: succeeds)
         if succeeds {
+            wins(id)
             undecided.insert(id)
             return try tell(.loggedIn(id, summary: "s"))
         }
@@ -103,7 +115,14 @@ struct PoolStorm {
         let kinds: [SSHError.Kind] = [.transport, .transport, .authentication, .hostKey, .local, .keyExchange]
         let secret: SecretUse = Bool.random(using: &dice) ? .none : .handedOut
         let kind = kinds[Int.random(in: 0..<kinds.count, using: &dice)]
-        try tell(.loginFailed(id, SSHError(kind, "failed"), secret: secret))
+        let hasWon = kind == .authentication || kind == .hostKey
+        if hasWon { wins(id) }
+        try tell(.loginFailed(id, SSHError(kind, "failed"), secret: secret, hasWon: hasWon))
+    }
+
+    /// A login beside it is over by that, and says so when it says so.
+    private mutating func wins(_ id: LinkID) {
+        for other in underWay where other.place == id.place { overtaken.insert(other) }
     }
 
     private mutating func answerListeners() throws {
@@ -222,10 +241,12 @@ struct PoolStorm {
     private mutating func take(_ action: PoolAction) throws {
         if hasEnded, case .drop = action {} else if hasEnded { throw Missed("\(action) after the end") }
         switch action {
-        case .beginLogin(let id, let mayPrompt):
+        case .beginLogin(let id, let mayPrompt, let silent):
             guard isRunning else { throw Missed("\(id) begins after the order to stop") }
             guard id.serial > lastSerial else { throw Missed("\(id): a serial number twice") }
-            guard !underWay.contains(where: { $0.place == id.place }) else { throw Missed("two logins at a place") }
+            guard underWay.subtracting(overtaken).filter({ $0.place == id.place }) == (silent.map { [$0] } ?? []) else {
+                throw Missed("logins at a place that do not know of each other")
+            }
             guard mayPrompt != hasOpened else { throw Missed("\(id) asks, or may not ask") }
             lastSerial = id.serial
             underWay.insert(id)
@@ -252,6 +273,7 @@ struct PoolStorm {
             streamsCarried += 1
         case .post(.stop): stopsPosted += 1
         case .post(.probe), .post(.snapshot), .say: break
+        case .doubtLogin(let id): guard underWay.contains(id) else { throw Missed("\(id) is doubted") }
         case .settled(let id, let settling):
             guard settled.insert(id).inserted else { throw Missed("\(id) settles twice") }
             knocks.settled(settling, now)
@@ -285,7 +307,9 @@ struct PoolStorm {
         }
         guard isRunning else { return }
         for place in begunPlaces {
-            let isTrying = underWay.contains { $0.place == place } || undecided.contains { $0.place == place }
+            let isTrying =
+                underWay.subtracting(overtaken).contains { $0.place == place }
+                || undecided.contains { $0.place == place }
             let isDue = pool.places[place].retryAt != nil
             guard !(isTrying && isDue) else { throw Missed("place \(place) tries and waits") }
             let serves = standing[place].map { !$0.isSuspect } ?? false

@@ -35,6 +35,7 @@ struct StormKnocks {
                 made.append(now)
                 let recent = made.count { now - $0 < .seconds(30) }
                 guard !isWatched || recent <= 5 else { throw Missed("\(recent) knocks in 30 s") }
+            case .never: throw Missed("the budget forbids \(id)")
             case .notBefore(let moment):
                 guard moment > now else { throw Missed("\(id) would ask for ever") }
                 guard moment - now <= .seconds(31) else { throw Missed("\(id) waits for \((moment - now).seconds) s") }

@@ -62,6 +62,13 @@ import Testing
         (
             .nodelayRefused,
             ["info: me@there runs no command, which --nodelay needs: it may hold small replies back"]
+        ), (.loginSilent, ["info: me@there does not answer a login: trying another beside it"]),
+        (
+            .questionsUnanswered,
+            [
+                "info: me@there answers no keepalive (keepalive@openssh.com): that a link is dead is known only where its"
+                    + " machine acknowledges nothing; ServerAliveInterval set gives a silent link up, as ssh does"
+            ]
         ), (.checksLinks(.networkChange), ["verbose: a network change: checking the links"]),
         (.checksLinks(.sleep), ["verbose: the machine has slept: checking the links"]),
         (.listenerFailed(forward: 0, reason: "taken"), ["error: -L 1:db:5432: taken"]),

@@ -160,7 +160,7 @@ import Testing
     @Test func aSuspectLinkThatSpeaksTakesConnectionsAgain() throws {
         let scene = try SimulatedScene.simulated(Script(forwards: 1))
         let far = try scene.addLink()
-        try scene.run("the link stands") { scene.context.links[0].isOpen }
+        try scene.run("the link stands, and has answered") { scene.worker.serverHabit == .answers }
         far.isFrozen = true
         let client = try scene.client()
         try scene.run("the link is suspected") { !scene.context.links[0].isOpen }
@@ -191,6 +191,22 @@ import Testing
         try scene.run("its flow is reset") { flow.client.sawReset }
         try scene.expectNoFlows()
         try scene.expectNothingAfterStop()
+    }
+
+    /// Silence of a server that has never answered a question is no sign: one question after the login would show its
+    /// habit, and until it has none is suspect.
+    @Test func aServerThatNeverAnsweredIsNotSuspected() throws {
+        let scene = try SimulatedScene.simulated(Script(forwards: 1))
+        let far = try scene.addLink()
+        far.isFrozen = true
+        let client = try scene.client()
+        try scene.run(for: .seconds(120))
+        #expect(scene.context.links[0].isOpen && scene.worker.links.count == 1 && !client.sawReset)
+        #expect(scene.said.count { if case .questionsUnanswered = $0 { true } else { false } } == 1, "told once")
+        #expect(!scene.said.contains { if case .linkSuspect = $0 { true } else { false } })
+        far.isFrozen = false
+        try scene.run("it is served") { far.streams.count == 1 }
+        #expect(scene.worker.serverHabit == .answers)
     }
 
     /// A reverse forward to a target that echoes.
@@ -258,6 +274,29 @@ import Testing
         third.grant = { $0.leavesPortToPeer ? 41_001 : 0 }
         try scene.run("it stands elsewhere") { scene.reversePorts == [41_000, 41_000, 41_001] }
         #expect(asked(third) == [.tcp(address: "localhost", port: 41_000), .tcp(address: "localhost", port: 0)])
+        try scene.expectNothingAfterStop()
+    }
+
+    /// What the server listens on for a silent link stays with it until it is dead, or speaks again and can let it go: only
+    /// then is its successor's turn.
+    @Test(arguments: [false, true])
+    func aSilentLinkKeepsItsReverseForwards(speaksAgain: Bool) throws {
+        let scene = try echoing(port: 7000)
+        let first = try scene.addLink(reverse: [0])
+        try scene.run("it stands") { scene.reversePorts == [7000] && scene.worker.serverHabit == .answers }
+        first.isFrozen = true
+        try scene.run("it is suspected", within: .seconds(30)) { !scene.context.links[0].isOpen }
+        let second = try scene.addLink(reverse: [0])
+        try scene.run(for: .seconds(5))
+        #expect(scene.context.links[0].isOpen && second.forwardRequests.isEmpty)
+        if speaksAgain {
+            first.isFrozen = false
+            try scene.run("the first lets go") { first.forwardRequests.last?.action == .cancel }
+        }
+        try scene.run("it stands on the second", within: .seconds(60)) { scene.reversePorts == [7000, 7000] }
+        #expect(second.forwardRequests.map(\.action) == [.listen])
+        try scene.run("the first has gone", within: .seconds(60)) { scene.worker.links.count == 1 }
+        #expect(second.forwardRequests.count == 1, "asked for once")
         try scene.expectNothingAfterStop()
     }
 

@@ -100,7 +100,7 @@ final class FarEnd {
             current[channel]?.sawReset = true
             current[channel] = nil
         case .forwardRequested(let number): answer(number)
-        case .sendable, .allSendable, .forwardAnswered, .commandRefused: break
+        case .sendable, .allSendable, .forwardAnswered, .commandRefused, .probeAnswered: break
         }
     }
 

@@ -21,7 +21,7 @@ import Testing
     // MARK: Liveness
 
     @Test func aLinkThatSpeaksIsNotAsked() {
-        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        var liveness = Liveness(Self.alive(every: 15), habit: .answers, now: Self.at(0))
         for second in stride(from: 0.0, to: 100, by: 10) {
             #expect(liveness.heard(Self.at(second)) == false, "it was never suspect")
             #expect(liveness.look(Self.at(second + 9), roundTrip: Self.quick) == .wait(until: Self.at(second + 15)))
@@ -32,7 +32,7 @@ import Testing
     /// Asked when it was silent for the interval, suspect two seconds later, asked again each interval, given up when the
     /// last of the questions is as old as that.
     @Test(arguments: 1...4) func aSilentLinkIsAskedSoOftenAndGivenUp(_ count: Int) {
-        var liveness = Liveness(Self.alive(every: 15, count: count), now: Self.at(0))
+        var liveness = Liveness(Self.alive(every: 15, count: count), habit: .answers, now: Self.at(0))
         var now = 15.0
         for _ in 0..<count {
             let isFirst = !liveness.isSuspect
@@ -51,7 +51,7 @@ import Testing
     }
 
     @Test func anAnswerEndsTheSuspicion() {
-        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        var liveness = Liveness(Self.alive(every: 15), habit: .answers, now: Self.at(0))
         _ = liveness.look(Self.at(15), roundTrip: Self.quick)
         _ = liveness.look(Self.at(17), roundTrip: Self.quick)
         #expect(liveness.isSuspect)
@@ -63,20 +63,20 @@ import Testing
 
     /// A slow path is not a dead one: four round trips, and never longer than the interval.
     @Test func aSlowPathIsGivenFourRoundTrips() {
-        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        var liveness = Liveness(Self.alive(every: 15), habit: .answers, now: Self.at(0))
         #expect(liveness.look(Self.at(15), roundTrip: .seconds(1)) == .ask(nextLook: Self.at(19)))
         #expect(liveness.look(Self.at(18), roundTrip: .seconds(1)) == .wait(until: Self.at(19)))
         #expect(!liveness.isSuspect)
         _ = liveness.look(Self.at(19), roundTrip: .seconds(1))
         #expect(liveness.isSuspect)
-        var slower = Liveness(Self.alive(every: 15), now: Self.at(0))
+        var slower = Liveness(Self.alive(every: 15), habit: .answers, now: Self.at(0))
         #expect(slower.look(Self.at(15), roundTrip: .seconds(10)) == .ask(nextLook: Self.at(30)))
     }
 
     /// A channel that is not opened within a second has the link asked, unless it has spoken meanwhile: then its target
     /// is what is slow.
     @Test func aChannelThatIsNotOpenedHasTheLinkAsked() {
-        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        var liveness = Liveness(Self.alive(every: 15), habit: .answers, now: Self.at(0))
         #expect(liveness.channelAsked(Self.at(5), byName: false) == Self.at(6))
         #expect(liveness.channelAsked(Self.at(5.5), byName: false) == nil, "the first one is waited for already")
         #expect(liveness.look(Self.at(6), roundTrip: Self.quick) == .ask(nextLook: Self.at(8)))
@@ -90,7 +90,7 @@ import Testing
 
     /// sshd looks names up in the session's process, and says nothing meanwhile: that is no sign of death for 15 s.
     @Test func aNameThatIsLookedUpIsNoSignOfDeath() {
-        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        var liveness = Liveness(Self.alive(every: 15), habit: .answers, now: Self.at(0))
         _ = liveness.heard(Self.at(5))
         #expect(liveness.channelAsked(Self.at(5), byName: true) == Self.at(6))
         #expect(liveness.look(Self.at(6), roundTrip: Self.quick) == .ask(nextLook: Self.at(8)))
@@ -112,7 +112,7 @@ import Testing
     }
 
     @Test func aLinkThatIsSilentAlreadyHasNoExcuse() {
-        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        var liveness = Liveness(Self.alive(every: 15), habit: .answers, now: Self.at(0))
         _ = liveness.look(Self.at(15), roundTrip: Self.quick)
         _ = liveness.channelAsked(Self.at(16), byName: true)
         _ = liveness.look(Self.at(17), roundTrip: Self.quick)
@@ -126,7 +126,7 @@ import Testing
     func whatMustBeLookedUpIsKnown(_ target: Target, _ hasName: Bool) { #expect(target.hasName == hasName) }
 
     @Test func whoMayNotBeAskedNeverIs() {
-        var liveness = Liveness(Self.alive(every: 0), now: Self.at(0))
+        var liveness = Liveness(Self.alive(every: 0), habit: .answers, now: Self.at(0))
         #expect(liveness.channelAsked(Self.at(1), byName: false) == nil)
         #expect(liveness.ask(Self.at(2), roundTrip: Self.quick) == nil)
         #expect(liveness.look(Self.at(1_000_000), roundTrip: Self.quick) == .wait(until: nil))
@@ -135,12 +135,74 @@ import Testing
 
     /// When the path has changed: at once, and once.
     @Test func aQuestionOutOfTurnCountsAsOne() {
-        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        var liveness = Liveness(Self.alive(every: 15), habit: .answers, now: Self.at(0))
         #expect(liveness.ask(Self.at(1), roundTrip: Self.quick) == Self.at(3))
         #expect(liveness.ask(Self.at(1.5), roundTrip: Self.quick) == nil)
         #expect(liveness.look(Self.at(3), roundTrip: Self.quick) == .wait(until: Self.at(16)))
         #expect(liveness.isSuspect)
         #expect(liveness.look(Self.at(16), roundTrip: Self.quick) == .ask(nextLook: Self.at(31)))
+    }
+
+    // MARK: Servers that answer no question
+
+    /// It lives as far as its kernel says: it is asked on, and neither suspect nor given up.
+    @Test func aServerThatNeverAnsweredIsKept() {
+        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        #expect(liveness.ask(Self.at(0), roundTrip: Self.quick) == Self.at(15), "after the login")
+        #expect(liveness.look(Self.at(3), roundTrip: Self.quick) == .wait(until: Self.at(15)))
+        for look in stride(from: 15.0, through: 300, by: 15) {
+            #expect(
+                liveness.look(Self.at(look), roundTrip: Self.quick, sinceAcknowledged: .seconds(14.9))
+                    == .ask(nextLook: Self.at(look + 15)))
+            #expect(liveness.habit == .isMute && !liveness.isSuspect)
+        }
+        // Where nothing is known of the kernel there is no evidence either.
+        var unseen = Liveness(Self.alive(every: 15), now: Self.at(0))
+        for look in stride(from: 15.0, through: 300, by: 15) {
+            #expect(unseen.look(Self.at(look), roundTrip: Self.quick) == .ask(nextLook: Self.at(look + 15)))
+        }
+        #expect(unseen.habit == .isMute)
+    }
+
+    /// Nothing acknowledges the questions: that is a dead path, whatever the server's habit.
+    @Test(arguments: [Liveness.Habit.unknown, .isMute])
+    func aServerWhoseMachineIsGoneIsGivenUp(_ habit: Liveness.Habit) {
+        var liveness = Liveness(Self.alive(every: 15), habit: habit, now: Self.at(0))
+        for look in [15.0, 30, 45] {
+            #expect(
+                liveness.look(Self.at(look), roundTrip: Self.quick, sinceAcknowledged: .seconds(look))
+                    == .ask(nextLook: Self.at(look + 15)))
+            #expect(liveness.habit == habit && !liveness.isSuspect)
+        }
+        #expect(
+            liveness.look(Self.at(60), roundTrip: Self.quick, sinceAcknowledged: .seconds(60))
+                == .giveUp(silence: .seconds(60)))
+    }
+
+    /// As ssh does: whoever sets ServerAliveInterval means it.
+    @Test func anIntervalThatWasSetIsObeyed() {
+        var times = Self.alive(every: 5, count: 2)
+        times.isSet = true
+        var liveness = Liveness(times, now: Self.at(0))
+        for look in [5.0, 10] {
+            #expect(
+                liveness.look(Self.at(look), roundTrip: Self.quick, sinceAcknowledged: .seconds(1))
+                    == .ask(nextLook: Self.at(look + 5)))
+        }
+        #expect(!liveness.isSuspect)
+        #expect(
+            liveness.look(Self.at(15), roundTrip: Self.quick, sinceAcknowledged: .seconds(1))
+                == .giveUp(silence: .seconds(15)))
+    }
+
+    @Test func oneAnswerMakesSilenceASign() {
+        var liveness = Liveness(Self.alive(every: 15), now: Self.at(0))
+        _ = liveness.ask(Self.at(0), roundTrip: Self.quick)
+        _ = liveness.heard(Self.at(1))
+        liveness.answered()
+        #expect(liveness.look(Self.at(16), roundTrip: Self.quick) == .ask(nextLook: Self.at(18)))
+        _ = liveness.look(Self.at(18), roundTrip: Self.quick)
+        #expect(liveness.isSuspect)
     }
 
     // MARK: KeyAges

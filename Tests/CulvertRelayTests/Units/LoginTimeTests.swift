@@ -64,6 +64,48 @@ import Testing
         #expect(Tick.current() - began < .seconds(15))
     }
 
+    /// Before the server's key is to be judged silence is told, once a silence, and the login goes on.
+    @Test func silenceIsToldAndTheLoginGoesOn() throws {
+        let port = try serveOne { socket in
+            // The pause is what is tested: a server that is slow by intent.
+            _ = poll(nil, 0, 300)
+            let words = "SSH-2.0-slow\r\n"
+            _ = send(socket, words, words.utf8.count, Int32(MSG_NOSIGNAL))
+            _ = poll(nil, 0, 300)
+            // What the client says is read, or the close would be a reset.
+            var room = [UInt8](repeating: 0, count: 4096)
+            _ = recv(socket, &room, room.count, 0)
+        }
+        let plan = LoginPlan(host: "127.0.0.1", port: port, family: .any, connect: .seconds(20), tcpKeepAlive: false)
+        let race = LoginRace()
+        let silences = Guarded(0)
+        let watch = LoginWatch(login: LinkID(place: 0, serial: 1), race: race, patience: .milliseconds(20)) {
+            silences.withLock { $0 += 1 }
+        }
+        let journal = Journal(level: .error) { _ in }
+        let error = #expect(throws: SSHError.self) {
+            let socket = try Login.connect(plan, freeKnocks(), journal, watch)
+            watch.runs(over: socket.descriptor)
+            _ = try Login.perform(
+                plan, over: socket, login: ClientLogin(), authority: EverybodyIsWelcome(), watch: watch
+            ) { $0.engine() }
+        }
+        #expect(error?.description == "the server closed the connection during the login")
+        #expect(silences.withLock { $0 } == 2, "before the version, and after it")
+    }
+
+    /// A login whose race is lost knocks no more.
+    @Test func oneWhoseRaceIsLostDoesNotConnect() throws {
+        let plan = LoginPlan(host: "127.0.0.1", port: 1, family: .any, connect: .seconds(20), tcpKeepAlive: false)
+        let race = LoginRace()
+        try race.wins(LinkID(place: 0, serial: 2))
+        let watch = LoginWatch(login: LinkID(place: 0, serial: 1), race: race) {}
+        let error = #expect(throws: SSHError.self) {
+            _ = try Login.connect(plan, freeKnocks(), Journal(level: .error) { _ in }, watch)
+        }
+        #expect(error?.description.contains("canceled") == true, "\(String(describing: error))")
+    }
+
     /// One connection, closed after `words`.
     private func serveOnce(_ words: String) throws -> UInt16 {
         try serveOne { socket in

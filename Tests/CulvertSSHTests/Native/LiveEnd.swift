@@ -97,7 +97,7 @@ final class LiveEnd<Way: SSHLogin & ~Copyable> {
             channel.isOver = true
         case .allSendable: exchanges += 1
         case .sendable: break
-        case .openRefused, .violated, .forwardAnswered, .forwardRequested, .commandRefused:
+        case .openRefused, .violated, .forwardAnswered, .forwardRequested, .commandRefused, .probeAnswered:
             Issue.record("nothing here is refused or forwarded")
         }
     }

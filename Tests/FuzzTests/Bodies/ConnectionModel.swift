@@ -95,6 +95,7 @@ struct ConnectionModel {
             promise(!requests.contains(request), "a request that is not answered has its number for itself")
             requests.append(request)
         case .commandRefused: promise(false, "nothing is refused that was not asked for")
+        case .probeAnswered: break
         }
     }
 
