@@ -14,6 +14,14 @@ public struct ServerPlan: Hashable, Sendable {
         self.destination = destination
         self.home = home
     }
+
+    mutating func renewLogin(from other: ServerPlan) {
+        destination = other.destination
+        home = other.home
+        login = other.login
+        hostKeys = other.hostKeys
+        proxyCommand = other.proxyCommand
+    }
 }
 
 /// The SSH server and who logs in there.

@@ -43,6 +43,17 @@ public struct TunnelPlan: Hashable, Sendable {
     /// A ProxyCommand leads to the destination, or to a hop.
     public var runsPrograms: Bool { (hops + [server]).contains { $0.proxyCommand != nil } }
 
+    /// Takes over what another plan says of who logs in where and who is trusted; what runs already stays as it is.
+    public mutating func renewLogin(from other: TunnelPlan) {
+        server.renewLogin(from: other.server)
+        hops = other.hops.enumerated().map { number, hop in
+            guard number < hops.count else { return hop }
+            var renewed = hops[number]
+            renewed.renewLogin(from: hop)
+            return renewed
+        }
+    }
+
     /// Where to, for messages.
     public var destination: String { server.destination.description }
 }

@@ -59,6 +59,8 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case resolvedRequest(flow: FlowID, addresses: [SocketAddress], failure: String)
     /// Is the link alive? Asked when the path has changed.
     case probe
+    /// Connections that find no link are closed at once, and why; nil: they wait again.
+    case refuse(String?)
     /// Reports on everything the worker has.
     case snapshot
     /// Another worker has reached the memory ceiling, and the flow that holds most is here.
@@ -72,6 +74,7 @@ extension WorkerMessage where Engine: ~Copyable {
         switch order {
         case .probe: self = .probe
         case .snapshot: self = .snapshot
+        case .refuse(let reason): self = .refuse(reason)
         case .stop(let drain): self = .stop(drain: drain)
         }
     }

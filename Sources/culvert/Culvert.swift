@@ -14,9 +14,18 @@ struct Culvert {
         Relay.prepareProcess()
         do throws(ConfigurationError) {
             let arguments = Array(CommandLine.arguments.dropFirst())
+            let access = access
             switch try parseCommandLine(arguments, access: access) {
             case .show(let text): print(text)
-            case .tunnel(let configuration): leave(TunnelCommand(configuration).run())
+            case .tunnel(let configuration):
+                let again = SourceFiles.readAgain(access)
+                leave(
+                    TunnelCommand(configuration) { () throws(ConfigurationError) in
+                        guard case .tunnel(let configuration) = try parseCommandLine(arguments, access: again) else {
+                            preconditionFailure("the same words ask for the same")
+                        }
+                        return configuration
+                    }.run())
             case .relay(let configuration): leave(RelayCommand(configuration).run())
             case .up(let request): leave(try UpCommand(request, access).run())
             case .check(let request): leave(try CheckCommand(request, access).run())
@@ -31,7 +40,7 @@ struct Culvert {
     private static var access: ConfigurationAccess {
         var access = ConfigurationAccess.system
         access.algorithms = algorithms
-        return LaterPrograms.noting(access)
+        return SourceFiles.keeping(LaterPrograms.noting(access))
     }
 
     /// What libssh2 has depends on how it was built.

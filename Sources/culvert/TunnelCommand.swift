@@ -6,8 +6,16 @@ internal import CulvertRelay
 /// The tunnel: `culvert -L … -R … user@host`.
 struct TunnelCommand {
     let configuration: TunnelConfiguration
+    /// Where that came from, to be read again.
+    let source: @Sendable () throws(ConfigurationError) -> TunnelConfiguration
 
-    init(_ configuration: TunnelConfiguration) { self.configuration = configuration }
+    init(
+        _ configuration: TunnelConfiguration,
+        readAgain source: @escaping @Sendable () throws(ConfigurationError) -> TunnelConfiguration
+    ) {
+        self.configuration = configuration
+        self.source = source
+    }
 
     func run() -> Int32 {
         guard let output = LogOutput.open(configuration.output, notes: configuration.notes) else {
@@ -20,17 +28,22 @@ struct TunnelCommand {
 
     /// The tunnel as the relay runs it, with a memory of its own of what was asked and answered.
     func tunnel(_ output: LogOutput) -> Tunnel {
-        let plan = configuration.plan
+        let source = source
         let memory = IdentityMemory()
         let prompter = output.prompter(
             TerminalPrompter(environment: ConfigurationEnvironment.current().variables))
         let notice = output.notice
         return Tunnel(
-            plan: plan,
-            authority: { hop, mayPrompt, judges in
+            plan: configuration.plan,
+            renewed: {
+                do throws(ConfigurationError) { return .plan(try source().plan) } catch {
+                    return .failed(error.report)
+                }
+            },
+            authority: { server, mayPrompt, judges in
                 Identity(
-                    server: hop.map { plan.hops[$0] } ?? plan.server, memory: memory, mayPrompt: mayPrompt,
-                    prompter: prompter, notice: notice, judges: judges)
+                    server: server, memory: memory, mayPrompt: mayPrompt, prompter: prompter, notice: notice,
+                    judges: judges)
             }, journal: output.journal)
     }
 }

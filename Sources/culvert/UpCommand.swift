@@ -13,13 +13,25 @@ struct UpCommand {
 
     func run() throws(ConfigurationError) -> Int32 {
         let file = try TunnelFile(request, access: access)
+        let again = SourceFiles.readAgain(access)
         guard let output = LogOutput.open(request.output, notes: []) else { return ExitCode.logFile.rawValue }
         let tunnels = file.tunnels.map { entry in
-            TunnelCommand(entry.configuration).tunnel(output.of(entry.name, entry.configuration))
+            TunnelCommand(entry.configuration) { [request, again] () throws(ConfigurationError) in
+                try Self.entry(entry.name, request, again)
+            }.tunnel(output.of(entry.name, entry.configuration))
         }
         return Relay.runTunnels(
             tunnels, goesToBackground: request.background, mayRunPrograms: LaterPrograms.mayBe,
             journal: output.journal)
+    }
+
+    private static func entry(_ name: String, _ request: TunnelFileRequest, _ access: ConfigurationAccess)
+        throws(ConfigurationError) -> TunnelConfiguration
+    {
+        guard let entry = try TunnelFile(request, access: access).tunnels.first(where: { $0.name == name }) else {
+            throw ConfigurationError("\(request.file): no tunnel '\(name)' any more", command: "culvert up")
+        }
+        return entry.configuration
     }
 }
 

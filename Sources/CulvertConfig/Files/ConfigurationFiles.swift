@@ -31,11 +31,14 @@ public struct ConfigurationAccess: Sendable {
         public var owner: UInt32
         /// Permission bits.
         public var mode: UInt32
+        /// It can be read again.
+        public var isRegular: Bool
 
-        public init(bytes: [UInt8], owner: UInt32, mode: UInt32) {
+        public init(bytes: [UInt8], owner: UInt32, mode: UInt32, isRegular: Bool = true) {
             self.bytes = bytes
             self.owner = owner
             self.mode = mode
+            self.isRegular = isRegular
         }
     }
 
@@ -61,7 +64,11 @@ public struct ConfigurationAccess: Sendable {
 
     /// The file system, and the user's shell.
     public static let system = ConfigurationAccess(
-        read: SystemFiles.read, paths: SystemFiles.paths, execute: SystemFiles.execute)
+        read: SystemFiles.read, paths: SystemFiles.paths, execute: { SystemFiles.execute($0, shell: $1) })
+
+    /// The same, whose programs are ended after 30 s: for a process that is under way.
+    public static let bounded = ConfigurationAccess(
+        read: SystemFiles.read, paths: SystemFiles.paths, execute: { SystemFiles.execute($0, shell: $1, seconds: 30) })
 
     /// No file exists.
     public static let nothing = ConfigurationAccess(

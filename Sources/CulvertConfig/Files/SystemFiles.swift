@@ -22,7 +22,9 @@ enum SystemFiles {
             if bytes.count > maximumLength { return .failure(.tooLong(limit: maximumLength)) }
         }
         return .success(
-            ConfigurationAccess.File(bytes: bytes, owner: status.st_uid, mode: status.st_mode & 0o7777))
+            ConfigurationAccess.File(
+                bytes: bytes, owner: status.st_uid, mode: status.st_mode & 0o7777,
+                isRegular: status.st_mode & S_IFMT == S_IFREG))
     }
 
     private static func failure(_ code: Int32) -> ConfigurationAccess.Failure {
@@ -45,20 +47,37 @@ enum SystemFiles {
     }
 
     /// As ssh runs it: `$SHELL -c command`, with nothing to read, what it writes thrown away, and its standard error ours.
-    static func execute(_ command: String, shell: String) -> Int32? {
+    /// After so many seconds it is ended.
+    static func execute(_ command: String, shell: String, seconds: Int? = nil) -> Int32? {
         var actions = unsafe posix_spawn_file_actions_t()
         guard unsafe posix_spawn_file_actions_init(&actions) == 0 else { return nil }
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         guard unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) == 0,
             unsafe posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0) == 0
         else { return nil }
+        // The threads here may block signals; the program begins without, and in a group of its own where it may be ended.
+        var attributes = posix_spawnattr_t()
+        var none = sigset_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        unsafe sigemptyset(&none)
+        unsafe posix_spawnattr_setsigmask(&attributes, &none)
+        let group = seconds == nil ? 0 : POSIX_SPAWN_SETPGROUP
+        unsafe posix_spawnattr_setflags(&attributes, Int16(Int32(POSIX_SPAWN_SETSIGMASK) | Int32(group)))
         var child: pid_t = 0
         let words = unsafe [strdup(shell), strdup("-c"), strdup(command), nil]
         defer { unsafe words.indices.forEach { unsafe free(words[$0]) } }
-        guard unsafe posix_spawn(&child, shell, &actions, nil, words, environ) == 0 else { return nil }
+        guard unsafe posix_spawn(&child, shell, &actions, &attributes, words, environ) == 0 else { return nil }
         var status: Int32 = 0
-        while unsafe waitpid(child, &status, 0) < 0 {
-            guard errno == EINTR else { return nil }
+        var left = seconds.map { $0 * 100 }
+        while true {
+            let ended = unsafe waitpid(child, &status, left == nil ? 0 : WNOHANG)
+            if ended == child { break }
+            guard ended == 0 || errno == EINTR else { return nil }
+            guard let tries = left else { continue }
+            if tries == 0 { kill(-child, SIGKILL) }
+            left = tries == 0 ? nil : tries - 1
+            usleep(10_000)
         }
         // wait(2)'s macros: the low seven bits are the signal that ended it, the next byte is the exit status.
         return status & 0x7f == 0 ? (status >> 8) & 0xff : nil

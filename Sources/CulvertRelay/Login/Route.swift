@@ -18,6 +18,7 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
         /// nil: the destination.
         let hop: Int?
         let name: String
+        let server: ServerPlan
         let plan: LoginPlan
         let alive: KeepAlive
         let algorithms: AlgorithmOptions
@@ -29,15 +30,16 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
     let makeAuthority: Tunnel.MakeAuthority
     let journal: Journal
 
-    init(_ tunnel: Tunnel, logIn: @escaping LogIn) {
-        let hops = tunnel.plan.hops
-        let servers = hops + [tunnel.plan.server]
+    /// `plan`: the tunnel's, as it is for this login.
+    init(_ tunnel: Tunnel, _ plan: TunnelPlan, logIn: @escaping LogIn) {
+        let hops = plan.hops
+        let servers = hops + [plan.server]
         steps = servers.enumerated().map { number, server in
             let isHop = number < hops.count
             return Step(
                 hop: isHop ? number : nil,
                 name: isHop ? "hop \(number + 1) of \(hops.count), \(server.destination)" : "",
-                plan: LoginPlan(server), alive: KeepAlive(server), algorithms: server.algorithms)
+                server: server, plan: LoginPlan(server), alive: KeepAlive(server), algorithms: server.algorithms)
         }
         self.logIn = logIn
         makeAuthority = tunnel.authority
@@ -87,7 +89,7 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
                 socket = try Login.connect(step.plan, knocks, journal, watch)
                 watch.runs(over: socket.descriptor)
             }
-            let authority = makeAuthority(step.hop, mayPrompt) { () throws(SSHError) in
+            let authority = makeAuthority(step.server, mayPrompt) { () throws(SSHError) in
                 if isWatched { try watch.judges() }
             }
             defer { if authority.handedOutSecret { knocks.handedOutSecret() } }

@@ -39,6 +39,8 @@ enum WorkerOrder: Equatable, Sendable {
     /// Is each link alive? Asked when the path has changed.
     case probe
     case snapshot
+    /// Connections that find no link are closed at once, and why; nil: they wait again.
+    case refuse(String?)
     /// End all. What has come whole may still reach its reader for so long.
     case stop(drain: Tick.Span)
 }

@@ -61,6 +61,7 @@ extension LinkPool {
         if let old = places[index].link, !old.isSettled { act(.unsettled(old.id)) }
         places[index].stand(id, now: now)
         downSince = nil
+        refuse(nil)
         places[index].wasUp = true
         places[index].lostAt = nil
         act(.deliver(id, reverse: plan.reverse(of: index)))
@@ -90,6 +91,8 @@ extension LinkPool {
         }
         let cause = cause(of: error, secret)
         tryAgain(id.place, cause, now: now, dice: &dice)
+        // A person has to mend that: nobody should wait for it.
+        refuse(cause == .hostKey && places.allSatisfy { $0.link == nil } ? error.description : nil)
         if cause == .hostKey, !plan.persist, let downSince {
             places[id.place].limit(to: downSince + Self.hostKeyPatience)
         }
@@ -100,6 +103,12 @@ extension LinkPool {
         say(.loginFailed(error, again: again, isOldNews: isOldNews))
         beginNextPlace(now: now)
         tellStanding()
+    }
+
+    private mutating func refuse(_ reason: String?) {
+        guard reason != refusal else { return }
+        refusal = reason
+        act(.post(.refuse(reason)))
     }
 
     private func cause(of error: SSHError, _ secret: SecretUse) -> Backoff.Cause {

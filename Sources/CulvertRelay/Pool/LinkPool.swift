@@ -56,6 +56,8 @@ struct LinkPool {
     /// The budget has no knock at the server's address before that moment.
     var knockable: Tick?
     var unusedTimeout = UnusedTimeout()
+    /// Why connections that find no link are closed at once, for as long as they are.
+    var refusal: String?
     /// No link has stood since then.
     var downSince: Tick?
     /// When the links are looked at because the network has changed; a burst of news is one change.

@@ -4,18 +4,22 @@ public import CulvertSSH
 /// One of the tunnels that a process carries.
 public struct Tunnel: Sendable {
     public var plan: TunnelPlan
-    /// Asked for once a login, on that login's thread: at a jump host, by its number, or at the destination. `judges` is
-    /// called before the server's key is judged; what it throws ends the login.
+    /// The plan as its files say it now. Called before each login but the first, on a thread that may wait.
+    public var renewed: @Sendable () -> RenewedPlan
+    /// Asked for once a login, on that login's thread: at a jump host or at the destination. `judges` is called before the
+    /// server's key is judged; what it throws ends the login.
     public typealias MakeAuthority =
-        @Sendable (_ hop: Int?, _ mayPrompt: Bool, _ judges: @escaping () throws(SSHError) -> Void) ->
+        @Sendable (ServerPlan, _ mayPrompt: Bool, _ judges: @escaping () throws(SSHError) -> Void) ->
         any LoginAuthority
     public var authority: MakeAuthority
     /// Where this tunnel says what happens.
     public var journal: Journal
 
     public init(
-        plan: TunnelPlan, authority: @escaping MakeAuthority, journal: Journal
+        plan: TunnelPlan, renewed: @escaping @Sendable () -> RenewedPlan, authority: @escaping MakeAuthority,
+        journal: Journal
     ) {
+        self.renewed = renewed
         self.plan = plan
         self.authority = authority
         self.journal = journal

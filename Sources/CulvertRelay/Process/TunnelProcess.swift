@@ -59,7 +59,7 @@ struct TunnelProcess {
             Place(
                 order: { group.control.post(.order($0)) }, destination: plan.destination, links: plan.links,
                 forwards: plan.forwards.count + plan.reverse.count))
-        let route = Route(tunnel, logIn: logIn)
+        let renewal = PlanRenewal(plan, journal: tunnel.journal, read: tunnel.renewed)
         let knocks = knocks
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
@@ -72,6 +72,7 @@ struct TunnelProcess {
                         login.failed()
                         group.control.post(.loginSilent(id))
                     }
+                    let route = Route(tunnel, id.isFirst ? renewal.current : renewal.renewed(), logIn: logIn)
                     do throws(SSHError) {
                         let link = try route.link(mayPrompt: mayPrompt, knocks: login, watch: watch, worker: worker)
                         return ReadyLink(link, door: login.door, for: worker)

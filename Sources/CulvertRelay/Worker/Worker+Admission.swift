@@ -95,6 +95,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func hold(_ connection: IncomingConnection) {
         guard context.limits.hold > .zero, !isStopping else { return drop(connection) }
+        if let refusal { return refuse(connection, refusal) }
         let expires = driver.now + context.limits.hold
         held.add(connection, expires: expires)
         timers.add(expires, Token(.heldExpiry))
@@ -121,13 +122,23 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func expireHeld() {
         let now = driver.now
         for each in held.take(where: { $0.expires <= now }) {
-            let forward = context.forwards[each.connection.forward].text
-            let why = "no link within \(Int(context.limits.hold.seconds)) s"
-            context.journal.error(
-                "closed a connection to \(forward) from \(each.connection.peer.shown): \(why)",
-                kind: "closed a connection to \(forward): \(why)")
-            drop(each.connection)
+            refuse(each.connection, "no link within \(Int(context.limits.hold.seconds)) s")
         }
+    }
+
+    private mutating func refuse(_ connection: IncomingConnection, _ reason: String) {
+        let forward = context.forwards[connection.forward].text
+        context.journal.error(
+            "closed a connection to \(forward) from \(connection.peer.shown): \(reason)",
+            kind: "closed a connection to \(forward): \(reason)")
+        drop(connection)
+    }
+
+    /// No link is to be had until a person has mended something: those that wait are told as well.
+    mutating func setRefusal(_ reason: String?) {
+        refusal = reason
+        guard let reason else { return }
+        for each in held.takeAll() { refuse(each.connection, reason) }
     }
 
     /// Those whose clients have gone are let go. Returns whether any still wait.

@@ -25,6 +25,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var timers = TimerQueue()
     /// Connections that wait for a link.
     var held = HeldConnections()
+    /// Why nothing is to wait for a link now.
+    var refusal: String?
     /// Of the reverse forwards, by their number.
     var targets: [TargetCache<FlowID>]
     /// Where the server listened last, for those that leave it the choice. A forward always belongs to the same worker.
@@ -174,6 +176,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             case .resolved(let forward, let addresses, let failure): targetResolved(forward, addresses, failure)
             case .resolvedRequest(let flow, let addresses, let failure): requestResolved(flow, addresses, failure)
             case .probe: askLinks()
+            case .refuse(let reason): setRefusal(reason)
             case .giveMemory: giveMemory()
             case .snapshot: context.control.post(.snapshot(id, report()))
             case .stop(let drain): stop(drain: drain)

@@ -163,6 +163,26 @@ import Testing
         for (wait, most) in zip(waits, [30.0, 60, 120, 240]) { #expect(wait <= most && wait >= most * 0.75) }
     }
 
+    /// Nobody waits for what a person has to mend, until something else is the matter.
+    @Test func meanwhileConnectionsAreRefused() {
+        let bench = PoolBench.settled(onePlan { $0.links = 2 })
+        func orders(_ actions: [PoolAction]) -> [WorkerOrder] {
+            actions.compactMap { if case .post(let order) = $0 { order } else { nil } }
+        }
+        let key = SSHError(.hostKey, "changed")
+        let standing = LinkID(place: 1, serial: 2)
+        _ = bench.tell(.linkLost(first, reason: "gone"))
+        var id = bench.pass(0).logins[0]
+        #expect(orders(bench.tell(.loginFailed(id, key))).isEmpty, "a link stands")
+        _ = bench.tell(.linkLost(standing, reason: "gone"))
+        let other = bench.pass(0).logins[0]
+        #expect(orders(bench.tell(.loginFailed(other, key))) == [.refuse("changed")])
+        id = bench.pass(40).logins[0]
+        #expect(orders(bench.tell(.loginFailed(id, key))).isEmpty, "once")
+        let next = bench.pass(100).logins
+        #expect(orders(bench.tell(.loginFailed(next[0], PoolBench.transport))) == [.refuse(nil)])
+    }
+
     @Test func thatEndsNoTunnelThatPersistsAndNoneThatStands() {
         let key = SSHError(.hostKey, "changed")
         for plan in [onePlan { $0.persist = true }, onePlan { $0.links = 2 }] {

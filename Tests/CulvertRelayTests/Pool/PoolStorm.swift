@@ -14,6 +14,8 @@ struct PoolStorm {
 
     // What is so in this world.
     private var underWay: Set<LinkID> = []
+    /// Why connections are refused.
+    private var refusal: String?
     /// Of those: another at the place has come further.
     private var overtaken: Set<LinkID> = []
     private var undecided: Set<LinkID> = []
@@ -273,6 +275,10 @@ struct PoolStorm {
             streamsCarried += 1
         case .post(.stop): stopsPosted += 1
         case .post(.probe), .post(.snapshot), .say: break
+        case .post(.refuse(let reason)):
+            guard (reason == nil) != (refusal == nil) || reason != refusal else { throw Missed("told twice") }
+            guard reason == nil || standing.isEmpty else { throw Missed("links stand, and connections are refused") }
+            refusal = reason
         case .doubtLogin(let id): guard underWay.contains(id) else { throw Missed("\(id) is doubted") }
         case .settled(let id, let settling):
             guard settled.insert(id).inserted else { throw Missed("\(id) settles twice") }

@@ -1,0 +1,101 @@
+internal import CulvertIO
+public import CulvertPlan
+
+/// A tunnel's plan as its files say it now, or why they say none.
+public enum RenewedPlan: Sendable {
+    case plan(TunnelPlan)
+    case failed(String)
+}
+
+/// The plan that a tunnel's logins go by. Keys and certificates that live for hours, hosts of a cloud and conditions
+/// (`Match exec`) change while a tunnel stands: before each login but the first its files are read again, on a thread that
+/// nobody waits for too long. What they say of who logs in where, and of who is trusted, is taken over; a file with an
+/// error leaves what was good last.
+///
+/// Shared by the login threads of a tunnel.
+final class PlanRenewal: Sendable {
+    /// Programs may be run meanwhile.
+    static let patience = Tick.Span.seconds(30)
+
+    private struct State {
+        var current: TunnelPlan
+        /// Files are being read since then: whoever needs them as well waits for the same.
+        var begun: Tick?
+        var readings = 0
+        /// Said once, until it is over.
+        var told: String?
+    }
+
+    private let state: Monitor<State>
+    private let read: @Sendable () -> RenewedPlan
+    private let journal: Journal
+    private let patience: Tick.Span
+
+    init(
+        _ plan: TunnelPlan, journal: Journal, patience: Tick.Span = PlanRenewal.patience,
+        read: @escaping @Sendable () -> RenewedPlan
+    ) {
+        state = Monitor(State(current: plan))
+        self.read = read
+        self.journal = journal
+        self.patience = patience
+    }
+
+    /// As it was at the last reading.
+    var current: TunnelPlan { state.withLock { $0.current } }
+
+    /// The plan of a login that begins now. Waits for the files, and for no longer than for their deadline.
+    func renewed() -> TunnelPlan {
+        let now = Tick.current()
+        let (number, begun) = state.withLock { state in
+            defer { state.begun = state.begun ?? now }
+            return (state.readings, state.begun)
+        }
+        if begun == nil { begin() }
+        let deadline = (begun ?? now) + patience
+        let isRead = state.wait { state in
+            if state.readings != number { return .done(true) }
+            return Tick.current() < deadline ? .again(by: deadline) : .done(false)
+        }
+        if !isRead { tell("this takes more than \(Int(patience.seconds)) s") }
+        return current
+    }
+
+    private func begin() {
+        do throws(IOError) {
+            try Thread.start(name: "culvert-files") { [self] in take(read()) }
+        } catch {
+            take(.failed("\(error)"))
+        }
+    }
+
+    private func take(_ renewed: RenewedPlan) {
+        let change: String?
+        switch renewed {
+        case .failed(let reason):
+            tell(reason)
+            change = nil
+        case .plan(let plan):
+            change = state.withLock { state in
+                let before = state.current
+                state.current.renewLogin(from: plan)
+                state.told = nil
+                return before.destination == state.current.destination
+                    ? nil : "the configuration leads to \(state.current.destination) now"
+            }
+        }
+        if let change { journal.info(change) }
+        state.withLock {
+            $0.begun = nil
+            $0.readings += 1
+        }
+    }
+
+    private func tell(_ reason: String) {
+        let isNews = state.withLock { state in
+            defer { state.told = reason }
+            return state.told != reason
+        }
+        if isNews { journal.error("the configuration is not read again, what was good last counts: \(reason)") }
+    }
+}
