@@ -4,7 +4,7 @@ import Testing
 /// `culvert up` and `culvert check`: several tunnels in one process.
 @Suite(.serialized, .enabled(if: Subject.isCulvert, "ssh carries one tunnel a process")) struct UpTests {
     /// A tunnel's table of the file.
-    private static func table(_ name: String, to server: SSHServer, _ lines: [String]) throws -> String {
+    static func table(_ name: String, to server: SSHServer, _ lines: [String]) throws -> String {
         let engine = Subject.engine.map { ["engine = \"\($0)\""] } ?? []
         let login = [
             "destination = \"\(SSHServer.user)@\(server.host)\"", "Port = \(server.port)",
@@ -14,7 +14,7 @@ import Testing
         return (["[tunnel.\(name)]"] + login + engine + lines).joined(separator: "\n") + "\n"
     }
 
-    private static func up(_ stage: Stage, _ tables: [String], environment: [String: String] = [:]) throws -> Child {
+    static func up(_ stage: Stage, _ tables: [String], environment: [String: String] = [:]) throws -> Child {
         let file = try stage.write("tunnels.toml", tables.joined())
         return try stage.start(
             "culvert", [Subject.path, "up", file], environment: Tunnel.environment(stage, environment))
