@@ -20,6 +20,7 @@ enum PlainMessage: Sendable {
 
 /// What the control thread of `culvert relay` is told.
 enum PlainNews: Sendable {
+    case listenersOpened([ListenerOpening.Opened])
     case snapshot(WorkerID, String)
     case stopped(WorkerID)
     case failed(WorkerID, IOError)

@@ -12,6 +12,7 @@ enum ControlMessage: Sendable {
     /// A suspect link has spoken again.
     case linkRecovered(LinkID)
     case reverseAnswered(LinkID, forward: ReverseID, ReverseAnswer)
+    case listenersOpened([ListenerOpening.Opened])
     /// A server does not run what `--nodelay` asks it to.
     case nodelayRefused
     /// A server that lives leaves a question unanswered.

@@ -81,6 +81,7 @@ struct PoolThread: ~Copyable {
         case .linkSuspect(let id): handle(.linkSuspect(id))
         case .linkRecovered(let id): handle(.linkRecovered(id))
         case .reverseAnswered(let id, let forward, let answer): handle(.reverseAnswered(id, forward: forward, answer))
+        case .listenersOpened(let opened): listenersOpened(opened)
         case .nodelayRefused: handle(.nodelayRefused)
         case .questionsUnanswered: handle(.questionsUnanswered)
         case .connectionWaits: handle(.connectionWaits)
@@ -157,22 +158,19 @@ struct PoolThread: ~Copyable {
         }
     }
 
-    private mutating func openListeners(_ forwards: [DirectID]) {
-        var answers: [ListenerAnswer] = []
-        for forward in forwards { answers.append(openListener(forward)) }
-        following.append(.listenersOpened(answers))
+    private func openListeners(_ forwards: [DirectID]) {
+        let control = control
+        ListenerOpening.begin(
+            forwards.map { ($0, plan.forwards[$0]) }, family: plan.server.connection.addressFamily.socketFamily
+        ) { control.post(.listenersOpened($0)) }
     }
 
-    private func openListener(_ forward: DirectID) -> ListenerAnswer {
-        do throws(Listening.Failure) {
-            let opened = try Listening.open(
-                plan.forwards[forward], family: plan.server.connection.addressFamily.socketFamily)
-            let worker = WorkerID(forward.index % crew.count)
-            for each in opened { crew.listen(worker, each.descriptor, forward) }
-            return ListenerAnswer(forward: forward, outcome: .success(opened.map(\.address)))
-        } catch {
-            return ListenerAnswer(forward: forward, outcome: .failure(error))
+    private mutating func listenersOpened(_ opened: [ListenerOpening.Opened]) {
+        for each in opened {
+            let worker = WorkerID(each.forward.index % crew.count)
+            each.take { crew.listen(worker, $0, each.forward) }
         }
+        handle(.listenersOpened(opened.map(\.answer)))
     }
 
     /// Behind the link in its worker's mailbox.

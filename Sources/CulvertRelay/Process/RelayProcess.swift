@@ -22,8 +22,7 @@ struct RelayProcess {
     }
 
     mutating func run() -> Ending {
-        guard openListeners() else { return .connectionFailed }
-        service.tell("READY=1")
+        openListeners()
         while ending == nil {
             _ = Wait.forReadable([group.control.descriptor, signals.descriptor], until: deadline)
             readSignals()
@@ -33,23 +32,32 @@ struct RelayProcess {
         return ending ?? .asAsked
     }
 
-    private func openListeners() -> Bool {
-        var descriptors: [(descriptor: Descriptor, forward: DirectID)] = []
-        for (number, forward) in plan.forwards.enumerated() {
-            do throws(Listening.Failure) {
-                for (descriptor, address) in try Listening.open(forward, family: .any) {
-                    journal.info("listening on \(address) for \(forward.target)")
-                    descriptors.append((descriptor, DirectID(index: number)))
-                }
-            } catch {
-                journal.error("\(forward.text): \(error.description)")
-                return false
+    private func openListeners() {
+        let control = group.control
+        let forwards = plan.forwards.enumerated().map { (id: DirectID(index: $0.offset), forward: $0.element) }
+        ListenerOpening.begin(forwards, family: .any) { control.post(.listenersOpened($0)) }
+    }
+
+    /// All of them, or the process ends.
+    private mutating func listenersOpened(_ opened: [ListenerOpening.Opened]) {
+        guard deadline == nil else { return }
+        for each in opened {
+            guard case .failure(let failure) = each.outcome else { continue }
+            journal.error("\(plan.forwards[each.forward].text): \(failure.description)")
+            return ending = .connectionFailed
+        }
+        var number = 0
+        for each in opened {
+            guard case .success(let addresses) = each.answer.outcome else { continue }
+            for address in addresses {
+                journal.info("listening on \(address) for \(plan.forwards[each.forward].target)")
+            }
+            each.take { descriptor in
+                group.mailboxes[number % group.mailboxes.count].post(.listen(descriptor, forward: each.forward))
+                number += 1
             }
         }
-        for (number, each) in descriptors.enumerated() {
-            group.mailboxes[number % group.mailboxes.count].post(.listen(each.descriptor, forward: each.forward))
-        }
-        return true
+        service.tell("READY=1")
     }
 
     private mutating func readSignals() {
@@ -69,6 +77,7 @@ struct RelayProcess {
 
     private mutating func read(_ message: PlainNews) {
         switch message {
+        case .listenersOpened(let opened): listenersOpened(opened)
         case .snapshot(let worker, let text):
             journal.report("snapshot of worker \(worker.number) (\(group.kind.rawValue)):\n\(text)")
         case .stopped(let worker):
