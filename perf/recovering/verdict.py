@@ -1,0 +1,102 @@
+"""What perf/recovery makes of what it measured: whether culvert is first or equal, and its table."""
+
+from comparison import markdown
+from comparison.figures import Figure, Scenario
+from comparison.promises import FAILS, HOLDS, LEAST_ROUNDS, NOT_JUDGED
+
+from .client import AUTOSSH, CULVERT
+from .scene import PATIENCE
+
+KIND = "recovery"
+BACK, AWAY, GIVEN_UP, SYNS, LOGINS, REFUSED = "back after", "away", "given up", "SYNs", "logins", "refused"
+FIGURES = [
+    Figure(BACK, "s", 1, "less"), Figure(AWAY, "s", 1, "less"), Figure(GIVEN_UP, "", 0, "less"),
+    Figure(SYNS, "", 0, "less"), Figure("connections", "", 0, "less"), Figure("SYNs in 30 s", "", 0, "less"),
+    Figure(LOGINS, "", 0, "less"), Figure(REFUSED, "", 0, "less"),
+]
+# Within so much of the other's time culvert counts as equal: seconds, or a share, whichever is more.
+EQUAL_SECONDS, EQUAL_SHARE = 2, 1.2
+
+
+def new_results(rows):
+    """An empty scenario for those rows."""
+    return Scenario(
+        KIND, "How long a tunnel is away", AUTOSSH, FIGURES, [row.title for row in rows], [CULVERT, AUTOSSH],
+        ["back after: seconds from when a new ssh would get through until a new connection was served; away: from the "
+         "fault; refused: how many of its SYNs a limit of 5 new connections in 30 s refused, or would have refused"])
+
+
+def complaints(row, scenario):
+    """Why a row fails, as sentences; empty: it holds. Judged are medians, and a limiter that was met in any round."""
+    ours, others = (scenario.cells.get((row.title, target)) for target in (CULVERT, AUTOSSH))
+    if not ours or not others or ours.failed or others.failed or not ours.values or not others.values:
+        return ["it was not measured"]
+    found = []
+    back, other = ours.median(BACK), others.median(BACK)
+    if back > max(other + EQUAL_SECONDS, other * EQUAL_SHARE):
+        found.append(f"culvert was back after {back:.1f} s, autossh after {other:.1f} s")
+    if row.most is not None and back > row.most:
+        found.append(f"culvert was back after {back:.1f} s, promised are {row.most:.0f} s")
+    if any(ours.values[GIVEN_UP]):
+        found.append(f"culvert was not back within {PATIENCE} s in {sum(ours.values[GIVEN_UP]):.0f} rounds")
+    refused = sum(1 for each in ours.values[REFUSED] if each)
+    if refused:
+        found.append(f"culvert met the limiter in {refused} rounds")
+    return found
+
+
+def judged(rows, scenario):
+    """A row of `Results.checks` for each. Fewer rounds than three are not judged, unless something could not be measured."""
+    checks = []
+    for row in rows:
+        found = complaints(row, scenario)
+        cell = scenario.cells.get((row.title, CULVERT))
+        rounds = len(cell.values.get(BACK, ())) if cell else 0
+        verdict = HOLDS if not found else FAILS
+        if rounds < LEAST_ROUNDS and found != ["it was not measured"]:
+            verdict = NOT_JUDGED
+        checks.append({"name": row.title, "found": "; ".join(found), "promised": "first or equal", "verdict": verdict})
+    return checks
+
+
+def seconds(cell):
+    """The median and the least and the most."""
+    if cell is None or BACK not in cell.values:
+        return markdown.FAILED if cell and cell.failed else markdown.NOT_MEASURED
+    if cell.median(GIVEN_UP):
+        return f"not in {PATIENCE}"
+    least, most = cell.spread(BACK)
+    return f"{cell.median(BACK):.1f} ({least:.1f}–{most:.1f})"
+
+
+def count(cell, figure):
+    return markdown.NOT_MEASURED if cell is None or figure not in cell.values else f"{cell.median(figure):.0f}"
+
+
+def met(cell):
+    """In how many rounds the limiter refused a SYN, or would have."""
+    if cell is None or REFUSED not in cell.values:
+        return markdown.NOT_MEASURED
+    rounds = sum(1 for each in cell.values[REFUSED] if each)
+    return f"{rounds} of {len(cell.values[REFUSED])}" if rounds else "no"
+
+
+def table(scenario, checks):
+    verdicts = {check["name"]: check["verdict"] for check in checks}
+    head = ["fault", "culvert: back after, s", "autossh", "SYNs", "autossh", "logins", "autossh", "limit met", "autossh", ""]
+    lines = []
+    for case in scenario.cases:
+        cells = [scenario.cells.get((case, target)) for target in (CULVERT, AUTOSSH)]
+        lines.append([case, *map(seconds, cells), *(count(cell, SYNS) for cell in cells),
+                      *(count(cell, LOGINS) for cell in cells), *map(met, cells), verdicts.get(case, NOT_JUDGED)])
+    return markdown.table(head, lines)
+
+
+def whole(results):
+    """Everything that the file holds."""
+    scenario = results.scenario(KIND)
+    parts = ["# culvert beside autossh: coming back", markdown.about_text(results), table(scenario, results.checks)]
+    complained = [f"- {check['name']}: {check['found']}" for check in results.checks if check["found"]]
+    failures = [f"- FAILED{f' {times} times' if times > 1 else ''}: {target}, {case}: {words}"
+                for case, target, words, times in scenario.failures()]
+    return "\n\n".join(parts + (["\n".join(complained + failures)] if complained or failures else []))
