@@ -74,10 +74,9 @@ class Syns(threading.Thread):
                 packet, (_, _, kind, *_) = self.socket.recvfrom(128)
             except TimeoutError:
                 continue
-            except OSError as error:
-                # The cable is down for now (ENETDOWN).
+            except OSError:
+                # The device is down for now (ENETDOWN).
                 time.sleep(0.01)
-                del error
                 continue
             syn = first_syn(packet) if kind == socket.PACKET_OUTGOING else None
             if syn:

@@ -1,17 +1,18 @@
 """What perf/recovery makes of what it measured: whether culvert is first or equal, and its table."""
 
 from comparison import markdown
-from comparison.figures import Figure, Scenario
+from comparison.figures import KIND_OF_RECOVERY, Figure, Scenario
 from comparison.promises import FAILS, HOLDS, LEAST_ROUNDS, NOT_JUDGED
 
 from .client import AUTOSSH, CULVERT
+from .network import REFUSED_FROM, SPAN
 from .scene import PATIENCE
 
-KIND = "recovery"
 BACK, AWAY, GIVEN_UP, SYNS, LOGINS, REFUSED = "back after", "away", "given up", "SYNs", "logins", "refused"
+DENSEST = f"SYNs in {SPAN} s"
 FIGURES = [
     Figure(BACK, "s", 1, "less"), Figure(AWAY, "s", 1, "less"), Figure(GIVEN_UP, "", 0, "less"),
-    Figure(SYNS, "", 0, "less"), Figure("connections", "", 0, "less"), Figure("SYNs in 30 s", "", 0, "less"),
+    Figure(SYNS, "", 0, "less"), Figure("connections", "", 0, "less"), Figure(DENSEST, "", 0, "less"),
     Figure(LOGINS, "", 0, "less"), Figure(REFUSED, "", 0, "less"),
 ]
 # Within so much of the other's time culvert counts as equal: seconds, or a share, whichever is more.
@@ -21,9 +22,16 @@ EQUAL_SECONDS, EQUAL_SHARE = 2, 1.2
 def new_results(rows):
     """An empty scenario for those rows."""
     return Scenario(
-        KIND, "How long a tunnel is away", AUTOSSH, FIGURES, [row.title for row in rows], [CULVERT, AUTOSSH],
+        KIND_OF_RECOVERY, "How long a tunnel is away", AUTOSSH, FIGURES, [row.title for row in rows], [CULVERT, AUTOSSH],
         ["back after: seconds from when a new ssh would get through until a new connection was served; away: from the "
-         "fault; refused: how many of its SYNs a limit of 5 new connections in 30 s refused, or would have refused"])
+         f"fault; {DENSEST}: the most that left in any such time; refused: how many of those that reached the server its "
+         "limiter refused, or would have refused"])
+
+
+def met_rounds(cell):
+    """In how many rounds a limiter refused a SYN or would have: at the server, or in front of a path that was cut."""
+    return sum(1 for refused, densest in zip(cell.values[REFUSED], cell.values[DENSEST])
+               if refused or densest >= REFUSED_FROM)
 
 
 def complaints(row, scenario):
@@ -38,10 +46,10 @@ def complaints(row, scenario):
     if row.most is not None and back > row.most:
         found.append(f"culvert was back after {back:.1f} s, promised are {row.most:.0f} s")
     if any(ours.values[GIVEN_UP]):
-        found.append(f"culvert was not back within {PATIENCE} s in {sum(ours.values[GIVEN_UP]):.0f} rounds")
-    refused = sum(1 for each in ours.values[REFUSED] if each)
-    if refused:
-        found.append(f"culvert met the limiter in {refused} rounds")
+        found.append(f"culvert was not back within {PATIENCE} s in {sum(ours.values[GIVEN_UP]):.0f} of {len(ours.values[BACK])} rounds")
+    met = met_rounds(ours)
+    if met:
+        found.append(f"culvert met the limit of {REFUSED_FROM - 1} SYNs in {SPAN} s in {met} of {len(ours.values[REFUSED])} rounds")
     return found
 
 
@@ -74,10 +82,9 @@ def count(cell, figure):
 
 
 def met(cell):
-    """In how many rounds the limiter refused a SYN, or would have."""
     if cell is None or REFUSED not in cell.values:
         return markdown.NOT_MEASURED
-    rounds = sum(1 for each in cell.values[REFUSED] if each)
+    rounds = met_rounds(cell)
     return f"{rounds} of {len(cell.values[REFUSED])}" if rounds else "no"
 
 
@@ -94,9 +101,28 @@ def table(scenario, checks):
 
 def whole(results):
     """Everything that the file holds."""
-    scenario = results.scenario(KIND)
+    scenario = results.scenario(KIND_OF_RECOVERY)
     parts = ["# culvert beside autossh: coming back", markdown.about_text(results), table(scenario, results.checks)]
+    return "\n\n".join(parts + found(results))
+
+
+def found(results):
+    """What does not hold, and what failed: a list in one paragraph, or none."""
+    scenario = results.scenario(KIND_OF_RECOVERY)
     complained = [f"- {check['name']}: {check['found']}" for check in results.checks if check["found"]]
     failures = [f"- FAILED{f' {times} times' if times > 1 else ''}: {target}, {case}: {words}"
                 for case, target, words, times in scenario.failures()]
-    return "\n\n".join(parts + (["\n".join(complained + failures)] if complained or failures else []))
+    return ["\n".join(complained + failures)] if complained or failures else []
+
+
+def for_readme(results, stem):
+    """What README.md shows of it."""
+    return "\n\n".join([
+        f"**Coming back, beside autossh**, {results.about['rounds']} rounds: `{results.about['command']}` on "
+        f"{results.about['date']}, culvert as it comes and autossh {results.about['versions']['autossh']} with "
+        "`AUTOSSH_GATETIME=0 -M 0` and ServerAliveInterval 15; a client tries a new connection each second. Seconds are "
+        "medians (the least–the most) from when a new ssh would get through until a new connection is served. SYNs on the "
+        f"wire and logins are counted from the fault; *limit met*: in how many rounds more than {REFUSED_FROM - 1} SYNs left "
+        f"in {SPAN} s. *holds*: culvert is first or equal (within {EQUAL_SECONDS} s or 20 %) and never meets the limit. All "
+        f"values: `perf/report perf/results/{stem}.json`.",
+        table(results.scenario(KIND_OF_RECOVERY), results.checks), *found(results)])
