@@ -118,8 +118,9 @@ def found(results):
 def for_readme(results, stem):
     """What README.md shows of it."""
     return "\n\n".join([
+        # The command has a line of its own: its options are no other program's.
         f"**Coming back, beside autossh**, {results.about['rounds']} rounds: `{results.about['command']}` on "
-        f"{results.about['date']}, culvert as it comes and autossh {results.about['versions']['autossh']} with "
+        f"{results.about['date']},\nculvert as it comes and autossh {results.about['versions']['autossh']} with "
         "`AUTOSSH_GATETIME=0 -M 0` and ServerAliveInterval 15; a client tries a new connection each second. Seconds are "
         "medians (the least–the most) from when a new ssh would get through until a new connection is served. SYNs on the "
         f"wire and logins are counted from the fault; *limit met*: in how many rounds more than {REFUSED_FROM - 1} SYNs left "
