@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel perf perf-quick perf-programs demo \
 	release install storm soak soak-kills soak-rekey format lint sanitize hotpath hotpath-load icount bench bench-update bench-times \
-	compare compare-load compare-link fuzz transcripts clean packages demo-packages test-packages compare-packages tools
+	compare compare-load compare-link recovery fuzz transcripts clean packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
 CC := clang
@@ -24,6 +24,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-serve
 	dropbear-bin libnss-wrapper socat curl netcat-openbsd ncat
 COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy nginx-light libnginx-mod-stream socat iperf3 redis-server redis-tools wrk \
 	autossh tigervnc-standalone-server iproute2 iputils-ping util-linux
+RECOVERY_PACKAGES := openssh-server openssh-client autossh iproute2 iptables util-linux python3
 
 TOOLS := .build/tools
 TINYSSH := .build/tinyssh/usr/sbin/tinysshd
@@ -58,6 +59,7 @@ help:
 	'make compare-tunnel  of it, culvert beside ssh on loopback' \
 	'make compare-load  culvert-load beside iperf3 and wrk: is the generator fast enough?' \
 	'make compare-link  culvert beside ssh on emulated links: long, slow, lossy (for root)' \
+	'make recovery  culvert beside autossh: how long a tunnel is away after each kind of fault (for root; 25 minutes)' \
 	'make hotpath   counts allocations and reference counting while the relay and tunnels carry' \
 	'make hotpath-load  the same of culvert-load, at both of its ends' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
@@ -188,6 +190,10 @@ compare-load: packages
 compare-link: perf-programs
 	@CC=$(CC) perf/link --check
 	@CC=$(CC) perf/compare --scenario links --rounds 3
+
+recovery: optimised
+	@perf/install-packages $(RECOVERY_PACKAGES)
+	@CULVERT=$${CULVERT:-$(OPTIMISED)} perf/recovery
 
 hotpath: optimised
 	@perf/install-packages openssh-server openssh-client python3

@@ -116,9 +116,10 @@ def free_port():
 
 
 def is_listening(port):
+    """Whether something listens there, in the network namespace of this thread."""
     wanted = f":{port:04X}"
     for file in ("tcp", "tcp6"):
-        with open(f"/proc/net/{file}", encoding="ascii") as table:
+        with open(f"/proc/thread-self/net/{file}", encoding="ascii") as table:
             for line in table:
                 fields = line.split()
                 if len(fields) > 3 and fields[1].endswith(wanted) and fields[3] == "0A":

@@ -89,6 +89,20 @@ def own_network(congestion):
             raise Failed(f"TCP's congestion control {congestion} is not to be had here")
 
 
+@contextlib.contextmanager
+def inside(name):
+    """This thread is in that network namespace meanwhile, and so is all that it opens and starts."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    place = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        check(libc.setns(place, CLONE_NEWNET), f"the namespace {name}")
+        yield
+    finally:
+        check(libc.setns(before, CLONE_NEWNET), "the namespace before")
+        os.close(place)
+        os.close(before)
+
+
 @dataclasses.dataclass
 class Way:
     """One direction: one-way delay in seconds, bits a second (0: no limit), bytes of queue, share that is lost."""
@@ -131,18 +145,8 @@ class Link:
                 stage.run(["ip", "-n", name, "route", "change", ADDRESS[other], "dev", "link0", "src", ADDRESS[name],
                            "congctl", congestion])
 
-    @contextlib.contextmanager
     def inside(self, name):
-        """This thread is in that namespace meanwhile, and so is all that it opens and starts."""
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        place = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            check(libc.setns(place, CLONE_NEWNET), f"the namespace {name}")
-            yield
-        finally:
-            check(libc.setns(before, CLONE_NEWNET), "the namespace before")
-            os.close(place)
-            os.close(before)
+        return inside(name)
 
     def close(self):
         """Ends the link; what each direction counted, up first. Whatever runs inside is the caller's to end before."""

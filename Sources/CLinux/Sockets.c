@@ -196,6 +196,17 @@ int culvert_connect(const culvert_address *address, const culvert_address *sourc
     return descriptor;
 }
 
+int culvert_leads_nowhere(const culvert_address *address, const culvert_address *source) {
+    // Connecting a datagram socket looks the route up, and sends nothing.
+    int descriptor = socket(generic(address)->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return 0;
+    int failed = (source && bind(descriptor, generic(source), source->length) < 0) ||
+                 connect(descriptor, generic(address), address->length) < 0;
+    int error = failed ? errno : 0;
+    close(descriptor);
+    return error == ENETUNREACH || error == EHOSTUNREACH || error == ENETDOWN || error == EADDRNOTAVAIL;
+}
+
 int culvert_socket_error(int descriptor) {
     int error = 0;
     socklen_t length = sizeof error;

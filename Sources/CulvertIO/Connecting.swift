@@ -35,8 +35,9 @@ extension BlockingSocket {
     /// second each: so a path that comes back is used within a second of it, not at the next doubling of an old
     /// attempt's timer.
     ///
-    /// `mayKnock` is asked before every SYN, the kernel's repetitions included; TCP_SYNCNT keeps those few that this process
-    /// is not there to give up, because it is stopped. Throws ETIMEDOUT at the deadline, which is put off by the wait for the first leave.
+    /// `mayKnock` is asked before every SYN, the kernel's repetitions included, and not where there is no way, which fails
+    /// without one; TCP_SYNCNT keeps those few that this process is not there to give up, because it is stopped. Throws
+    /// ETIMEDOUT at the deadline, which is put off by the wait for the first leave.
     public static func connect(
         toAnyOf addresses: [SocketAddress], from source: SocketAddress?, deadline: Tick,
         mayKnock: (SocketAddress, Knock) -> KnockAnswer
@@ -47,7 +48,10 @@ extension BlockingSocket {
             addresses, now: .current(), deadline: deadline, renewal: .seconds(1), failure: EADDRNOTAVAIL)
         while true {
             askForRepeats(&attempts, &dialler, mayKnock)
-            switch dialler.step(.current(), mayKnock: { mayKnock($0, .begins) }) {
+            // What sends nothing is no knock: while the network is away, the leave to knock is kept for its return.
+            switch dialler.step(
+                .current(), mayKnock: { $0.leadsNowhere(from: source) ? .granted : mayKnock($0, .begins) })
+            {
             case .failed(let error): throw IOError(error, "connect")
             case .connect(let address):
                 var pending = false

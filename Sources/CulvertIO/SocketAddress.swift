@@ -101,6 +101,14 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         pending = waits != 0
         return Int(result)
     }
+
+    /// Whether a connection there would fail at once, with nothing sent: no route, or a source that is not this machine's.
+    func leadsNowhere(from source: SocketAddress?) -> Bool {
+        unsafe withUnsafePointer(to: storage) { to in
+            guard let source else { return unsafe culvert_leads_nowhere(to, nil) != 0 }
+            return unsafe withUnsafePointer(to: source.storage) { unsafe culvert_leads_nowhere(to, $0) != 0 }
+        }
+    }
 }
 
 /// A name that has no address.

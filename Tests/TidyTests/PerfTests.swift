@@ -23,9 +23,9 @@ import Testing
         return (process.terminationStatus, output)
     }
 
-    @Test("the tests of perf/comparison pass")
-    func comparison() throws {
-        let (code, output) = try Self.run(["perf/comparison/tests.py"])
+    @Test("the tests of what is made of measurements pass", arguments: ["comparison", "recovering"])
+    func tests(_ folder: String) throws {
+        let (code, output) = try Self.run(["perf/\(folder)/tests.py"])
         #expect(code == 0, "\(output)")
         #expect(output.contains("\nOK\n"), "\(output)")
     }

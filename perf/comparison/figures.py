@@ -4,7 +4,7 @@ import dataclasses
 import json
 import statistics
 
-KIND_OF_COMPARISON, KIND_OF_SCALING = "comparison", "scaling"
+KIND_OF_COMPARISON, KIND_OF_SCALING, KIND_OF_RECOVERY = "comparison", "scaling", "recovery"
 # Digits of a value that mean anything.
 SIGNIFICANT = 5
 

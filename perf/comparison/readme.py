@@ -3,6 +3,7 @@
 import os
 
 from common import ROOT, Failed
+from recovering import verdict
 
 from . import figures, markdown, plots, promises
 
@@ -102,10 +103,10 @@ def scaling(path, root):
     return drawn, f"{text}\n\n{links}"
 
 
-def block(path, growth=None):
-    """What stands between the marks for the results in that file, or for none; `growth` is the text about scaling."""
+def block(path, more=()):
+    """What stands between the marks for the results in that file, or for none; `more` are texts about other results."""
     if path is None:
-        return "\n\n".join([BEGIN, "No comparison is recorded yet: `make perf` makes one."] + ([growth] if growth else []) + [END])
+        return "\n\n".join([BEGIN, "No comparison is recorded yet: `make perf` makes one.", *more, END])
     results = figures.Results.read(path)
     stem = os.path.basename(path).removesuffix(".json")
     parts = [
@@ -128,9 +129,7 @@ def block(path, growth=None):
                          f"{row['promised']}" for row in broken) if broken else "."))
     if failures:
         parts.append(f"{failures} measurements failed.")
-    if growth:
-        parts.append(growth)
-    return "\n\n".join(parts + [END])
+    return "\n\n".join([*parts, *more, END])
 
 
 def content_of(path):
@@ -155,10 +154,17 @@ def update(readme, results=RESULTS, check=False):
     they are there."""
     path = newest(results)
     grown = newest(results, figures.KIND_OF_SCALING)
-    drawn, growth = scaling(grown, os.path.dirname(os.path.abspath(readme))) if grown else ({}, None)
+    drawn, more = {}, []
+    recovery = newest(results, figures.KIND_OF_RECOVERY)
+    if recovery:
+        stem = os.path.basename(recovery).removesuffix(".json")
+        more.append(verdict.for_readme(figures.Results.read(recovery), stem))
+    if grown:
+        drawn, growth = scaling(grown, os.path.dirname(os.path.abspath(readme)))
+        more.append(growth)
     with open(readme, encoding="utf-8") as file:
         document = file.read()
-    wanted = {readme: replaced(document, block(path, growth)), **drawn}
+    wanted = {readme: replaced(document, block(path, more)), **drawn}
     for name, content in wanted.items():
         if not check:
             os.makedirs(os.path.dirname(os.path.abspath(name)), exist_ok=True)

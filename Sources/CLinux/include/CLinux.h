@@ -97,6 +97,9 @@ int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mo
 // A connection that is being made: >= 0 the descriptor, *pending tells whether it is still under way. `source` may be
 // NULL: the address to bind first.
 int culvert_connect(const culvert_address *address, const culvert_address *source, int *pending);
+// 1: there is no way to that address now, or the source is none of this machine's: what is connected there fails at once,
+// with nothing sent.
+int culvert_leads_nowhere(const culvert_address *address, const culvert_address *source);
 int culvert_socket_error(int descriptor);
 int culvert_accept(int listener, culvert_address *peer);
 int culvert_socketpair(int descriptors[2]);

@@ -130,6 +130,28 @@ import Testing
         } catch { number = error.number }
         #expect(number == ECONNREFUSED)
     }
+
+    /// What became of a connection to `host` from `source`: its error number, and how often leave to knock was asked for.
+    private func knock(at host: String, from source: String?) throws -> (error: Int32, asked: Int) {
+        let address = try SocketAddress.resolve(host: host, port: 1, numeric: true)
+        let bound = try source.map { try SocketAddress.resolve(host: $0, port: 0, numeric: true)[0] }
+        var asked = 0
+        do {
+            _ = try BlockingSocket.connect(toAnyOf: address, from: bound, deadline: .current() + .seconds(5)) { _, _ in
+                asked += 1
+                return .granted
+            }
+            return (0, asked)
+        } catch { return (error.number, asked) }
+    }
+
+    @Test func whatSendsNothingIsNoKnock() throws {
+        // An address for documentation: no machine has it.
+        let away = try knock(at: "127.0.0.1", from: "192.0.2.7")
+        #expect(away.error == EADDRNOTAVAIL && away.asked == 0)
+        let here = try knock(at: "127.0.0.1", from: "127.0.0.1")
+        #expect(here.error == ECONNREFUSED && here.asked == 1)
+    }
 }
 
 @Suite struct ThreadTests {
