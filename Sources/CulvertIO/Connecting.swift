@@ -8,7 +8,7 @@ extension BlockingSocket {
         /// another.
         static let repeatPause = Tick.Span.seconds(1)
         /// The kernel's timer is not ours.
-        static let margin = Tick.Span.milliseconds(100)
+        static let margin = Tick.Span.milliseconds(250)
 
         let descriptor: Descriptor
         let address: SocketAddress
@@ -90,7 +90,8 @@ extension BlockingSocket {
         var kept: [Attempt] = []
         for var attempt in attempts {
             if attempt.asksAt <= now {
-                switch mayKnock(attempt.address, .repeats) {
+                let isLate = attempt.asksAt + Attempt.margin <= now
+                switch mayKnock(attempt.address, isLate ? .wasRepeated : .repeats) {
                 case .granted: attempt.grantRepeat()
                 case .notBefore, .never:
                     _ = culvert_close(attempt.descriptor)

@@ -5,6 +5,8 @@ public enum Knock: Equatable, Sendable {
     case begins
     /// The same SYN once more, because nothing has answered it.
     case repeats
+    /// It was sent once more before anybody could ask: this process was not running.
+    case wasRepeated
 }
 
 /// Whether an address may be knocked at. What was granted is sent.

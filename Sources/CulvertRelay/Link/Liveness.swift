@@ -138,7 +138,11 @@ struct Liveness {
             let isAcknowledged = habit == .answers ? false : isAcknowledged(sinceAcknowledged(), silence)
             if habit == .unknown, isAcknowledged { habit = .isMute }
             let isPatient = !times.isSet && isAcknowledged
-            if unanswered >= times.serverAliveCountMax, !isPatient { return .giveUp(silence: now - lastHeard) }
+            // A question out of turn, as for a channel that is not opened, makes the end come no sooner.
+            let longest = Tick.Span(nanoseconds: interval.nanoseconds * Int64(times.serverAliveCountMax + 1))
+            if unanswered >= times.serverAliveCountMax, now - lastHeard >= longest, !isPatient {
+                return .giveUp(silence: now - lastHeard)
+            }
         }
         var suspectAt: Tick?
         if habit == .answers {

@@ -68,7 +68,11 @@ struct KnockBudget {
         door.forget(now)
         defer { doors[address] = door }
         // Nothing has answered the one before.
-        if knock == .repeats { door.isWatched = true }
+        if knock != .begins { door.isWatched = true }
+        if knock == .wasRepeated {
+            door.knocks.append(now)
+            return .granted
+        }
         if case .perHalfMinute(let most) = limit {
             if door.isCrowded(for: ticket, now) { return .notBefore(now + Self.turnPause) }
             if door.isWatched, let moment = door.earliest(most, now) { return .notBefore(moment) }

@@ -20,7 +20,9 @@ struct Backoff: Sendable {
     static let quick = [Tick.Span.seconds(0.4), .seconds(1.1)]
     static let first = Tick.Span.seconds(2.5)
     static let longest = Tick.Span.seconds(30)
-    static let longestWhileWaited = Tick.Span.seconds(10)
+    /// A little more than 10 s: firewalls that count in 30 s count a connection that they refuse twice (`ufw limit`), and let
+    /// one in again only where fewer than three were tried.
+    static let longestWhileWaited = Tick.Span.seconds(10.1)
     static let firstAfterRefusalForNow = Tick.Span.seconds(1)
     static let firstAfterHostKey = Tick.Span.seconds(30)
     static let longestOfThose = Tick.Span.seconds(300)

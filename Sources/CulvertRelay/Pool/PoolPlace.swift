@@ -22,7 +22,8 @@ struct PoolPlace {
 
         var due: Tick
         let haste: Haste
-        var hadEarlyTry = false
+        /// One for each kind: a connection that waits while there is no network does not use up its return's.
+        var earlyTries: Set<News> = []
     }
 
     /// What makes an attempt likelier to succeed, or more wanted.
@@ -71,7 +72,8 @@ struct PoolPlace {
 
     /// When the link that stands has settled by its age.
     var settlesAt: Tick? {
-        guard let link, !link.isSettled else { return nil }
+        // The age of one that is silent proves nothing.
+        guard let link, !link.isSettled, !link.isSuspect else { return nil }
         return link.since + Backoff.settled
     }
 
@@ -115,7 +117,7 @@ struct PoolPlace {
     /// An attempt, or a link before it had settled, has come to nothing: the next one is due after the pause. One that was
     /// made early changes nothing about when the next is due by itself.
     mutating func fail(_ cause: Backoff.Cause, jitter: Double, now: Tick) {
-        if cause != .refusal, let step, step.hadEarlyTry, step.due > now {
+        if cause != .refusal, let step, !step.earlyTries.isEmpty, step.due > now {
             attempt = .due(step.due)
             return
         }
@@ -132,13 +134,13 @@ struct PoolPlace {
 
     /// The next attempt is made now, once a step.
     mutating func hurry(for news: News, now: Tick) {
-        guard case .due(let at) = attempt, at > now, let known = step, !known.hadEarlyTry else { return }
+        guard case .due(let at) = attempt, at > now, let known = step, !known.earlyTries.contains(news) else { return }
         switch known.haste {
         case .anyNews: break
         case .networkAlone: guard news == .network else { return }
         case .nothing: return
         }
-        step?.hadEarlyTry = true
+        step?.earlyTries.insert(news)
         attempt = .due(now)
     }
 

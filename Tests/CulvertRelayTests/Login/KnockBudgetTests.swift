@@ -39,6 +39,15 @@ import Testing
         }
     }
 
+    /// Nobody could be asked: it counts all the same.
+    @Test func aRepetitionThatWasSentCounts() {
+        var door = Door()
+        for _ in 0..<4 { #expect(door.knock(0, .wasRepeated) == .granted) }
+        #expect(door.knock(0, .wasRepeated) == .granted)
+        #expect(door.knock(1) != .granted && door.knock(29) != .granted)
+        #expect(door.knock(31) == .granted)
+    }
+
     @Test func nothingIsHeldBackWhileAllSucceeds() {
         var door = Door()
         for number in 0..<100 { #expect(door.knock(Double(number) / 100) == .granted) }

@@ -140,6 +140,17 @@ import Testing
         }
     }
 
+    /// The age of a link that is silent proves nothing: its address owes the budget what it owed.
+    @Test func aSilentLinkDoesNotSettle() {
+        let bench = PoolBench.standing(onePlan())
+        _ = bench.pass(10)
+        _ = bench.tell(.linkSuspect(first))
+        let actions = bench.pass(100)
+        #expect(!actions.contains { if case .settled = $0 { true } else { false } }, "\(actions)")
+        _ = bench.tell(.linkRecovered(first))
+        #expect(bench.pass(0).contains(.settled(first, .age)))
+    }
+
     @Test func aMachineThatSleptLooksAtItsLinks() {
         let bench = PoolBench.standing(onePlan())
         #expect(bench.tell(.slept) == [.say(.checksLinks(.sleep)), .post(.probe)])

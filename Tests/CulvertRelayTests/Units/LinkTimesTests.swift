@@ -50,6 +50,25 @@ import Testing
         #expect(liveness.look(Self.at(now), roundTrip: Self.quick) == .giveUp(silence: .seconds(now)))
     }
 
+    /// A channel that is not opened has the link asked early: it is suspect sooner, and lives as long as ssh's would.
+    @Test func aQuestionOutOfTurnMakesTheEndComeNoSooner() {
+        var liveness = Liveness(Self.alive(every: 15), habit: .answers, now: Self.at(0))
+        _ = liveness.channelAsked(Self.at(0), byName: false)
+        var asked: [Double] = []
+        var now = 0.0
+        while true {
+            switch liveness.look(Self.at(now), roundTrip: Self.quick) {
+            case .wait(let moment): now = ((moment ?? Self.at(1000)) - Self.at(0)).seconds
+            case .ask(let next):
+                asked.append(now)
+                now = (next - Self.at(0)).seconds
+            case .giveUp(let silence):
+                #expect(silence >= .seconds(60) && asked == [1, 16, 31, 46], "\(silence.seconds) s, \(asked)")
+                return
+            }
+        }
+    }
+
     @Test func anAnswerEndsTheSuspicion() {
         var liveness = Liveness(Self.alive(every: 15), habit: .answers, now: Self.at(0))
         _ = liveness.look(Self.at(15), roundTrip: Self.quick)
