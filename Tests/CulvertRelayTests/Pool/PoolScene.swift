@@ -95,7 +95,8 @@ final class PoolScene {
         case .connectionWaits: try handle(.connectionWaits)
         case .streamsEnded(let cleanly): try handle(.streamsEnded(cleanly: cleanly))
         case .snapshot(let worker, let text): try handle(.snapshot(worker, text))
-        case .loggedIn, .loginFailed, .loginSilent, .listenersOpened, .stopped, .failed, .order: throw Missed("no worker says \(message)")
+        case .loggedIn, .loginFailed, .loginSilent, .listenersOpened, .stopped, .failed, .order:
+            throw Missed("no worker says \(message)")
         }
     }
 
