@@ -133,7 +133,7 @@ internal import Glibc
 
     private var hasJudgedHostKey: Bool {
         let now = unsafe hostKey
-        guard let start = unsafe now.baseAddress, now.count == judgedHostKey.count else { return false }
+        guard let start = now.baseAddress, now.count == judgedHostKey.count else { return false }
         return unsafe judgedHostKey.withUnsafeBytes { unsafe memcmp(start, $0.baseAddress!, $0.count) == 0 }
     }
 

@@ -60,10 +60,14 @@ final class ScriptedServer {
         if let version { try raw(Array(version.utf8)) }
     }
 
+    /// What happens to bytes on their way.
+    var alters: ([UInt8]) -> [UInt8] = { $0 }
+
     /// Bytes as they are, whole or one by one.
     @discardableResult
-    func raw(_ bytes: [UInt8]) throws -> [EngineEvent] {
+    func raw(_ original: [UInt8]) throws -> [EngineEvent] {
         defer { listen() }
+        let bytes = alters(original)
         if !drips { return try client.feed(bytes) }
         return try bytes.flatMap { try client.feed([$0]) }
     }
