@@ -205,8 +205,7 @@ public import CulvertSSH
     func error(_ code: Int32) -> SSHError {
         if let fault = unsafe wire.pointee.fault { return Self.error(fault) }
         if let reason = unsafe wire.pointee.disconnectCode {
-            let text = unsafe wire.pointee.disconnectText
-            return SSHError(.disconnected, "the server ended the connection (reason \(reason)): \(text)")
+            return unsafe .disconnected(by: "server", reason: reason, saying: wire.pointee.disconnectText)
         }
         switch code {
         case LIBSSH2_ERROR_INVALID_MAC:

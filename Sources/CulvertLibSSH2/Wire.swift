@@ -65,7 +65,7 @@ internal import Glibc
 
     // What callbacks found out.
     var disconnectCode: UInt32?
-    var disconnectText = PeerText("")
+    var disconnectText = PeerLines("")
     var greeting: [UInt8]? = []
     /// The agent's part of the key that is being tried, and what came of it.
     var signer: Signer?
@@ -254,7 +254,7 @@ let disconnectCallback: WireDisconnect = { _, code, text, length, _, _, abstract
     guard let wire = unsafe wire(abstract) else { return }
     unsafe wire.pointee.disconnectCode = UInt32(bitPattern: code)
     guard let text = unsafe text, length > 0 else { return }
-    unsafe wire.pointee.disconnectText = PeerText(UnsafeRawBufferPointer(start: text, count: Int(length)))
+    unsafe wire.pointee.disconnectText = PeerLines(UnsafeRawBufferPointer(start: text, count: Int(length)))
 }
 
 typealias WireMACError =

@@ -100,6 +100,19 @@ import Testing
         #expect(error?.description.contains("integrity check") == true)
     }
 
+    /// Its words are shown as its own, in one line.
+    @Test(arguments: [false, true]) func theServersLastWords(_ isLoggedIn: Bool) throws {
+        let server = ScriptedServer()
+        let talk = isLoggedIn ? try Conversation.loggedIn(server) : try Conversation(server)
+        let words = "no\u{1b}[2J\r\nculvert: connected\r\n"
+        server.say([1] + ScriptedServer.u32(12) + ScriptedServer.string(words) + ScriptedServer.string(""))
+        let error = failure { isLoggedIn ? try talk.talk() : try talk.login() }
+        #expect(error?.kind == .disconnected)
+        #expect(
+            error?.description
+                == "the server disconnected (reason 12); the server says: no\\u{1b}[2J / culvert: connected")
+    }
+
     // MARK: Later key exchanges
 
     @Test func keysAreExchangedAgain() throws {

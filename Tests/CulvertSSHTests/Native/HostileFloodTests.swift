@@ -132,7 +132,9 @@ import Testing
                     throw error
                 }
             }
-            #expect(words.contains("(reason 12): too many\\u{1b}[2J\\u{d}\\u{a}y") && words.count < 500)
+            #expect(
+                words.contains("the server disconnected (reason 12); the server says: too many\\u{1b}[2J / y")
+                    && words.count < 500)
         }
     }
 }
