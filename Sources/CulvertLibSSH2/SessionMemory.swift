@@ -4,14 +4,18 @@ internal import Glibc
 
 /// The memory of one session of libssh2's: every block that it takes or gives back passes here.
 ///
-/// What is given back is wiped first, so keys and passwords lie in memory no longer than libssh2 needs them. What it
-/// holds is counted. Two things are seen that libssh2 does not tell: its host key, before it is freed, and whether keys
-/// are being exchanged, because libssh2 keeps its own SSH_MSG_KEXINIT just as long.
+/// What is given back is wiped first, so keys and passwords lie in memory no longer than libssh2 needs them; full packets
+/// are not, since wiping them would cost a few percent. What it holds is counted. Two things are seen that libssh2 does
+/// not tell: its host key, before it is freed, and whether keys are being exchanged, because libssh2 keeps its own
+/// SSH_MSG_KEXINIT just as long.
 @safe struct SessionMemory {
     /// libssh2 keeps what it has no use for (answers to nothing, unknown messages), and a packet of one byte costs it
     /// some 100: beyond this the link is ended. Less than what a child process of this engine may have. Bytes.
     static let ceiling = 256 << 20
     var limit = Self.ceiling
+
+    /// No key, key file or answer is longer, bytes.
+    private static let longestSecret = 16 << 10
 
     /// What libssh2 holds, bytes.
     private(set) var held = 0
@@ -74,7 +78,7 @@ internal import Glibc
     private mutating func release(_ block: UnsafeMutableRawPointer) {
         let length = unsafe malloc_usable_size(block)
         held -= length
-        unsafe explicit_bzero(block, length)
+        if length <= Self.longestSecret { unsafe explicit_bzero(block, length) }
         unsafe Glibc.free(block)
     }
 
