@@ -10,7 +10,8 @@ public import CulvertSSH
 /// libssh2 is not entered again but to free it.
 ///
 /// What libssh2 cannot do: one open waits for the one before it (and gives up after 60 s); EOF always precedes CLOSE;
-/// banners (RFC 4252 §5.4), the words of a refused open and who connected to a forwarded port are kept from the caller.
+/// banners (RFC 4252 §5.4), the words of a refused open and who connected to a forwarded port are kept from the caller; an
+/// open of a type that it does not know gets no answer, and how great a packet the peer takes shows only when one is sent.
 @safe public struct LibSSH2Engine: ~Copyable, SSHEngine, @unchecked Sendable {
     // Unchecked: every pointer in it belongs to it alone; whoever has the value has all of it.
 
@@ -212,7 +213,9 @@ public import CulvertSSH
             return Self.error(.wrongMAC)
         case LIBSSH2_ERROR_DECRYPT, LIBSSH2_ERROR_OUT_OF_BOUNDARY:
             return login.isEncrypted
-                ? SSHError(.integrity, "a packet of impossible length: bytes were altered on the way")
+                ? SSHError(
+                    .integrity,
+                    "a packet of impossible length: bytes were altered on the way, or libssh2 takes none so long")
                 : SSHError(.protocolViolation, "the server sent a packet of impossible length")
         case LIBSSH2_ERROR_SOCKET_DISCONNECT, LIBSSH2_ERROR_SOCKET_RECV:
             return SSHError(.transport, "the connection to the server was lost")

@@ -113,6 +113,17 @@ import Testing
                 == "the server disconnected (reason 12); the server says: no\\u{1b}[2J / culvert: connected")
     }
 
+    /// libssh2 takes 40 000 bytes at most.
+    @Test func aPacketThatIsTooLong() throws {
+        let talk = try Conversation.loggedIn()
+        talk.server.say([2] + ScriptedServer.string([UInt8](repeating: 0, count: 39_000)))
+        try talk.talk()
+        talk.server.say([2] + ScriptedServer.string([UInt8](repeating: 0, count: 40_000)))
+        let error = failure { try talk.talk() }
+        #expect(error?.kind == .integrity)
+        #expect(error?.description.contains("or libssh2 takes none so long") == true)
+    }
+
     // MARK: Later key exchanges
 
     @Test func keysAreExchangedAgain() throws {
