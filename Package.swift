@@ -85,7 +85,11 @@ let package = Package(
             ],
             exclude: ["Recorded", "Transcripts/asyncssh_server.py"], swiftSettings: testRules),
         .testTarget(
-            name: "CulvertLibSSH2Tests", dependencies: ["CulvertLibSSH2", "CulvertPlan", "CulvertSSH", "TestSupport"],
+            name: "CulvertLibSSH2Tests",
+            dependencies: [
+                "CulvertLibSSH2", "CulvertPlan", "CulvertSSH", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: testRules),
         .testTarget(
             name: "CulvertIdentityTests",

@@ -63,6 +63,10 @@ struct UnusableCredential: Error { let reason: String }
     /// Why the signature could not be used, in words for the user.
     var reason: String?
 
+    /// libssh2 keeps the exchange hash to itself, so the agent cannot be told which connection it signs for.
+    static let boundKeys =
+        "a key that is bound to destinations (ssh-add -h) does not work with libssh2: use --engine native"
+
     init?(
         name: String, publicKey: [UInt8], sign: @escaping (UnsafeRawBufferPointer) throws(SSHError) -> [UInt8]
     ) {
@@ -151,10 +155,10 @@ let signCallback: SignCallback = { _, signature, length, data, count, abstract i
     do throws(SSHError) {
         bytes = try unsafe signer.signature(UnsafeRawBufferPointer(start: data, count: count))
     } catch {
-        signer.reason = "\(signer.name): \(error)"
+        signer.reason = "\(signer.name): \(error); \(Signer.boundKeys)"
         return -1
     }
-    guard let bytes, let copy = unsafe duplicate(bytes) else { return -1 }
+    guard let bytes, let copy = unsafe duplicate(bytes, wire) else { return -1 }
     unsafe signature.pointee = copy
     unsafe length.pointee = bytes.count
     return 0
@@ -195,7 +199,7 @@ let answerCallback: AnswerCallback = {
         guard let answers = unsafe answers else { return }
         for (place, secret) in secrets.prefix(Int(count)).enumerated() {
             unsafe answers[place].text = secret.withBytes { bytes in
-                unsafe duplicate([UInt8](bytes)).map {
+                unsafe duplicate([UInt8](bytes), wire).map {
                     unsafe UnsafeMutableRawPointer($0).assumingMemoryBound(to: CChar.self)
                 }
             }
@@ -207,8 +211,8 @@ let answerCallback: AnswerCallback = {
 }
 
 /// A copy that libssh2 frees.
-private func duplicate(_ bytes: [UInt8]) -> UnsafeMutablePointer<UInt8>? {
-    guard let memory = unsafe malloc(max(1, bytes.count)) else { return nil }
+private func duplicate(_ bytes: [UInt8], _ wire: UnsafeMutablePointer<Wire>) -> UnsafeMutablePointer<UInt8>? {
+    guard let memory = unsafe wire.pointee.memory.allocate(bytes.count) else { return nil }
     unsafe memory.copyMemory(from: bytes, byteCount: bytes.count)
     return unsafe memory.assumingMemoryBound(to: UInt8.self)
 }
@@ -264,7 +268,7 @@ extension LibSSH2Engine {
     private mutating func judge(
         _ attempt: Attempt, _ code: Int32, _ authority: some LoginAuthority
     ) throws(SSHError) {
-        if unsafe wire.pointee.disconnectCode != nil { throw end(error(code)) }
+        if unsafe wire.pointee.disconnectCode != nil || wire.pointee.fault != nil { throw end(error(code)) }
         let words = libraryWords().description
         var reason: String?
         // Whether more is asked for now shows only in a new list of methods, and that request may count as a failure:

@@ -31,6 +31,8 @@ public import CulvertSSH
     var ended = false
     var endTold = false
     var closed = false
+    /// The peer takes only the smallest packets: the caller is to be told, then the channel is closed.
+    var violated = false
     /// Payload that libssh2 took, bytes.
     var sent: UInt64 = 0
     /// `sendable` was 0 because the window was used up.

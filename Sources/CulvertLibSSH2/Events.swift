@@ -68,32 +68,42 @@ extension LibSSH2Engine {
         return nextQueued()
     }
 
-    /// The number of a channel that was refused is free once the caller has been told.
+    /// The number of a channel that was refused is free once the caller has been told, and one that is violated is closed
+    /// then.
     private mutating func nextQueued() -> EngineEvent? {
         let event = events.next()
         if case .openRefused(let channel, _) = event, channels[channel.index].phase == .refused {
             freeNumber(channel.value)
         }
+        if case .violated(let channel) = event { close(channel) }
         return event
     }
 
     /// Lets libssh2 decode everything that is lent, then finishes what waited for it.
     private mutating func beginTurn() throws(SSHError) {
         asked = false
+        unsafe wire.pointee.bite = hasSilentReader ? Int.max : Wire.smallBite
         try pump()
         try drain()
         try acceptForwarded()
         try pump()
+        // Some calls make another error of it, or a refusal of one channel.
+        if unsafe wire.pointee.fault != nil { throw end(error(0)) }
         findSendable()
         unsafe seen = wire.pointee.takenTotal
         turn &+= 1
     }
 
+    /// Something of libssh2's reads its input and sends nothing.
+    private var hasSilentReader: Bool {
+        forwards.contains { $0.phase == .listening } || channels.contains { unsafe $0.handle != nil }
+    }
+
     /// libssh2 reads its input only inside a call for some channel, listener or answer. Whichever there is is used;
-    /// where there is none, a probe makes one.
+    /// where there is none, a probe makes one. Its answer ends it, and must not be the reason for the next.
     private mutating func drain() throws(SSHError) {
         var idleRounds = 0
-        while unsafe !wire.pointee.exhausted {
+        while unsafe !wire.pointee.isDecoded() {
             let before = unsafe wire.pointee.takenTotal
             try drainOnce()
             // Each round decodes something or asks for more; two that do neither wait for what is yet to come.
@@ -140,6 +150,7 @@ extension LibSSH2Engine {
             let index = cursor
             cursor += 1
             guard channels[index].phase == .open, channels[index].emptyTurn != turn, !channels[index].closed,
+                !channels[index].violated,
                 channels[index].uncredited < Self.uncreditedLimit, let handle = unsafe channels[index].handle
             else { continue }
             if let payload = unsafe try read(index, handle) { return payload }

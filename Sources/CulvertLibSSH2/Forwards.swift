@@ -90,7 +90,12 @@ extension LibSSH2Engine {
         let number = ForwardNumber(UInt32(index))
         if let listener = unsafe listener {
             unsafe forwards[index].listener = listener
-            forwards[index].port = UInt16(truncatingIfNeeded: bound)
+            guard let port = UInt16(exactly: bound), port > 0 else {
+                throw end(
+                    SSHError(
+                        .protocolViolation, "the server broke the protocol: it says that it listens on port \(bound)"))
+            }
+            forwards[index].port = port
             forwards[index].phase = forwards[index].abandoned ? .cancelling : .listening
             if !forwards[index].abandoned {
                 events.append(.forwardAnswered(number, accepted: true, port: forwards[index].port))

@@ -10,7 +10,8 @@ public import CulvertSSH
 /// libssh2 is not entered again but to free it.
 ///
 /// What libssh2 cannot do: one open waits for the one before it (and gives up after 60 s); EOF always precedes CLOSE;
-/// banners (RFC 4252 §5.4), the words of a refused open and who connected to a forwarded port are kept from the caller.
+/// banners (RFC 4252 §5.4), the words of a refused open and who connected to a forwarded port are kept from the caller; an
+/// open of a type that it does not know gets no answer, and how great a packet the peer takes shows only when one is sent.
 @safe public struct LibSSH2Engine: ~Copyable, SSHEngine, @unchecked Sendable {
     // Unchecked: every pointer in it belongs to it alone; whoever has the value has all of it.
 
@@ -81,10 +82,14 @@ public import CulvertSSH
         unsafe wire = UnsafeMutablePointer<Wire>.allocate(capacity: 1)
         unsafe wire.initialize(to: Wire())
         unsafe readScratch = UnsafeMutableRawPointer.allocate(byteCount: Self.readLength, alignment: 4096)
-        guard let session = unsafe libssh2_session_init_ex(nil, nil, nil, wire) else {
+        guard
+            let session = unsafe libssh2_session_init_ex(
+                allocateCallback, freeCallback, reallocateCallback, wire)
+        else {
             preconditionFailure("no memory for a session of libssh2")
         }
         unsafe self.session = session
+        unsafe wire.pointee.session = session
         unsafe libssh2_session_set_blocking(session, 0)
         _ = unsafe libssh2_session_callback_set(
             session, LIBSSH2_CALLBACK_RECV, unsafeBitCast(receiveCallback, to: UnsafeMutableRawPointer.self))
@@ -92,6 +97,8 @@ public import CulvertSSH
             session, LIBSSH2_CALLBACK_SEND, unsafeBitCast(sendCallback, to: UnsafeMutableRawPointer.self))
         _ = unsafe libssh2_session_callback_set(
             session, LIBSSH2_CALLBACK_DISCONNECT, unsafeBitCast(disconnectCallback, to: UnsafeMutableRawPointer.self))
+        _ = unsafe libssh2_session_callback_set(
+            session, LIBSSH2_CALLBACK_MACERROR, unsafeBitCast(wrongMACCallback, to: UnsafeMutableRawPointer.self))
         // The issue of a clear line in the server's log: which client, which engine.
         _ = unsafe libssh2_session_banner_set(session, "SSH-2.0-culvert_libssh2_0.1")
     }
@@ -103,6 +110,7 @@ public import CulvertSSH
             if unsafe libssh2_session_free(session) != LIBSSH2_ERROR_EAGAIN { break }
         }
         for open in opens { open.freeMessage() }
+        unsafe wire.pointee.memory.freeFormerHostKey()
         unsafe wire.pointee.freeMemory()
         unsafe wire.deinitialize(count: 1)
         unsafe wire.deallocate()
@@ -168,6 +176,8 @@ public import CulvertSSH
         _ = unsafe libssh2_session_disconnect_ex(session, code, words, "")
     }
 
+    public var keyExchange: Int? { unsafe wire.pointee.memory.exchange }
+
     public mutating func heldBytes() -> Int {
         guard failure == nil else { return 0 }
         var held = 0
@@ -194,19 +204,18 @@ public import CulvertSSH
 
     /// What a result of libssh2 that is neither success nor EAGAIN means for the link.
     func error(_ code: Int32) -> SSHError {
+        if let fault = unsafe wire.pointee.fault { return Self.error(fault) }
         if let reason = unsafe wire.pointee.disconnectCode {
-            let text = unsafe wire.pointee.disconnectText
-            return SSHError(.disconnected, "the server ended the connection (reason \(reason)): \(text)")
-        }
-        if unsafe wire.pointee.overflowed {
-            return SSHError(.protocolViolation, "the server keeps asking and reads no answer")
+            return unsafe .disconnected(by: "server", reason: reason, saying: wire.pointee.disconnectText)
         }
         switch code {
         case LIBSSH2_ERROR_INVALID_MAC:
-            return SSHError(.integrity, "a packet failed its integrity check: bytes were altered on the way")
+            return Self.error(.wrongMAC)
         case LIBSSH2_ERROR_DECRYPT, LIBSSH2_ERROR_OUT_OF_BOUNDARY:
             return login.isEncrypted
-                ? SSHError(.integrity, "a packet of impossible length: bytes were altered on the way")
+                ? SSHError(
+                    .integrity,
+                    "a packet of impossible length: bytes were altered on the way, or libssh2 takes none so long")
                 : SSHError(.protocolViolation, "the server sent a packet of impossible length")
         case LIBSSH2_ERROR_SOCKET_DISCONNECT, LIBSSH2_ERROR_SOCKET_RECV:
             return SSHError(.transport, "the connection to the server was lost")
@@ -218,6 +227,25 @@ public import CulvertSSH
             return SSHError(.local, "out of memory: \(libraryWords())")
         default:
             return SSHError(.protocolViolation, "libssh2 error \(code): \(libraryWords())")
+        }
+    }
+
+    private static func error(_ fault: Wire.Fault) -> SSHError {
+        switch fault {
+        case .tooMuchBeforeTrust:
+            SSHError(
+                .protocolViolation,
+                "the server said more than \(Wire.allowanceBeforeTrust >> 10) KiB before it showed its host key")
+        case .tooMuchInLogin:
+            SSHError(
+                .protocolViolation, "the server said more than \(Wire.allowanceOfLogin >> 10) KiB during the login")
+        case .tooMuchHeld:
+            SSHError(
+                .protocolViolation,
+                "the server sent what nobody asked for: libssh2 holds \(SessionMemory.ceiling >> 20) MiB of it")
+        case .tooMuchUnread: SSHError(.protocolViolation, "the server keeps asking and reads no answer")
+        case .wrongMAC: SSHError(.integrity, "a packet failed its integrity check: bytes were altered on the way")
+        case .otherHostKey: SSHError(.hostKey, "the server showed another host key in a later key exchange")
         }
     }
 

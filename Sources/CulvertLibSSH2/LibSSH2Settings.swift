@@ -79,16 +79,31 @@ enum AlgorithmChoice: CaseIterable {
         }
     }
 
+    /// Safe as well, and missing in libssh2 1.10: it knows RSA host keys with SHA-1 only.
+    private var safeWhereKnown: [String] {
+        switch self {
+        case .hostKey: ["rsa-sha2-512", "rsa-sha2-256"]
+        case .keyExchange, .cipher, .mac: []
+        }
+    }
+
     /// The list to offer. `known`: what this libssh2 has. `preferred`: moved to the front unless the user gave an
-    /// order of their own.
-    func list(_ list: AlgorithmList?, known: [String], preferred: [String] = []) throws(SSHError) -> [String] {
-        let base = safe.filter(known.contains)
+    /// order of their own. `withheld`: what it has and must not use.
+    func list(
+        _ list: AlgorithmList?, known: [String], preferred: [String] = [], withheld: [String] = []
+    ) throws(SSHError) -> [String] {
+        let base = (safe + safeWhereKnown).filter(known.contains)
         guard let list else { return AlgorithmList.moved(preferred, base) }
         do throws(AlgorithmList.Fault) {
             return try list.offer(standard: base, known: known, preferred: preferred)
         } catch {
             let all = known.joined(separator: ",")
             switch error {
+            case .unknown(let name) where withheld.contains(name):
+                throw SSHError(
+                    .unsupported,
+                    "\(option): \(name) is open to Terrapin (CVE-2023-48795) before libssh2 "
+                        + "\(LibSSH2Version.strictKeyExchange.text), and this is \(LibSSH2Version.inUse.text)")
             case .unknown(let name):
                 throw SSHError(
                     .unsupported, "\(option): libssh2 has no \(words) \"\(PeerText(name))\"; it has \(all)")
@@ -96,5 +111,29 @@ enum AlgorithmChoice: CaseIterable {
                 throw SSHError(.unsupported, "\(option)=\(list) leaves no \(words); libssh2 has \(all)")
             }
         }
+    }
+
+    // MARK: Host keys that are known
+
+    private static let rsaWithSHA1 = "ssh-rsa"
+
+    /// Algorithms that check a known host key, best first: one that is good for RSA with SHA-2 is with SHA-1 too, and that
+    /// is used only where the user has named it.
+    static func checking(_ knownHostKeys: [String]) -> [String] {
+        knownHostKeys.contains { $0.hasPrefix("rsa-sha2-") } ? knownHostKeys + [rsaWithSHA1] : knownHostKeys
+    }
+
+    /// Where no known key can be checked the server would show another one, and that would look like a changed key.
+    static func requireCheckable(
+        _ knownHostKeys: [String], offered: [String], library: [String]
+    ) throws(SSHError) {
+        let checking = checking(knownHostKeys)
+        guard !knownHostKeys.isEmpty, !offered.contains(where: checking.contains) else { return }
+        let mend = library.filter(checking.contains).joined(separator: ",")
+        throw SSHError(
+            .unsupported,
+            "of this server only host keys are known (for \(knownHostKeys.joined(separator: ","))) that libssh2 "
+                + "\(LibSSH2Version.inUse.text) is not to check here: use --engine native"
+                + (mend.isEmpty ? "" : ", or -o HostKeyAlgorithms=+\(mend)"))
     }
 }

@@ -64,6 +64,7 @@ extension LibSSH2Engine {
             case .attempt:
                 guard try advanceAttempt(authority) else { return .needsBytes }
             case .done:
+                unsafe wire.pointee.loginIsOver()
                 asked = true
                 return .loggedIn
             }
@@ -73,10 +74,16 @@ extension LibSSH2Engine {
     // MARK: Transport
 
     private mutating func chooseAlgorithms(_ knownHostKeys: [String]) throws(SSHError) {
+        let library = LibSSH2Version.inUse
         for choice in AlgorithmChoice.allCases {
-            let known = supported(choice.methods[0]).filter { $0 != "none" }
-            let preferred = choice == .hostKey ? knownHostKeys : []
-            let list = try choice.list(choice.setting(settings), known: known, preferred: preferred)
+            let all = supported(choice.methods[0]).filter { $0 != "none" }
+            let known = all.filter { !library.mustNotUse($0) }
+            let preferred = choice == .hostKey ? AlgorithmChoice.checking(knownHostKeys) : []
+            let list = try choice.list(
+                choice.setting(settings), known: known, preferred: preferred, withheld: all.filter(library.mustNotUse))
+            if choice == .hostKey {
+                try AlgorithmChoice.requireCheckable(knownHostKeys, offered: list, library: known)
+            }
             login.known[choice] = known
             login.offered[choice] = list
             for method in choice.methods {
@@ -95,6 +102,7 @@ extension LibSSH2Engine {
     }
 
     private func handshakeError(_ code: Int32) -> SSHError {
+        if unsafe wire.pointee.fault != nil { return error(code) }
         let greeting = ServerGreeting(unsafe wire.pointee.greeting ?? [])
         if code == LIBSSH2_ERROR_BANNER_RECV || greeting.version == nil, unsafe wire.pointee.disconnectCode == nil {
             return SSHError(.protocolViolation, "the peer does not speak SSH: no version line came")
@@ -120,6 +128,7 @@ extension LibSSH2Engine {
             say(code: 9, "host key not verified")
             throw end(error)
         }
+        unsafe wire.pointee.trustHostKey()
     }
 
     // MARK: User authentication

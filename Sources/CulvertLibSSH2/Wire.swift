@@ -14,6 +14,30 @@ internal import Glibc
     /// Version line and SSH_MSG_KEXINIT of any server fit; they are kept until the keys are exchanged, so that a
     /// failed negotiation can name what the server offered.
     static let greetingLimit = 64 << 10
+    /// What a server may say before its host key is judged, and then until the user is known, bytes: libssh2 keeps most
+    /// of what it did not ask for. A version line, the lines before it and a key exchange are some 10 KiB; then come
+    /// banners and challenges.
+    static let allowanceBeforeTrust = 256 << 10
+    static let allowanceOfLogin = 1 << 20
+
+    /// What ends the link whatever libssh2 makes of it.
+    enum Fault {
+        case tooMuchBeforeTrust, tooMuchInLogin, tooMuchHeld
+        /// The peer asks for answers and reads none.
+        case tooMuchUnread
+        case wrongMAC
+        /// A later key exchange showed another host key than the one that was judged.
+        case otherHostKey
+    }
+
+    /// The session that this is the wire of, once it is made.
+    var session: OpaquePointer?
+    var memory = SessionMemory()
+    /// The first one.
+    private(set) var fault: Fault?
+    /// The host key that was judged; empty until then.
+    private var judgedHostKey: [UInt8] = []
+    private var isLogin = true
 
     // Input: lent from `receive` to `takeConsumed`.
     private(set) var lent: UnsafeMutableRawPointer?
@@ -21,8 +45,15 @@ internal import Glibc
     private(set) var taken = 0
     /// All bytes ever taken: tells whether something came since the last look.
     private(set) var takenTotal = 0
-    /// libssh2 asked for more than there was: everything lent has been decoded.
+    /// Everything lent has been decoded: libssh2 asked for more than there was, or was never given more than it needed.
     var exhausted = true
+    /// libssh2 gets this much at once, bytes.
+    var bite = Int.max
+    /// Shorter than any packet, and the block of every cipher divides it: so a packet ends where a bite does or within it,
+    /// and libssh2 never has a second one in its own buffer.
+    static let smallBite = 16
+    /// It has had more than that at once since it last asked for more than there was.
+    private var mayHoldPackets = false
     /// The stream is over for libssh2: it is being freed.
     var severed = false
 
@@ -31,11 +62,10 @@ internal import Glibc
     private var capacity = 0
     private var head = 0
     private var tail = 0
-    private(set) var overflowed = false
 
     // What callbacks found out.
     var disconnectCode: UInt32?
-    var disconnectText = PeerText("")
+    var disconnectText = PeerLines("")
     var greeting: [UInt8]? = []
     /// The agent's part of the key that is being tried, and what came of it.
     var signer: Signer?
@@ -62,11 +92,13 @@ internal import Glibc
 
     /// Copies what is lent; nil when there is nothing more.
     mutating func take(_ buffer: UnsafeMutableRawPointer, _ length: Int) -> Int? {
-        let count = min(length, lentCount - taken)
+        let count = min(length, lentCount - taken, bite)
         guard count > 0, let lent = unsafe lent else {
             exhausted = true
+            mayHoldPackets = false
             return nil
         }
+        if count > Self.smallBite { mayHoldPackets = true }
         unsafe buffer.copyMemory(from: lent + taken, byteCount: count)
         if greeting != nil, greeting!.count < Self.greetingLimit {
             unsafe greeting!.append(contentsOf: UnsafeRawBufferPointer(start: lent + taken, count: count))
@@ -74,6 +106,58 @@ internal import Glibc
         taken += count
         takenTotal &+= count
         return count
+    }
+
+    /// Whether there is nothing more for libssh2 to decode, though it has not asked for more.
+    mutating func isDecoded() -> Bool {
+        if taken == lentCount, !mayHoldPackets { exhausted = true }
+        return exhausted
+    }
+
+    // MARK: Faults
+
+    mutating func found(_ fault: Fault) {
+        if self.fault == nil { self.fault = fault }
+    }
+
+    /// The host key that libssh2 has now.
+    var hostKey: UnsafeRawBufferPointer {
+        var length = 0
+        guard let session = unsafe session, let key = unsafe libssh2_session_hostkey(session, &length, nil) else {
+            return unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+        return unsafe UnsafeRawBufferPointer(start: key, count: length)
+    }
+
+    mutating func trustHostKey() { unsafe judgedHostKey = [UInt8](hostKey) }
+
+    private var hasJudgedHostKey: Bool {
+        let now = unsafe hostKey
+        guard let start = now.baseAddress, now.count == judgedHostKey.count else { return false }
+        return unsafe judgedHostKey.withUnsafeBytes { unsafe memcmp(start, $0.baseAddress!, $0.count) == 0 }
+    }
+
+    mutating func loginIsOver() { isLogin = false }
+
+    /// False: libssh2 gets nothing more, because what it holds, or has heard, is too much already.
+    mutating func mayTake() -> Bool {
+        if memory.held > memory.limit { found(.tooMuchHeld) }
+        if isLogin {
+            if judgedHostKey.isEmpty {
+                if takenTotal > Self.allowanceBeforeTrust { found(.tooMuchBeforeTrust) }
+            } else if takenTotal > Self.allowanceBeforeTrust + Self.allowanceOfLogin {
+                found(.tooMuchInLogin)
+            }
+        }
+        return fault == nil
+    }
+
+    /// False: the packet must not leave. libssh2 shows its host key anew in each exchange, and SSH_MSG_NEWKEYS comes after
+    /// it: so no packet is ever sealed for another host than the one that was judged.
+    mutating func maySend(_ packet: UnsafeRawBufferPointer) -> Bool {
+        if !judgedHostKey.isEmpty, !hasJudgedHostKey { found(.otherHostKey) }
+        unsafe memory.sends(packet)
+        return fault == nil
     }
 
     var waiting: Int { tail - head }
@@ -95,7 +179,7 @@ internal import Glibc
     /// Takes the whole packet, always: libssh2 1.10 breaks when a key re-exchange begins on a half-written one.
     mutating func append(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
         guard waiting + count <= Self.outputCeiling else {
-            overflowed = true
+            found(.tooMuchUnread)
             return false
         }
         if tail + count > capacity { makeRoom(count) }
@@ -134,7 +218,7 @@ internal import Glibc
 }
 
 /// Where libssh2 finds the wire: every callback gets the address of the session's "abstract" pointer.
-private func wire(_ abstract: UnsafeMutablePointer<UnsafeMutableRawPointer?>?) -> UnsafeMutablePointer<Wire>? {
+func wire(_ abstract: UnsafeMutablePointer<UnsafeMutableRawPointer?>?) -> UnsafeMutablePointer<Wire>? {
     unsafe abstract?.pointee?.assumingMemoryBound(to: Wire.self)
 }
 
@@ -155,13 +239,14 @@ typealias WireDisconnect =
 let receiveCallback: WireReceive = { _, buffer, length, _, abstract in
     guard let wire = unsafe wire(abstract), let buffer = unsafe buffer else { return -Int(EBADF) }
     // Any error but EAGAIN makes libssh2 stop waiting and free what it holds.
-    if unsafe wire.pointee.severed { return -Int(ECONNRESET) }
+    if unsafe wire.pointee.severed || !wire.pointee.mayTake() { return -Int(ECONNRESET) }
     return unsafe wire.pointee.take(buffer, length) ?? -Int(EAGAIN)
 }
 
 let sendCallback: WireSend = { _, bytes, length, _, abstract in
     guard let wire = unsafe wire(abstract), let bytes = unsafe bytes else { return -Int(EBADF) }
     if unsafe wire.pointee.severed { return length }
+    guard unsafe wire.pointee.maySend(UnsafeRawBufferPointer(start: bytes, count: length)) else { return -Int(EPERM) }
     return unsafe wire.pointee.append(bytes, length) ? length : -Int(ENOBUFS)
 }
 
@@ -169,5 +254,16 @@ let disconnectCallback: WireDisconnect = { _, code, text, length, _, _, abstract
     guard let wire = unsafe wire(abstract) else { return }
     unsafe wire.pointee.disconnectCode = UInt32(bitPattern: code)
     guard let text = unsafe text, length > 0 else { return }
-    unsafe wire.pointee.disconnectText = PeerText(UnsafeRawBufferPointer(start: text, count: Int(length)))
+    unsafe wire.pointee.disconnectText = PeerLines(UnsafeRawBufferPointer(start: text, count: Int(length)))
+}
+
+typealias WireMACError =
+    @convention(c) (
+        OpaquePointer?, UnsafePointer<CChar>?, Int32, UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+    ) -> Int32
+
+/// In a login and in a key exchange libssh2 gives its callers other errors for a wrong MAC.
+let wrongMACCallback: WireMACError = { _, _, _, abstract in
+    unsafe wire(abstract)?.pointee.found(.wrongMAC)
+    return -1
 }

@@ -43,6 +43,49 @@ import Testing
         }
     }
 
+    @Test func versions() {
+        #expect(LibSSH2Version("1.10.0") == LibSSH2Version(major: 1, minor: 10, patch: 0))
+        #expect(LibSSH2Version("1.11.1_DEV") == LibSSH2Version.strictKeyExchange)
+        #expect(LibSSH2Version("1.12") == LibSSH2Version(major: 1, minor: 12, patch: 0))
+        for text in ["", "x", "1", "."] { #expect(LibSSH2Version(text) == nil) }
+        #expect(LibSSH2Version.inUse >= LibSSH2Version(major: 1, minor: 10, patch: 0))
+    }
+
+    /// CVE-2023-48795.
+    @Test func whatTerrapinBreaksIsForNewerLibraries() {
+        let old = LibSSH2Version(major: 1, minor: 11, patch: 0)
+        let new = LibSSH2Version(major: 1, minor: 11, patch: 1)
+        for name in ["chacha20-poly1305@openssh.com", "hmac-sha2-256-etm@openssh.com", "hmac-sha1-etm@openssh.com"] {
+            #expect(old.mustNotUse(name))
+            #expect(!new.mustNotUse(name))
+        }
+        for name in ["aes256-ctr", "aes256-gcm@openssh.com", "hmac-sha2-256", "aes128-cbc"] {
+            #expect(!old.mustNotUse(name))
+        }
+        let error = #expect(throws: SSHError.self) {
+            _ = try AlgorithmChoice.mac.list(
+                AlgorithmList("+hmac-sha2-256-etm@openssh.com"), known: ["hmac-sha2-256"],
+                withheld: ["hmac-sha2-256-etm@openssh.com"])
+        }
+        #expect(error?.description.contains("Terrapin") == true)
+    }
+
+    @Test func hostKeysThatAreKnown() throws {
+        #expect(AlgorithmChoice.checking(["rsa-sha2-512", "rsa-sha2-256"]).last == "ssh-rsa")
+        #expect(AlgorithmChoice.checking(["ssh-ed25519"]) == ["ssh-ed25519"])
+        // A newer library checks them with SHA-2, before all others.
+        let newer = ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]
+        let list = try AlgorithmChoice.hostKey.list(
+            nil, known: newer, preferred: AlgorithmChoice.checking(["rsa-sha2-512", "rsa-sha2-256"]))
+        #expect(list == ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"])
+        try AlgorithmChoice.requireCheckable([], offered: ["ssh-ed25519"], library: newer)
+        try AlgorithmChoice.requireCheckable(["ssh-ed25519"], offered: ["ssh-ed25519"], library: newer)
+        #expect(throws: SSHError.self) {
+            try AlgorithmChoice.requireCheckable(
+                ["sk-ssh-ed25519@openssh.com"], offered: ["ssh-ed25519"], library: newer)
+        }
+    }
+
     /// What the native engine's advice rests on.
     @Test func theNativeEngineKnowsWhatThisOneHas() throws {
         for (choice, named, settings) in [

@@ -97,6 +97,8 @@ import Testing
         }
         let link = try attempt(server, [broken, wrong, right])
         #expect(link.authority.reasons.first??.contains("the agent is gone") == true)
+        // No agent signs with a key that is bound to destinations where it was not told of the connection.
+        #expect(link.authority.reasons.first??.contains("bound to destinations (ssh-add -h) does not work") == true)
         #expect(link.authority.reasons.last??.contains("cannot carry a signature of type A") == true)
         #expect(link.authority.reasons.count == 2)
     }
@@ -117,6 +119,21 @@ import Testing
         let server = try TestServer.withEveryKey()
         let link = try attempt(server, [keyFile("id_ed25519")]) { $0.known = ["rsa-sha2-512", "ecdsa-sha2-nistp256"] }
         #expect(link.engine.summary.contains("ecdsa-sha2-nistp256"))
+    }
+
+    /// The server would show its Ed25519 key first, which looks like a changed one where only the RSA key is known.
+    @Test func onlyAnRSAHostKeyIsKnown() throws {
+        let known = ["rsa-sha2-512", "rsa-sha2-256"]
+        let server = try TestServer.withEveryKey("HostKeyAlgorithms +ssh-rsa")
+        let error = try failure { try attempt(server, [keyFile("id_ed25519")]) { $0.known = known } }
+        #expect(error.kind == .unsupported)
+        #expect(error.description.contains("known (for rsa-sha2-512,rsa-sha2-256)"))
+        #expect(error.description.contains("use --engine native, or -o HostKeyAlgorithms=+ssh-rsa"))
+        let link = try attempt(
+            server, [keyFile("id_ed25519")],
+            settings: LibSSH2Settings(hostKeyAlgorithms: AlgorithmList("+ssh-rsa"))
+        ) { $0.known = known }
+        #expect(link.engine.summary.contains("ssh-rsa"))
     }
 
     @Test func nothingShared() throws {

@@ -111,6 +111,19 @@ import Testing
         }
     }
 
+    /// With no channel there is only a probe to read by, and its answer is no reason for another one.
+    @Test func anIdleLinkIsQuiet() throws {
+        let server = try TestServer.withEveryKey("LogLevel DEBUG")
+        let link = try TestLink(server)
+        let end = Date().addingTimeInterval(1)
+        while Date() < end { try link.turn(50) }
+        let before = link.received
+        #expect(server.logged.components(separatedBy: "ctype keepalive@culvert.invalid").count < 4)
+        link.engine.probe()
+        try link.turns(until: "the probe is answered") { link.received > before }
+        #expect(link.received - before < 200)
+    }
+
     @Test func outputStopsAtItsLimit() throws {
         let server = try TestServer.withEveryKey()
         let service = try Service { connection in

@@ -284,7 +284,7 @@ import Testing
         link.client.engine.disconnect()
         let error = #expect(throws: SSHError.self) { try link.settle() }
         #expect(error?.kind == .disconnected)
-        #expect(error?.description == "the peer disconnected (reason 11): closed")
+        #expect(error?.description == "the client disconnected (reason 11); the client says: closed")
         // Nothing is said to a peer that has left.
         #expect(link.server.takeAllOutput().isEmpty)
     }

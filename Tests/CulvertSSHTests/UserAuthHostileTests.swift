@@ -182,6 +182,21 @@ import Testing
         #expect(count == UserAuthClient.maximumRequests)
     }
 
+    @Test func roundsWithoutQuestions() throws {
+        let authority = ScriptedAuthority(
+            Array(repeating: .keyboardInteractive, count: 1000), answers: Array(repeating: [], count: 1000))
+        let (bench, _) = try LoginBench.afterNone(authority, methods: "keyboard-interactive")
+        var rounds = 0
+        let error = #expect(throws: SSHError.self) {
+            while rounds < 1000 {
+                let answer = try bench.hear(Script.infoRequest("", "", []))
+                #expect(answer == Script.infoResponse([]))
+                rounds += 1
+            }
+        }
+        #expect(error?.kind == .authentication && rounds <= UserAuthClient.maximumRequests)
+    }
+
     /// Nothing of ours is sent for these, and still there is an end.
     @Test func credentialsThatAreNoneWithoutEnd() throws {
         let broken = Credential.keyFile(name: "key", contents: secret([1]), passphrase: nil)

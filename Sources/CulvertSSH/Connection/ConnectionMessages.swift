@@ -31,7 +31,7 @@ extension ConnectionLayer {
         case MessageNumber.requestSuccess: return try requestSuccess(packet)
         case MessageNumber.requestFailure: return requestRefused()
         case MessageNumber.disconnect:
-            throw DisconnectMessage.error(packet.reader("SSH_MSG_DISCONNECT"))
+            throw DisconnectMessage.error(packet.reader("SSH_MSG_DISCONNECT"), from: role.other)
         // A server that knows no global requests (tinyssh) answers them so. Nothing else that we send asks for an answer
         // without having its own, so which packet it names makes no difference.
         case MessageNumber.unimplemented: return requestRefused()

@@ -3,6 +3,13 @@ public enum ConnectionRole: Sendable, BitwiseCopyable {
     /// Opens `direct-…` channels, asks for forwards, is opened `forwarded-…` channels.
     case client
     case server
+
+    var other: ConnectionRole {
+        switch self {
+        case .client: .server
+        case .server: .client
+        }
+    }
 }
 
 /// What a connection promises its peer.

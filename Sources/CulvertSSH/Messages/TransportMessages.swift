@@ -45,13 +45,25 @@ enum DisconnectMessage {
         writer.string("" as StaticString)
     }
 
-    /// Never fails: whatever the peer's last word looks like, it was its last word.
-    static func error(_ reader: consuming WireReader) -> SSHError {
+    /// Never fails: whatever the peer's last word looks like, it was its last word. `peer`: who says it.
+    static func error(_ reader: consuming WireReader, from peer: ConnectionRole) -> SSHError {
+        let name = peer == .server ? "server" : "client"
         guard let code = try? reader.uint32() else {
-            return SSHError(.disconnected, "the peer disconnected without a reason")
+            return SSHError(.disconnected, "the \(name) disconnected without a reason")
         }
-        let words = unsafe (try? reader.string()).map { unsafe PeerText($0).description } ?? ""
-        return SSHError(.disconnected, "the peer disconnected (reason \(code)): \(words)")
+        let words = unsafe (try? reader.string()).map { unsafe PeerLines($0) }
+        return .disconnected(by: name, reason: code, saying: words ?? PeerLines(""))
+    }
+}
+
+extension SSHError {
+    /// SSH_MSG_DISCONNECT from the peer: `peer` is what it is to us. Its words are shown as its own, in one line, so there
+    /// are not many of them.
+    public static func disconnected(by peer: String, reason: UInt32, saying words: PeerLines) -> SSHError {
+        let lines = words.lines.map(\.description).filter { !$0.isEmpty }
+        let shown = lines.prefix(3).joined(separator: " / ") + (lines.count > 3 ? " / …" : "")
+        let quoted = lines.isEmpty ? "" : "; the \(peer) says: \(shown)"
+        return SSHError(.disconnected, "the \(peer) disconnected (reason \(reason))\(quoted)")
     }
 }
 

@@ -188,7 +188,8 @@ struct Transport: ~Copyable {
 
     private mutating func own(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError) -> Step {
         switch packet.number {
-        case MessageNumber.disconnect: throw DisconnectMessage.error(packet.reader("SSH_MSG_DISCONNECT"))
+        case MessageNumber.disconnect:
+            throw DisconnectMessage.error(packet.reader("SSH_MSG_DISCONNECT"), from: role.other)
         case MessageNumber.keyExchangeInit: try receiveInit(packet, &output)
         case 30...49: return try receivePart(packet, &output)
         case MessageNumber.newKeys: return try receiveNewKeys(packet)

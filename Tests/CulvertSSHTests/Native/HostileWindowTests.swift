@@ -148,7 +148,8 @@ import Testing
         _ = try peer.client.engine.open(.directStreamLocal(path: "/x"))
         let confirmation = Script.confirm(0, sender: 7, window: 100_000, maximumPacket: maximum)
         guard maximum >= 256 else {
-            return peer.expect(.protocolViolation, reason: 2) { try peer.say(confirmation) }
+            peer.expect(.protocolViolation, reason: 2) { try peer.say(confirmation) }
+            return
         }
         #expect(try peer.say(confirmation).map(\.words) == ["opened 0"])
         let before = peer.heard.count

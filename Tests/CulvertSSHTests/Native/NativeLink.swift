@@ -8,8 +8,11 @@ final class NativeAuthority: LoginAuthority {
     var known: [String] = []
     var trusts = true
     var credentials: [Credential] = []
+    /// To every challenge; nil: gives up.
+    var answers: [Secret]?
     private(set) var hostKeys: [[UInt8]] = []
     private(set) var reasons: [String?] = []
+    private(set) var banners: [String] = []
 
     func knownHostKeyAlgorithms() -> [String] { known }
     func verify(hostKey key: [UInt8]) throws(SSHError) {
@@ -20,8 +23,8 @@ final class NativeAuthority: LoginAuthority {
         credentials.isEmpty ? nil : credentials.removeFirst()
     }
     func refused(reason: String?) { reasons.append(reason) }
-    func answer(_ challenge: Challenge) throws(SSHError) -> [Secret]? { nil }
-    func show(banner: PeerText) {}
+    func answer(_ challenge: Challenge) throws(SSHError) -> [Secret]? { answers }
+    func show(banner: PeerText) { banners.append(banner.description) }
 
     /// The key that the server knows.
     static func withKey() throws -> NativeAuthority {

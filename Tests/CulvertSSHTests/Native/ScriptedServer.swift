@@ -49,6 +49,9 @@ final class ScriptedServer {
     }
 
     private var ownInit: [UInt8] = []
+    /// The last answer to the client's part, and what the keys come from.
+    private(set) var reply: [UInt8]?
+    private(set) var derivation: KeyDerivation?
     private var sessionIdentifier: [UInt8] = []
     private(set) var algorithms: NegotiatedAlgorithms?
 
@@ -60,10 +63,14 @@ final class ScriptedServer {
         if let version { try raw(Array(version.utf8)) }
     }
 
+    /// What happens to bytes on their way.
+    var alters: ([UInt8]) -> [UInt8] = { $0 }
+
     /// Bytes as they are, whole or one by one.
     @discardableResult
-    func raw(_ bytes: [UInt8]) throws -> [EngineEvent] {
+    func raw(_ original: [UInt8]) throws -> [EngineEvent] {
         defer { listen() }
+        let bytes = alters(original)
         if !drips { return try client.feed(bytes) }
         return try bytes.flatMap { try client.feed([$0]) }
     }
@@ -81,6 +88,22 @@ final class ScriptedServer {
         (memory + 5).copyMemory(from: message, byteCount: message.count)
         let count = sealer.seal(at: memory, messageLength: message.count)
         return Array(UnsafeRawBufferPointer(start: memory, count: count))
+    }
+
+    /// A packet as it is before it is sealed, length and padding included, under the right tag (AES-GCM).
+    func sealPacket(_ packet: [UInt8]) throws -> [UInt8] {
+        let agreed = try #require(algorithms)
+        let keys = try #require(derivation)
+        let key = try keys.packetKey(agreed.serverToClient, towardServer: false, .sealing)
+        // The key counts for itself: as many packets as were said under it.
+        for _ in 0..<sealer.sequenceNumber { _ = Self.sealed(Script.packet([2]), key) }
+        return Self.sealed(packet, key)
+    }
+
+    private static func sealed(_ packet: [UInt8], _ key: borrowing PacketKey) -> [UInt8] {
+        var bytes = packet + [UInt8](repeating: 0, count: 16)
+        bytes.withUnsafeMutableBytes { key.seal($0.baseAddress!, length: packet.count - 4, sequenceNumber: 0) }
+        return bytes
     }
 
     /// Reads what the client said.
@@ -109,7 +132,10 @@ final class ScriptedServer {
     }
 
     /// What the keys in use were made of: a test looks for what the client keeps of it.
-    func forgetKeys() { nextOpening = nil }
+    func forgetKeys() {
+        nextOpening = nil
+        derivation = nil
+    }
 
     func last(_ number: UInt8) -> [UInt8]? { heard.last { $0.first == number } }
 
@@ -144,8 +170,12 @@ final class ScriptedServer {
         let derivation = KeyDerivation(
             digest: .sha256, secret: secret, exchangeHash: hash, sessionIdentifier: sessionIdentifier)
         nextOpening = (agreed, derivation)
-        try say(
-            KeyExchangeServerPart(hostKey: hostKey, part: sentPart, signature: forgery.signature(key.sign(hash))).bytes)
+        self.derivation = derivation
+        let answer = KeyExchangeServerPart(
+            hostKey: hostKey, part: sentPart, signature: forgery.signature(key.sign(hash))
+        ).bytes
+        reply = answer
+        try say(answer)
         return derivation
     }
 
@@ -188,11 +218,12 @@ final class ScriptedServer {
 
     // MARK: The end
 
-    /// The client ends with this kind of error, having told the server this reason (nil: nothing).
+    /// The client ends with this kind of error, having told the server this reason (nil: nothing). Returns its words.
+    @discardableResult
     func expect(
         _ kind: SSHError.Kind, reason: Int?, sourceLocation: SourceLocation = #_sourceLocation,
         _ body: () throws -> Void
-    ) {
+    ) -> String {
         do {
             try body()
             Issue.record("it was taken", sourceLocation: sourceLocation)
@@ -202,9 +233,11 @@ final class ScriptedServer {
             let said = last(1).map { Script.number($0, 1) }
             #expect(said == reason, "\(error)", sourceLocation: sourceLocation)
             #expect(client.authority.hostKeys.isEmpty || sessionIdentifier.isEmpty == false)
+            return error.description
         } catch {
             Issue.record(error, sourceLocation: sourceLocation)
         }
+        return ""
     }
 }
 

@@ -33,6 +33,26 @@ import Testing
         peer.expect(.protocolViolation, reason: 2) { try peer.raw(Array(version.utf8)) }
     }
 
+    /// Long lines without end, and one that is not text.
+    @Test func linesWithoutEnd() throws {
+        let line = [UInt8](repeating: 0x78, count: 8000) + [13, 10]
+        let peer = try ScriptedServer(version: nil)
+        for _ in 0..<1024 { #expect(try peer.raw(line).isEmpty) }
+        peer.expect(.protocolViolation, reason: 2) { try peer.raw(line) }
+        let noise = try ScriptedServer(version: nil)
+        try noise.raw([0x1b, 0x5b, 0x33, 0x31, 0x6d, 0, 0xff, 0xfe, 10] + Array("SSH-2.0-scripted\r\n".utf8))
+        try noise.sayInit()
+        #expect(noise.last(30) != nil)
+    }
+
+    @Test func whatIsNoVersionIsEscaped() throws {
+        let peer = try ScriptedServer(version: nil)
+        let words = peer.expect(.protocolViolation, reason: 2) {
+            try peer.raw(Array("SSH-1.5-\u{1b}[31mRED\u{1b}]0;T\u{7}\u{202e}\r\n".utf8))
+        }
+        #expect(words.contains("SSH-1.5-\\u{1b}[31mRED\\u{1b}]0;T\\u{7}\\u{202e}"))
+    }
+
     /// A server takes nothing before the version; a line break as the first byte is no version either.
     @Test(arguments: ["\n", "\r\nSSH-2.0-x\r\n", "GET / HTTP/1.1\r\n", "x", "SSX", "SSH-1.0-x\r\n"])
     func aServerTakesNoOtherLine(_ line: String) throws {

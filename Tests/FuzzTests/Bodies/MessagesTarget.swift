@@ -66,7 +66,9 @@ extension FuzzTarget {
 
     private static func decode(_ number: UInt8, _ reader: consuming WireReader, _ bytes: [UInt8]) throws(SSHError) {
         switch number {
-        case 1: promise(DisconnectMessage.error(reader).kind == .disconnected, "the last word is the last word")
+        case 1:
+            promise(
+                DisconnectMessage.error(reader, from: .server).kind == .disconnected, "the last word is the last word")
         case 6: try ServiceMessage.check(reader, ServiceMessage.userAuth)
         case 7:
             let info = try ExtensionInfo(reader)
