@@ -8,7 +8,8 @@ internal import CulvertPlan
 /// What counts is SYNs on the wire, the kernel's repetitions included. As long as all succeeds nothing is held back. From
 /// the first knock that fails, or link that ends before it has settled, an address gets at most N in any 30 s (`--knocks`,
 /// 5), of those at most N - 1 in any 20 s and N - 2 in any 10 s. So three may follow quickly, and however those are used,
-/// one more can be had every 10 s. A link that settles clears the count.
+/// one more can be had every 10 s. A link that settles clears the count, but for its own knock where it
+/// settled by payload.
 struct KnockBudget {
     /// Names one login, from before its first knock to its end.
     struct Ticket: Hashable, Sendable {
@@ -29,6 +30,8 @@ struct KnockBudget {
     fileprivate struct Door {
         /// Of the last `span`, the oldest first.
         var knocks: [Tick] = []
+        /// The one of a link that settled by payload: what counts in front of the server counts that one too, for as long.
+        var carried: Tick?
         /// Something has failed there, and no link has settled since.
         var isWatched = false
         /// Logins that have knocked and are not over, and when they began.
@@ -112,6 +115,7 @@ struct KnockBudget {
         if settling == .payload {
             guard door.clearings.count < Self.payloadClearings else { return door.isWatched = true }
             if door.isWatched { door.clearings.append(now) }
+            door.carried = door.knocks.last ?? door.carried
         }
         door.isWatched = false
         door.knocks = []
@@ -121,6 +125,7 @@ struct KnockBudget {
 extension KnockBudget.Door {
     mutating func forget(_ now: Tick) {
         knocks.removeAll { now - $0 >= KnockBudget.span }
+        if let moment = carried, now - moment >= KnockBudget.span { carried = nil }
         clearings.removeAll { now - $0 >= KnockBudget.payloadSpan }
     }
 
@@ -129,8 +134,9 @@ extension KnockBudget.Door {
         var earliest = now
         for (number, span) in (KnockBudget.shorter + [KnockBudget.span]).enumerated() {
             let room = max(1, most - (KnockBudget.shorter.count - number))
-            guard knocks.count >= room else { continue }
-            earliest = max(earliest, knocks[knocks.count - room] + span)
+            let counted = span == KnockBudget.span ? (carried.map { [$0] } ?? []) + knocks : knocks
+            guard counted.count >= room else { continue }
+            earliest = max(earliest, counted[counted.count - room] + span)
         }
         return earliest > now ? earliest : nil
     }

@@ -154,14 +154,13 @@ extension LinkPool {
         if !places.contains(where: { $0.isServing || $0.isTrying }) {
             if let sleeper = places.firstIndex(where: { $0.attempt == .dormant }) { beginLogin(sleeper, now: now) }
         }
-        hurry(for: .connection, now: now)
         for index in places.indices { hastenWaited(index, now: now) }
     }
 
     /// Early tries are not for when the budget has none.
-    mutating func hurry(for news: PoolPlace.News, now: Tick) {
+    mutating func hurry(now: Tick) {
         if let knockable, knockable > now { return }
-        for index in places.indices { places[index].hurry(for: news, now: now) }
+        for index in places.indices { places[index].hurry(now: now) }
     }
 
     // MARK: What becomes of a link

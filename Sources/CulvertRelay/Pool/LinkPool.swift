@@ -166,7 +166,7 @@ struct LinkPool {
             if case .opening = listeners { continue }
             act(.doubtLogin(id))
         }
-        hurry(for: .network, now: now)
+        hurry(now: now)
         act(.post(.probe))
     }
 

@@ -13,23 +13,19 @@ struct PoolPlace {
 
     /// A step of the backoff: from an attempt that came to nothing to the next one that time alone brings.
     struct Step: Equatable {
-        /// What may bring an attempt before that, once.
+        /// What may bring an attempt before that: the network's news once, where anything may.
         enum Haste: Equatable {
-            case anyNews
+            /// Connections that wait have their pace beside it.
+            case paced
+            /// One of either.
+            case once
             case networkAlone
             case nothing
         }
 
         var due: Tick
         let haste: Haste
-        /// One for each kind: a connection that waits while there is no network does not use up its return's.
-        var earlyTries: Set<News> = []
-    }
-
-    /// What makes an attempt likelier to succeed, or more wanted.
-    enum News {
-        case network
-        case connection
+        var hadEarlyTry = false
     }
 
     /// A link that was delivered and is not lost.
@@ -117,14 +113,15 @@ struct PoolPlace {
     /// An attempt, or a link before it had settled, has come to nothing: the next one is due after the pause. One that was
     /// made early changes nothing about when the next is due by itself.
     mutating func fail(_ cause: Backoff.Cause, jitter: Double, now: Tick) {
-        if cause != .refusal, let step, !step.earlyTries.isEmpty, step.due > now {
+        if cause != .refusal, let step, step.hadEarlyTry, step.due > now {
             attempt = .due(step.due)
             return
         }
         let due = now + backoff.failed(cause, jitter: jitter)
         let haste: Step.Haste =
             switch cause {
-            case .failure, .refusalForNow: .anyNews
+            case .failure: .paced
+            case .refusalForNow: .once
             case .hostKey: .networkAlone
             case .refusal: .nothing
             }
@@ -132,24 +129,27 @@ struct PoolPlace {
         attempt = .due(due)
     }
 
-    /// The next attempt is made now, once a step.
-    mutating func hurry(for news: News, now: Tick) {
-        guard case .due(let at) = attempt, at > now, let known = step, !known.earlyTries.contains(news) else { return }
-        switch known.haste {
-        case .anyNews: break
-        case .networkAlone: guard news == .network else { return }
-        case .nothing: return
+    /// The network may lead there again: the next attempt is made now, once a step.
+    mutating func hurry(now: Tick) {
+        guard case .due(let at) = attempt, at > now, let known = step, known.haste != .nothing, !known.hadEarlyTry else {
+            return
         }
-        step?.earlyTries.insert(news)
+        step?.hadEarlyTry = true
         attempt = .due(now)
     }
 
     /// While a connection waits: no longer after the last attempt than this.
     mutating func comeWithin(_ pause: Tick.Span, now: Tick) {
-        guard case .due(let at) = attempt, step?.haste == .anyNews else { return }
+        guard case .due(let at) = attempt, let known = step else { return }
         let latest = max(now, (triedAt ?? now) + pause)
         guard latest < at else { return }
-        step?.due = latest
+        switch known.haste {
+        case .paced: step?.due = latest
+        case .once:
+            guard !known.hadEarlyTry else { return }
+            step?.hadEarlyTry = true
+        case .networkAlone, .nothing: return
+        }
         attempt = .due(latest)
     }
 

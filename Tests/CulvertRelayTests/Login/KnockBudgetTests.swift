@@ -88,6 +88,17 @@ import Testing
         for _ in 0..<20 { #expect(door.knock(1) == .granted) }
     }
 
+    /// Whoever counts before the server (`ufw limit`) has seen the knock of the link that was used, and counts it on.
+    @Test func theKnockOfALinkThatWasUsedCountsOn() {
+        var door = Door()
+        #expect(door.knock(0) == .granted)
+        door.budget.settled(.payload, at: Self.here, now: Self.at(1))
+        door.budget.failed(at: Self.here)
+        for moment in [1.0, 1.4, 2.5, 11] { #expect(door.knock(moment) == .granted) }
+        #expect(door.knock(21) == .notBefore(Self.at(30.1)), "it would be the sixth in 30 s there")
+        #expect(door.knock(30.2) == .granted)
+    }
+
     @Test func payloadClearsItTenTimesAnHour() {
         var door = Door()
         for round in 0..<10 {
