@@ -131,7 +131,8 @@ struct PoolPlace {
 
     /// The network may lead there again: the next attempt is made now, once a step.
     mutating func hurry(now: Tick) {
-        guard case .due(let at) = attempt, at > now, let known = step, known.haste != .nothing, !known.hadEarlyTry else {
+        guard case .due(let at) = attempt, at > now, let known = step, known.haste != .nothing, !known.hadEarlyTry
+        else {
             return
         }
         step?.hadEarlyTry = true
