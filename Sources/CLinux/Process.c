@@ -1,6 +1,7 @@
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <linux/rtnetlink.h>
 #include <pthread.h>
 #include <sched.h>
@@ -207,6 +208,11 @@ int culvert_fill_standard_descriptors(void) {
     if (descriptor < 0) return -errno;
     close(descriptor);
     return 0;
+}
+
+void culvert_spare_address_space(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) mallopt(M_ARENA_MAX, 1);
 }
 
 int culvert_forbid_core_dumps(void) {

@@ -15,6 +15,9 @@ public enum HostProcess {
     /// read or write there what is meant for them. The first thing it does.
     public static func fillStandardDescriptors() { _ = culvert_fill_standard_descriptors() }
 
+    /// Where the address space is limited (ulimit -v), it is used sparingly. Before any thread exists.
+    public static func spareAddressSpace() { culvert_spare_address_space() }
+
     /// No core dump of this process: keys and payload stand in its memory.
     public static func forbidCoreDumps() { _ = culvert_forbid_core_dumps() }
 

@@ -32,7 +32,7 @@ struct MachineTests {
 
     @Test(
         "little address space, no large file: it carries all the same",
-        arguments: ["ulimit -v 2000000", "ulimit -f 1", "ulimit -c 0; ulimit -l 0"])
+        arguments: ["ulimit -v 2000000", "ulimit -v 400000", "ulimit -f 1", "ulimit -c 0; ulimit -l 0"])
     func limits(_ change: String) throws {
         try onStage { stage in
             let (words, address) = try Self.forward(stage)

@@ -206,6 +206,8 @@ int culvert_no_new_privileges(void);
 int culvert_end_with_parent(int parent);
 // Descriptors 0 to 2 that are closed become /dev/null, so that none of ours is taken for one of them.
 int culvert_fill_standard_descriptors(void);
+// Where the address space is limited, all threads allocate from one heap: each of their own would reserve 64 MiB of it.
+void culvert_spare_address_space(void);
 // Sends one datagram to a Unix socket; a path that begins with '@' is abstract (sd_notify(3)).
 int culvert_send_datagram(const char *path, const void *bytes, size_t count);
 // fork(2); only while the process has one thread. 0 in the child.

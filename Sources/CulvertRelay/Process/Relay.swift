@@ -9,6 +9,7 @@ internal import Glibc
 public enum Relay {
     /// The first thing a process does, before it opens anything.
     public static func prepareProcess() {
+        HostProcess.spareAddressSpace()
         HostProcess.fillStandardDescriptors()
         HostProcess.surviveLargeFiles()
         HostProcess.heedChildren()

@@ -58,7 +58,7 @@ internal import CCrypto
             }
         }
         guard unsafe handle != nil || cipher == .none else {
-            throw SSHError(.local, "libcrypto on this machine does not offer \(cipher.name)")
+            throw SSHError(.local, "libcrypto on this machine does not offer \(cipher.name), or has no memory for it")
         }
     }
 
