@@ -74,9 +74,12 @@ public struct NetworkChanges: Sendable {
 
 /// Waits for a few descriptors, on the control thread. Not for the data path.
 public enum Wait {
-    /// The descriptors that are readable; empty at the deadline.
-    public static func forReadable(_ descriptors: [Descriptor], until deadline: Tick?) -> [Descriptor] {
-        wait(descriptors, CULVERT_IN, until: deadline)
+    /// The descriptors that are readable; empty at the deadline. `orWritable`, one of them, ends the wait too when it is
+    /// writable.
+    public static func forReadable(
+        _ descriptors: [Descriptor], orWritable: Descriptor? = nil, until deadline: Tick?
+    ) -> [Descriptor] {
+        wait(descriptors, CULVERT_IN, orWritable: orWritable, until: deadline)
     }
 
     /// The descriptors that are writable, or whose connection is made or has failed; empty at the deadline.
@@ -84,9 +87,13 @@ public enum Wait {
         wait(descriptors, CULVERT_OUT, until: deadline)
     }
 
-    private static func wait(_ descriptors: [Descriptor], _ events: UInt32, until deadline: Tick?) -> [Descriptor] {
+    private static func wait(
+        _ descriptors: [Descriptor], _ events: UInt32, orWritable: Descriptor? = nil, until deadline: Tick?
+    ) -> [Descriptor] {
         precondition(descriptors.count <= 16, "a handful is waited for")
-        var interests = descriptors.map { culvert_interest(descriptor: $0, events: events, ready: 0) }
+        var interests = descriptors.map {
+            culvert_interest(descriptor: $0, events: $0 == orWritable ? events | CULVERT_OUT : events, ready: 0)
+        }
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
         let count = unsafe culvert_wait_many(&interests, Int32(interests.count), wait)

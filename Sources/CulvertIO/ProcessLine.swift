@@ -20,8 +20,10 @@ public final class ProcessLine: Sendable {
     /// What became of a packet.
     public enum Sending: Equatable, Sendable {
         case sent
-        /// Later: the other end has not read what it was sent.
+        /// When it is writable: the other end has not read what it was sent.
         case full
+        /// A moment later: the kernel is short of something.
+        case delayed
         /// The other end has gone.
         case gone
     }
@@ -32,7 +34,7 @@ public final class ProcessLine: Sendable {
     static let longestMessage = 16 << 20
     /// Descriptors with one message: a connection has two at most.
     static let mostDescriptors = 2
-    /// Where the kernel keeps no more descriptors on their way (ETOOMANYREFS), it is asked again after this long.
+    /// Where the kernel keeps no more descriptors on their way (ETOOMANYREFS), say, it is asked again after this long.
     public static let pause = Tick.Span.milliseconds(10)
 
     public let descriptor: Descriptor
@@ -80,7 +82,8 @@ public final class ProcessLine: Sendable {
             descriptor, packet.bytes, packet.bytes.count, packet.descriptors, Int32(packet.descriptors.count))
         switch Int32(-min(count, 0)) {
         case 0: return .sent
-        case EAGAIN, ENOBUFS, ENOMEM, ETOOMANYREFS: return .full
+        case EAGAIN: return .full
+        case ENOBUFS, ENOMEM, ETOOMANYREFS: return .delayed
         default: return .gone
         }
     }
@@ -100,7 +103,8 @@ public final class ProcessLine: Sendable {
             sending: while true {
                 switch send(packet: packet) {
                 case .sent: break sending
-                case .full: _ = Wait.forWritable([descriptor], until: Tick.current() + Self.pause)
+                case .full: _ = Wait.forWritable([descriptor], until: nil)
+                case .delayed: _ = Wait.forReadable([], until: Tick.current() + Self.pause)
                 case .gone: return false
                 }
             }
@@ -133,7 +137,7 @@ public struct ProcessLineReader {
             let count = unsafe culvert_line_receive(line.descriptor, &room, room.count, &attached, &attachedCount)
             if count == -Int64(EAGAIN) { return .nothing }
             let descriptors = Array(attached.prefix(Int(attachedCount)))
-            defer { room.withUnsafeMutableBytes { unsafe explicit_bzero($0.baseAddress!, max(0, Int(count))) } }
+            defer { unsafe room.withUnsafeMutableBytes { unsafe explicit_bzero($0.baseAddress!, max(0, Int(count))) } }
             let isWhole = room[0] == 0
             guard count > 0, room[0] <= 1, isWhole || descriptors.isEmpty,
                 partial.count + Int(count) <= ProcessLine.longestMessage

@@ -10,6 +10,8 @@ internal import Glibc
 @main
 struct Culvert {
     static func main() {
+        // A fault of such a process is told by whoever started it.
+        if Relay.isChild(Array(CommandLine.arguments.dropFirst())) { leave(Relay.runChild()) }
         ProcessFaults.endAtOnce(program: "culvert", version: culvertVersion)
         Relay.prepareProcess()
         do throws(ConfigurationError) {

@@ -13,7 +13,9 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
         @Sendable (Step, consuming BlockingSocket, LinkPath?, any LoginAuthority) throws(SSHError) -> LoggedInLink<
             Engine
         >
-    typealias MakeAuthority = @Sendable (_ hop: Int?, _ mayPrompt: Bool) -> any LoginAuthority
+    typealias MakeAuthority = (_ hop: Int?) -> any LoginAuthority
+    /// Makes the way to the first server: a TCP connection, or a ProxyCommand's, which then is the path's.
+    typealias Open = (Step, LinkPath?) throws(SSHError) -> BlockingSocket
 
     /// One login.
     struct Step: Sendable {
@@ -28,12 +30,11 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
     /// The destination last.
     let steps: [Step]
     let logIn: LogIn
-    let makeAuthority: MakeAuthority
     let journal: Journal
 
-    init(_ tunnel: Tunnel, logIn: @escaping LogIn) {
-        let hops = tunnel.plan.hops
-        let servers = hops + [tunnel.plan.server]
+    init(_ plan: TunnelPlan, _ journal: Journal, logIn: @escaping LogIn) {
+        let hops = plan.hops
+        let servers = hops + [plan.server]
         steps = servers.enumerated().map { number, server in
             let isHop = number < hops.count
             return Step(
@@ -42,20 +43,21 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
                 plan: LoginPlan(server), alive: KeepAlive(server), algorithms: server.algorithms)
         }
         self.logIn = logIn
-        makeAuthority = tunnel.authority
-        journal = tunnel.journal
+        self.journal = journal
     }
 
-    /// Logs in everywhere, on a login thread. The hops' links go to `worker`, where the destination's belongs too.
-    func link(mayPrompt: Bool, knocks: LoginKnocks, worker: Mailbox<WorkerMessage<Engine>>) throws(SSHError)
-        -> LoggedInLink<Engine>
-    {
+    /// Logs in everywhere, on a login thread. The hops' links go to `worker`, where the destination's belongs too. Each
+    /// server has an authority of its own, which `finished` is shown once its login is over.
+    func link(
+        worker: Mailbox<WorkerMessage<Engine>>, open: Open, authority: MakeAuthority,
+        finished: (any LoginAuthority) -> Void = { _ in }
+    ) throws(SSHError) -> LoggedInLink<Engine> {
         let isDirect = steps.count == 1 && steps[0].plan.command == nil
         let path = isDirect ? nil : LinkPath()
         var stream: Descriptor?
         for (step, next) in zip(steps, steps.dropFirst()) {
             guard let number = step.hop, let path else { preconditionFailure("a path has hops before its end") }
-            let link = try login(step, stream, path, knocks, mayPrompt)
+            let link = try login(step, stream, path, open, authority, finished)
             journal.verbose("\(step.name): logged in (\(link.summary))")
             let ends: (Descriptor, Descriptor)
             do throws(IOError) { ends = try SocketOption.pair() } catch {
@@ -68,23 +70,17 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             stream = ends.0
         }
         guard let last = steps.last else { preconditionFailure("there is a destination") }
-        return try login(last, stream, path, knocks, mayPrompt)
+        return try login(last, stream, path, open, authority, finished)
     }
 
     private func login(
-        _ step: Step, _ stream: Descriptor?, _ path: LinkPath?, _ knocks: LoginKnocks, _ mayPrompt: Bool
+        _ step: Step, _ stream: Descriptor?, _ path: LinkPath?, _ open: Open, _ makeAuthority: MakeAuthority,
+        _ finished: (any LoginAuthority) -> Void
     ) throws(SSHError) -> LoggedInLink<Engine> {
         do throws(SSHError) {
-            let socket: BlockingSocket
-            if let stream {
-                socket = BlockingSocket(adopting: stream)
-            } else if let command = step.plan.command, let path {
-                socket = BlockingSocket(adopting: try start(command, path))
-            } else {
-                socket = try Login.connect(step.plan, knocks, journal)
-            }
-            let authority = makeAuthority(step.hop, mayPrompt)
-            defer { if authority.handedOutSecret { knocks.handedOutSecret() } }
+            let socket = if let stream { BlockingSocket(adopting: stream) } else { try open(step, path) }
+            let authority = makeAuthority(step.hop)
+            defer { finished(authority) }
             let link = try logIn(step, socket, path, authority)
             let proofs =
                 authority.accepted.isEmpty ? "no proof of who we are" : authority.accepted.joined(separator: ", then ")
@@ -92,20 +88,6 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             return link
         } catch {
             throw explained(error, step, stream, path)
-        }
-    }
-
-    private func start(_ command: ProxyCommand, _ path: LinkPath) throws(SSHError) -> Descriptor {
-        let journal = journal
-        journal.debug("starting the ProxyCommand: \(PeerText(command.text))")
-        do throws(IOError) {
-            let (process, stream) = try ProxyProcess.start(shell: command.shell, command: "exec \(command.text)") {
-                journal.error("ProxyCommand: \(PeerText($0))")
-            }
-            path.carry(over: process)
-            return stream
-        } catch {
-            throw SSHError(.local, "the ProxyCommand cannot be started: \(PeerText(command.shell)): \(error)")
         }
     }
 

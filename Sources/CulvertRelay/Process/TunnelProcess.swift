@@ -43,40 +43,84 @@ struct TunnelProcess {
         logIn: @escaping Route<Engine>.LogIn
     ) throws(IOError) {
         let plan = tunnel.plan
-        let index = places.count
-        let processors = Thread.processors(startingAt: HostProcess.identifier + index)
-        let workers = max(1, min(plan.links, processors.count, plan.runtime.threads ?? processors.count))
-        let statuses = (0..<plan.links).map { LinkStatus(worker: WorkerID($0 % workers)) }
-        var limits = RelayLimits.ofProcess()
-        limits.nodelay = plan.nodelay
-        limits.hold = Tick.Span(plan.hold)
+        let processors = processors(for: plan)
+        let statuses = (0..<plan.links).map { LinkStatus(worker: WorkerID($0 % processors.count)) }
         let group = try WorkerGroup<Engine>.start(
-            processors: Array(processors.prefix(workers)), kind: kind, forwards: plan.forwards,
-            reverse: plan.reverse, links: statuses, memory: plan.runtime.memory, limits: limits,
+            processors: processors, kind: kind, forwards: plan.forwards,
+            reverse: plan.reverse, links: statuses, memory: plan.runtime.memory, limits: RelayLimits(plan),
             alive: KeepAlive(plan.server), journal: tunnel.journal)
-        let news = news
+        let route = Route(plan, tunnel.journal, logIn: logIn)
+        try begin(tunnel, crew: group.crew, control: group.control, streams) { id, mayPrompt, knocks throws(SSHError) in
+            let worker = group.mailboxes[statuses[id.place].worker.number]
+            let link = try route.link(
+                worker: worker,
+                open: { step, path throws(SSHError) in try Login.open(step.plan, path, knocks, tunnel.journal) },
+                authority: { tunnel.authority($0, mayPrompt) },
+                finished: { if $0.handedOutSecret { knocks.handedOutSecret() } })
+            return ReadyLink(link, door: knocks.door, for: worker)
+        }
+    }
+
+    /// The same for one whose links and flows are a child's. Connections come in here.
+    mutating func startWithChild(_ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?) throws(IOError) {
+        let plan = tunnel.plan
+        let processors = processors(for: plan)
+        // The worker here is the first; its mailbox stands for all links'.
+        let statuses = (0..<plan.links).map { _ in LinkStatus(worker: WorkerID(1)) }
+        let connections = try Mailbox<WorkerMessage<NativeEngine>>()
+        let front = try WorkerGroup<NativeEngine>.start(
+            processors: [processors[0]], kind: kind, forwards: plan.forwards, reverse: [], links: statuses,
+            memory: plan.runtime.memory, limits: RelayLimits(plan), alive: KeepAlive(plan.server),
+            journal: tunnel.journal, elsewhere: connections)
+        let host = try ChildHost(
+            tunnel, workers: processors.count, kind: kind, links: statuses, control: front.control,
+            front: front.mailboxes[0], connections: connections)
+        try host.start()
+        try begin(tunnel, crew: host.crew, control: front.control, streams) { id, mayPrompt, knocks throws(SSHError) in
+            try host.logIn(id, knocks) { tunnel.authority($0, mayPrompt) }
+        } atEnd: {
+            host.end()
+        }
+    }
+
+    /// One for each worker that the tunnel is to have.
+    private func processors(for plan: TunnelPlan) -> [Int] {
+        let processors = Thread.processors(startingAt: HostProcess.identifier + places.count)
+        let workers = max(1, min(plan.links, processors.count, plan.runtime.threads ?? processors.count))
+        return Array(processors.prefix(workers))
+    }
+
+    /// Logs in, with the leave of this login's knocks.
+    private typealias LogIn =
+        @Sendable (LinkID, _ mayPrompt: Bool, _ knocks: LoginKnocks) throws(SSHError) -> ReadyLink
+
+    /// Starts the tunnel's control thread; its workers are there. `atEnd` is called when the tunnel is over.
+    private mutating func begin(
+        _ tunnel: Tunnel, crew: WorkerCrew, control: Mailbox<ControlMessage>, _ streams: StandardStreams?,
+        logIn: @escaping LogIn, atEnd: @escaping @Sendable () -> Void = {}
+    ) throws(IOError) {
+        let plan = tunnel.plan
+        let index = places.count
+        let (news, knocks) = (news, knocks)
         places.append(
             Place(
-                order: { group.control.post(.order($0)) }, destination: plan.destination, links: plan.links,
+                order: { control.post(.order($0)) }, destination: plan.destination, links: plan.links,
                 forwards: plan.forwards.count + plan.reverse.count))
-        let route = Route(tunnel, logIn: logIn)
-        let knocks = knocks
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
-                tunnel, crew: group.crew, control: group.control, streams: streams,
-                knocks: knocks,
+                tunnel, crew: crew, control: control, streams: streams, knocks: knocks,
                 login: { id, mayPrompt throws(LoginFailure) in
-                    let worker = group.mailboxes[statuses[id.place].worker.number]
                     let login = LoginKnocks(knocks, plan.knocks, isFirst: id.isFirst)
                     do throws(SSHError) {
-                        let link = try route.link(mayPrompt: mayPrompt, knocks: login, worker: worker)
-                        return ReadyLink(link, door: login.door, for: worker)
+                        return try logIn(id, mayPrompt, login)
                     } catch {
                         login.failed()
                         throw LoginFailure(error: error, addresses: login.addresses, secret: login.secret)
                     }
                 }, tell: { news.post((index, $0)) })
-            news.post((index, .ended(thread.run())))
+            let ending = thread.run()
+            atEnd()
+            news.post((index, .ended(ending)))
         }
     }
 
