@@ -288,9 +288,10 @@ import Testing
                 "culvert",
                 Subject.command(
                     Self.engine + [
-                        "--knocks", "0", "-L", "\(door):127.0.0.1:\(Self.port(target.address))", "-p", "\(proxy.port)",
+                        "--knocks", "0", "-o", "ServerAliveInterval=1", "-L",
+                        "\(door):127.0.0.1:\(Self.port(target.address))", "-p", "\(proxy.port)",
                     ] + login + ["\(SSHServer.user)@127.0.0.1"]), environment: Tunnel.environment(stage))
-            for round in 0..<Scale.choose(full: 100, small: 10) {
+            for round in 0..<Scale.choose(full: 100, small: 5) {
                 let flow = try TamperTests.flow(through: .tcp(door), arrivals: arrivals)
                 let stream = RandomStream(seed: UInt64(round))
                 let (source, sink) = direction == .toServer ? (flow.near, flow.far) : (flow.far, flow.near)

@@ -91,7 +91,10 @@ final class ChildHost: Sendable {
         }
     }
 
-    func isOver() { life.withLock { $0.isOver = true } }
+    func isOver() {
+        life.withLock { $0.isOver = true }
+        for case .login(_, let line) in orders.takeAll() { SocketOption.close(line) }
+    }
 
     // MARK: Logins
 
@@ -101,8 +104,18 @@ final class ChildHost: Sendable {
     {
         let ends: (Descriptor, Descriptor)
         do throws(IOError) { ends = try ProcessLine.pair() } catch { throw SSHError(.local, error.description) }
-        let deaths = life.withLock { $0.deaths }
-        orders.post(.login(id, ends.1))
+        let (orders, theirs) = (orders, ends.1)
+        // Whoever ends the thread takes what was posted until then.
+        let deaths = life.withLock { life -> Int? in
+            guard !life.isOver else { return nil }
+            orders.post(.login(id, theirs))
+            return life.deaths
+        }
+        guard let deaths else {
+            SocketOption.close(ends.0)
+            SocketOption.close(ends.1)
+            throw SSHError(.local, "the tunnel has ended")
+        }
         let served = try withoutActuallyEscaping(authority) { authority throws(SSHError) in
             var desk = LoginDesk(plan, knocks: knocks, journal: journal, authority: authority)
             let summary = try desk.serve(ProcessLine(adopting: ends.0))

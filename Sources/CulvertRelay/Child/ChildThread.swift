@@ -196,7 +196,7 @@ struct ChildThread {
             useful.remove(id.place)
             send(.deliver(id, reverse: reverse))
         case .drop(let id): if known.contains(id) { send(.drop(id)) }
-        case .end: isOver = true
+        case .end: (isStopping, isOver) = (true, true)
         }
     }
 
@@ -208,6 +208,8 @@ struct ChildThread {
             host.died(error.description)
             return SocketOption.close(line)
         }
+        // Logins that failed are not told of: those of long ago are over.
+        if known.count > 1024 { known = known.filter { delivered.contains($0) || $0.serial + 512 > id.serial } }
         known.insert(id)
         send(.login(id), [line], closing: [line])
     }

@@ -11,6 +11,12 @@ enum ProcFS {
         return children.filter { readWhole("/proc/\($0)/cmdline").contains("libssh2-child") }
     }
 
+    /// The programs of others that run under a tunnel.
+    static func programs(under pid: pid_t) -> [pid_t] {
+        let own = descendants(of: pid).flatMap(ownChildren) + ownChildren(pid)
+        return descendants(of: pid).filter { !own.contains($0) }
+    }
+
     /// It has ended, and nobody has reaped it.
     static func isZombie(_ pid: pid_t) -> Bool { readWhole("/proc/\(pid)/stat").contains(") Z ") }
 
