@@ -14,6 +14,17 @@
 
 enum { LINE = 3 };
 
+static int argument_count;
+static char **arguments;
+
+// glibc gives a constructor what main is given. The Swift runtime asks /proc, which may not be there.
+__attribute__((constructor)) static void note_arguments(int count, char **values) {
+    argument_count = count;
+    arguments = values;
+}
+
+const char *culvert_argument(int number) { return number < argument_count ? arguments[number] : NULL; }
+
 static int describe(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int line, int errors) {
     sigset_t all, blocked;
     sigfillset(&all);

@@ -47,7 +47,7 @@ public struct ChildProcess: Sendable {
     private static var executable: String? {
         let own = "/proc/self/exe"
         if unsafe access(own, X_OK) == 0 { return own }
-        guard let name = CommandLine.arguments.first, !name.isEmpty else { return nil }
+        guard let name = HostProcess.arguments.first, !name.isEmpty else { return nil }
         if name.contains("/") { return unsafe access(name, X_OK) == 0 ? name : nil }
         let path = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? ""
         return path.split(separator: ":").map { "\($0)/\(name)" }.first { unsafe access($0, X_OK) == 0 }
@@ -59,6 +59,8 @@ public struct ChildProcess: Sendable {
     /// ends with its starter, no program of its can have more rights than it has, and nothing of it is dumped.
     public static func begin() -> ProcessLine? {
         guard ProcessLine.isOne(line), culvert_end_with_starter() == 0 else { return nil }
+        // The kernel has named it after the link that it was executed by.
+        unsafe culvert_name_thread("culvert-libssh2")
         signal(SIGPIPE, SIG_IGN)
         HostProcess.surviveLargeFiles()
         HostProcess.forbidCoreDumps()

@@ -22,6 +22,13 @@ public enum HostProcess {
     /// Before any thread exists.
     public static func renouncePrivileges() { _ = culvert_no_new_privileges() }
 
+    /// What the process was started with, its name first; also where there is no /proc.
+    public static var arguments: [String] {
+        var all: [String] = []
+        while let next = unsafe culvert_argument(Int32(all.count)) { unsafe all.append(String(cString: next)) }
+        return all
+    }
+
     public static var identifier: Int { Int(getpid()) }
 
     /// The first process of a container: whoever loses his parent there becomes a child of it.

@@ -11,11 +11,11 @@ internal import Glibc
 struct Culvert {
     static func main() {
         // A fault of such a process is told by whoever started it.
-        if Relay.isChild(Array(CommandLine.arguments.dropFirst())) { leave(Relay.runChild()) }
+        let arguments = Array(HostProcess.arguments.dropFirst())
+        if Relay.isChild(arguments) { leave(Relay.runChild()) }
         ProcessFaults.endAtOnce(program: "culvert", version: culvertVersion)
         Relay.prepareProcess()
         do throws(ConfigurationError) {
-            let arguments = Array(CommandLine.arguments.dropFirst())
             switch try parseCommandLine(arguments, access: access) {
             case .show(let text): print(text)
             case .tunnel(let configuration): leave(TunnelCommand(configuration).run())

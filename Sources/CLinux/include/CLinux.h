@@ -215,6 +215,8 @@ int culvert_fork(void);
 // error, nothing else is open, no signal is blocked or ignored. SIGTERM comes to it when the calling thread ends,
 // whatever ends it. Returns its number, or -errno, also when the shell cannot be executed.
 int culvert_spawn_shell(const char *shell, const char *command, int stream, int errors);
+// The program's arguments, its name first; NULL behind the last.
+const char *culvert_argument(int number);
 // Executes `path` anew, as a process of its own: `line` is its descriptor 3 and `errors` its standard error, standard input
 // and output are /dev/null, nothing else is open. SIGINT, SIGTERM, SIGHUP and SIGUSR1 are blocked in it, and every signal
 // has its default action, faults too. `argument` is its only one. Returns its number, or -errno. Safe whatever other

@@ -173,7 +173,9 @@ struct ChildThread {
                 SIGABRT: "ABRT", SIGSEGV: "SEGV", SIGBUS: "BUS", SIGILL: "ILL", SIGTRAP: "TRAP", SIGFPE: "FPE",
             ]
             if let fault = faults[number] {
-                return "the libssh2 process was ended by signal SIG\(fault) (libssh2 failed on what the server sent)"
+                return
+                    "the libssh2 process was ended by signal SIG\(fault) (libssh2 failed on what the server sent, or was"
+                    + " short of memory)"
             }
             return "the libssh2 process was ended by signal \(number == SIGKILL ? "SIGKILL" : "\(number)")"
         case .exited(let status):

@@ -34,7 +34,7 @@ struct LibSSH2Child {
         guard let line = ChildProcess.begin() else { return refuseToBegin() }
         var reader = ProcessLineReader(line)
         guard let first = reader.wait(), case .begin(let plan)? = try? ChildOrder(message: first.bytes) else {
-            return Ending.systemError.exitStatus
+            return toldNonsense(line)
         }
         ChildProcess.limitMemory(plan.plan.runtime.memory + memoryBeside)
         do throws(IOError) {
@@ -44,6 +44,12 @@ struct LibSSH2Child {
             line.tell(.said(Journal.Line(.error, "the libssh2 process: \(error)", kind: nil)))
             return Ending.systemError.exitStatus
         }
+    }
+
+    /// The status of EX_SOFTWARE.
+    private static func toldNonsense(_ line: ProcessLine) -> Int32 {
+        line.tell(.said(Journal.Line(.error, "the libssh2 process was told what it cannot read", kind: nil)))
+        return 70
     }
 
     /// A person has typed it.
@@ -118,7 +124,7 @@ struct LibSSH2Child {
             case .gone: status = 0
             case .message(let message):
                 guard let order = try? ChildOrder(message: message.bytes) else {
-                    return status = Ending.systemError.exitStatus
+                    return status = Self.toldNonsense(line)
                 }
                 follow(order, message.descriptors)
             }
@@ -127,7 +133,7 @@ struct LibSSH2Child {
 
     private mutating func follow(_ order: ChildOrder, _ descriptors: [Descriptor]) {
         switch order {
-        case .begin: status = Ending.systemError.exitStatus
+        case .begin: status = Self.toldNonsense(line)
         case .login(let id): if let line = descriptors.first { beginLogin(id, line) }
         case .deliver(let id, let reverse):
             ready.withLock { $0.removeValue(forKey: id) }?.deliver(as: id, reverse: reverse)
