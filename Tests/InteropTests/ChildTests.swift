@@ -191,6 +191,45 @@ import Testing
         }
     }
 
+    @Test("a port that the server chose is asked for again by the next one")
+    func chosenPort() throws {
+        try onStage { stage in
+            let echo = try TargetServer.echo(on: stage)
+            let server = try SSHServer(on: stage)
+            let tunnel = try Tunnel(
+                to: server, Self.engine + ["--knocks", "0", "-R", "0:127.0.0.1:\(Self.port(echo.address))"])
+            let line = try tunnel.process.waitForLine(["Allocated port"])
+            let words = line.components(separatedBy: "Allocated port ")[1]
+            let chosen = try #require(UInt16(words.prefix { $0.isNumber }), "\(line)")
+            try OutageTests.expectEcho(.tcp(chosen), within: 15)
+            let said = tunnel.process.errorLines.count
+            kill(try Self.child(of: tunnel.pid), SIGKILL)
+            try tunnel.process.waitForLine(Wording.linkBack, after: said)
+            try OutageTests.expectEcho(.tcp(chosen), within: 40)
+        }
+    }
+
+    @Test("it has little memory, no more rights, no terminal, and nothing open that is its parent's")
+    func surroundings() throws {
+        try onStage { stage in
+            let echo = try TargetServer.echo(on: stage)
+            let forward = try ForwardKind.direct.start(
+                on: stage, to: echo.address, options: Self.engine + ["--memory", "32M"])
+            try OutageTests.expectEcho(forward.address, within: 15)
+            let child = try Self.child(of: forward.process.pid)
+            #expect(readWhole("/proc/\(child)/status").contains("NoNewPrivs:\t1\n"))
+            let limit = readWhole("/proc/\(child)/limits").split(separator: "\n").first {
+                $0.hasPrefix("Max address space")
+            }
+            #expect(limit?.contains(" \((32 + 512) << 20) ") == true, "\(limit ?? "no line")")
+            let open = ProcFS.descriptorsAlone(child)
+            #expect(open.filter { $0 == "/dev/null" }.count == 2)
+            #expect(!open.contains { $0.hasPrefix("/") && $0 != "/dev/null" }, "\(open)")
+            // Not the signals that the parent waits for.
+            #expect(!open.contains { $0.contains("signalfd") }, "\(open)")
+        }
+    }
+
     @Test("it ends with its parent, whatever ends that", arguments: [SIGKILL, SIGTERM])
     func parentsEnd(_ signal: Int32) throws {
         try onStage { stage in
