@@ -173,9 +173,9 @@ struct ChildThread {
                 SIGABRT: "ABRT", SIGSEGV: "SEGV", SIGBUS: "BUS", SIGILL: "ILL", SIGTRAP: "TRAP", SIGFPE: "FPE",
             ]
             if let fault = faults[number] {
-                return
-                    "the libssh2 process was ended by signal SIG\(fault) (libssh2 failed on what the server sent, or was"
-                    + " short of memory)"
+                let isAssertion = lastLine?.contains("Assertion") ?? false
+                return "the libssh2 process was ended by signal SIG\(fault) (libssh2 failed on what the server sent"
+                    + (isAssertion ? ")" : ", or was short of memory)")
             }
             return "the libssh2 process was ended by signal \(number == SIGKILL ? "SIGKILL" : "\(number)")"
         case .exited(let status):
