@@ -260,7 +260,11 @@ static size_t plain_ecdsa(const culvert_key *key, const uint8_t *der, size_t len
 
 size_t culvert_key_sign(
     const culvert_key *key, int digest, const void *data, size_t length, void *out, size_t capacity) {
-    const EVP_MD *hash = digest == 256 ? EVP_sha256() : digest == 384 ? EVP_sha384() : digest == 512 ? EVP_sha512() : NULL;
+    const EVP_MD *hash = digest == 160   ? EVP_sha1()
+                         : digest == 256 ? EVP_sha256()
+                         : digest == 384 ? EVP_sha384()
+                         : digest == 512 ? EVP_sha512()
+                                         : NULL;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     size_t made = 0;
     if (context && EVP_DigestSignInit(context, NULL, hash, NULL, pkey(key))) {

@@ -25,6 +25,13 @@ public enum HostProcess {
     /// Before any thread exists.
     public static func renouncePrivileges() { _ = culvert_no_new_privileges() }
 
+    /// What the process was started with, its name first; also where there is no /proc.
+    public static var arguments: [String] {
+        var all: [String] = []
+        while let next = unsafe culvert_argument(Int32(all.count)) { unsafe all.append(String(cString: next)) }
+        return all
+    }
+
     public static var identifier: Int { Int(getpid()) }
 
     /// The first process of a container: whoever loses his parent there becomes a child of it.
@@ -77,9 +84,12 @@ public struct NetworkChanges: Sendable {
 
 /// Waits for a few descriptors, on the control thread. Not for the data path.
 public enum Wait {
-    /// The descriptors that are readable; empty at the deadline.
-    public static func forReadable(_ descriptors: [Descriptor], until deadline: Tick?) -> [Descriptor] {
-        wait(descriptors, CULVERT_IN, until: deadline)
+    /// The descriptors that are readable; empty at the deadline. `orWritable`, one of them, ends the wait too when it is
+    /// writable.
+    public static func forReadable(
+        _ descriptors: [Descriptor], orWritable: Descriptor? = nil, until deadline: Tick?
+    ) -> [Descriptor] {
+        wait(descriptors, CULVERT_IN, orWritable: orWritable, until: deadline)
     }
 
     /// The descriptors that are writable, or whose connection is made or has failed; empty at the deadline.
@@ -87,9 +97,13 @@ public enum Wait {
         wait(descriptors, CULVERT_OUT, until: deadline)
     }
 
-    private static func wait(_ descriptors: [Descriptor], _ events: UInt32, until deadline: Tick?) -> [Descriptor] {
+    private static func wait(
+        _ descriptors: [Descriptor], _ events: UInt32, orWritable: Descriptor? = nil, until deadline: Tick?
+    ) -> [Descriptor] {
         precondition(descriptors.count <= 16, "a handful is waited for")
-        var interests = descriptors.map { culvert_interest(descriptor: $0, events: events, ready: 0) }
+        var interests = descriptors.map {
+            culvert_interest(descriptor: $0, events: $0 == orWritable ? events | CULVERT_OUT : events, ready: 0)
+        }
         var wait: Int64 = -1
         if let deadline { wait = max(0, (deadline - Tick.current()).nanoseconds) }
         let count = unsafe culvert_wait_many(&interests, Int32(interests.count), wait)

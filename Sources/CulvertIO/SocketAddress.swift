@@ -15,6 +15,22 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
 
     private init(_ storage: culvert_address) { self.storage = storage }
 
+    /// As the kernel has it, for another process of this machine.
+    public var raw: [UInt8] {
+        unsafe withUnsafeBytes(of: storage.bytes) { unsafe Array($0.prefix(Int(storage.length))) }
+    }
+
+    /// nil: more than any address has.
+    public init?(raw: [UInt8]) {
+        storage = culvert_address()
+        guard raw.count <= Self.longest else { return nil }
+        storage.length = UInt32(raw.count)
+        unsafe withUnsafeMutableBytes(of: &storage.bytes) { unsafe $0.copyBytes(from: raw) }
+    }
+
+    /// A Unix address, bytes; a zero follows it in the memory that is kept for one.
+    private static let longest = 110
+
     public enum Family: Int32, Sendable {
         case any = 0
         case ipv4 = 4

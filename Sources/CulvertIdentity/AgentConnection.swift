@@ -55,7 +55,7 @@ final class AgentConnection {
 
     /// The signature blob over a login's data, of the algorithm that the data names.
     func sign(_ data: [UInt8], with key: PublicKey) throws(SSHError) -> [UInt8] {
-        guard let algorithm = AgentMessages.algorithm(inLoginData: data, key: key) else {
+        guard let algorithm = LoginData.algorithm(in: data, key: key.blob) else {
             throw failure("asked to sign what is not a login's data (RFC 4252 §7)")
         }
         // A certificate's algorithm is named after it, its signature after the key inside (PROTOCOL.certkeys).

@@ -86,24 +86,4 @@ enum AgentMessages {
         guard let blob, let name else { return .malformed }
         return name == algorithm ? .blob(blob) : .otherAlgorithm(name)
     }
-
-    /// The algorithm that the data to be signed names (RFC 4252 §7): session id, 50, user, service, method, TRUE,
-    /// algorithm, key. nil: this is not a login's data, and nothing else is ever signed here.
-    static func algorithm(inLoginData data: [UInt8], key: PublicKey) -> String? {
-        try? data.read("a login's data") { reader throws(SSHError) in
-            _ = unsafe try reader.string()
-            let number = try reader.byte()
-            _ = unsafe try reader.string()
-            _ = unsafe try reader.string()
-            let method = try reader.name()
-            let isSigned = try reader.byte()
-            let algorithm = try reader.name()
-            let isOfKey = unsafe try reader.string().elementsEqual(key.blob)
-            try reader.end()
-            guard number == 50, method == "publickey", isSigned == 1, isOfKey else {
-                throw .malformed("a login's data", "it is something else")
-            }
-            return algorithm
-        }
-    }
 }

@@ -47,6 +47,8 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     /// A connection that another worker accepted, to go through whichever link has the place `link` of the pool when it
     /// comes.
     case carry(IncomingConnection, link: Int)
+    /// A connection that another process had for its links, and of which nothing has become.
+    case takeBack(IncomingConnection)
     /// A new link of the pool, to ask for these reverse forwards; an older one at its place takes no new flows.
     case link(Parcel<LoggedInLink<Engine>>, LinkID, reverse: [ReverseID])
     /// A link to a jump host, and the stream that its one channel is carried over: what it leads to logs in there.

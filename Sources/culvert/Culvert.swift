@@ -10,10 +10,12 @@ internal import Glibc
 @main
 struct Culvert {
     static func main() {
+        // A fault of such a process is told by whoever started it.
+        let arguments = Array(HostProcess.arguments.dropFirst())
+        if Relay.isChild(arguments) { leave(Relay.runChild()) }
         ProcessFaults.endAtOnce(program: "culvert", version: culvertVersion)
         Relay.prepareProcess()
         do throws(ConfigurationError) {
-            let arguments = Array(CommandLine.arguments.dropFirst())
             let access = access
             switch try parseCommandLine(arguments, access: access) {
             case .show(let text): print(text)

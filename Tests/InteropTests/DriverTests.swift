@@ -13,7 +13,8 @@ struct DriverTests {
             let pid = forward.process.pid
             #expect(ProcFS.holdsRing(pid) == (driver == .uring))
 
-            let counts = try Self.countCalls(stage, pid) {
+            let carrier = ProcFS.ownChildren(pid).first ?? pid
+            let counts = try Self.countCalls(stage, carrier) {
                 let near = try TestSocket.connect(forward.address)
                 for _ in 0..<200 {
                     try near.send("ping")

@@ -85,7 +85,7 @@ struct JumpTests {
                 .split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) }
             #expect((done ?? 0) > 500, "\(report)")
             // In this process, and by every server.
-            #expect(ProcFS.descendants(of: tunnel.pid).isEmpty)
+            #expect(ProcFS.programs(under: tunnel.pid).isEmpty)
             for server in route.servers { #expect(server.log.contains("Accepted publickey")) }
 
             tunnel.process.signal(SIGTERM)

@@ -129,7 +129,7 @@ struct MachineTests {
 
     /// Zombies count.
     private static func states(under pid: pid_t) -> [String] {
-        ProcFS.descendants(of: pid).map { child in
+        ProcFS.programs(under: pid).map { child in
             let stat = readWhole("/proc/\(child)/stat")
             return stat.lastIndex(of: ")").map { String(stat[stat.index($0, offsetBy: 2)...].prefix(1)) } ?? "gone"
         }

@@ -19,7 +19,7 @@ struct ProxyCommandTests {
 
     /// The program itself: the only child.
     private static func program(of tunnel: Tunnel) throws -> pid_t {
-        let found = ProcFS.descendants(of: tunnel.pid)
+        let found = ProcFS.programs(under: tunnel.pid)
         guard found.count == 1 else { throw Failure("\(found.count) processes run under culvert") }
         return found[0]
     }
@@ -83,7 +83,7 @@ struct ProxyCommandTests {
             let (tunnel, address) = try Self.start(
                 stage, to: server, #"sh -c 'trap "" HUP TERM INT; socat - TCP:%h:%p; while :; do sleep 1000; done'"#)
             try OutageTests.expectEcho(address, within: 15)
-            let programs = ProcFS.descendants(of: tunnel.pid)
+            let programs = ProcFS.programs(under: tunnel.pid)
             #expect(programs.count == 2, "\(programs)")
             if isStopped { for program in programs { kill(program, SIGSTOP) } }
             tunnel.process.signal(SIGTERM)
@@ -102,7 +102,7 @@ struct ProxyCommandTests {
                 // It keeps the connection open: only the questions show that nobody is there.
                 ["-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1"])
             try OutageTests.expectEcho(address, within: 15)
-            let first = ProcFS.descendants(of: tunnel.pid)
+            let first = ProcFS.programs(under: tunnel.pid)
             #expect(first.count == 3, "\(first)")
             server.killSessions()
             try waitUntil("it and what it has started are gone", within: 10) { first.allSatisfy(Self.hasEnded) }

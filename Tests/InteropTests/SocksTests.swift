@@ -190,6 +190,9 @@ import Testing
             let door = try Ports.free()
             let tunnel = try Tunnel(to: server, [flag, "\(door)"])
             try tunnel.waitForListener(door)
+            // Whatever it opens at its beginning is open then.
+            try Self.ask(door, "127.0.0.1", target).1.close()
+            try during(0.5, "that one ends")
             let before = ProcFS.descriptors(tunnel.pid).count
             try concurrently(20) { number in
                 for round in 0..<10 {

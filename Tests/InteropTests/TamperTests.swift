@@ -71,7 +71,7 @@ import Testing
     }
 
     /// After a lost link the door may still be open while nothing is behind it: try until a flow arrives.
-    private static func flow(through address: Address, arrivals: Mailbox<TestSocket>) throws -> Flow {
+    static func flow(through address: Address, arrivals: Mailbox<TestSocket>) throws -> Flow {
         try eventually("a flow gets through", within: 30, every: 0.05) {
             guard let near = try? TestSocket.connect(address) else { return nil }
             try? near.send("knock")

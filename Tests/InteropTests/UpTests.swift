@@ -101,11 +101,14 @@ import Testing
             try culvert.waitForLine(["ends: ending: a forward failed"])
             try waitUntil("the first link has ended") { ends.sessions.isEmpty }
             _ = try stage.write("gate", "")
-            try waitUntil("the second link has logged in") {
-                ends.log.components(separatedBy: "Accepted publickey").count == 3
+            // A process of the tunnel's own has ended with it, and its login too.
+            if Subject.engine != "libssh2" {
+                try waitUntil("the second link has logged in") {
+                    ends.log.components(separatedBy: "Accepted publickey").count == 3
+                }
             }
             try waitUntil("the second link has ended") { ends.sessions.isEmpty }
-            try waitUntil("its programs have ended") { ProcFS.descendants(of: culvert.pid).isEmpty }
+            try waitUntil("its programs have ended") { ProcFS.programs(under: culvert.pid).isEmpty }
             try OutageTests.expectEcho(.tcp(door), within: 15)
         }
     }

@@ -54,12 +54,12 @@ class Running:
     def workers(self):
         """Processor seconds of each of culvert's worker threads."""
         found = {}
-        for task in (path for child in self.clients for path in glob.glob(f"/proc/{child.pid}/task/*/stat")):
+        for task in (path for pid in self.client_pids() for path in glob.glob(f"/proc/{pid}/task/*/stat")):
             with open(task, encoding="utf-8", errors="replace") as file:
                 text = file.read()
             name, fields = text[text.index("(") + 1:text.rindex(")")], text.rpartition(")")[2].split()
             if name.removeprefix("culvert-").isdigit():
-                found[name] = (int(fields[11]) + int(fields[12])) / TICKS
+                found[name] = found.get(name, 0) + (int(fields[11]) + int(fields[12])) / TICKS
         return found
 
     def close(self):

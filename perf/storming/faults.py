@@ -1,5 +1,6 @@
 """What is done to the path, by dice: to sshd, to its sessions, and to culvert itself."""
 
+import contextlib
 import os
 import signal
 import time
@@ -11,6 +12,8 @@ WILD = {
     "culvert ended": 2, "culvert ended twice": 1,
     "culvert killed": 1,
 }
+# Of a subject that has a process for libssh2.
+WITH_CHILD = WILD | {"child killed": 6, "child frozen": 2}
 CALM = {"snapshot": 2, "culvert frozen briefly": 3, "nothing": 3}
 PLAIN = {"snapshot": 2, "culvert frozen": 3, "culvert ended": 1, "culvert ended twice": 1, "culvert killed": 1,
          "nothing": 3}
@@ -80,9 +83,22 @@ class Faults:
                 seconds = self.dice.uniform(0.2, 2.5)
                 subject.trouble(seconds)
                 self.restart(self.dice.choice(servers), seconds)
+            case "child killed":
+                subject.trouble()
+                self.signal_children(self.dice.choice([signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV]))
+            case "child frozen":
+                seconds = self.dice.uniform(0.05, 3)
+                subject.trouble(seconds, freezes=True)
+                self.signal_children(signal.SIGSTOP)
+                self.storm.loop.after(seconds, lambda: self.signal_children(signal.SIGCONT))
             case "culvert ended" | "culvert ended twice" | "culvert killed":
                 subject.trouble(3)
                 self.end_culvert(what)
+
+    def signal_children(self, number):
+        for pid in self.subject.processes()[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def freeze_culvert(self, seconds):
         child = self.subject.child

@@ -23,7 +23,7 @@ KINDS = {
         faults.CALM, {"options": ("-o", "RekeyLimit=1M"), "server_options": ("RekeyLimit 2M",)}),
     "two links": (faults.WILD, {"options": ("--links", "2")}),
     "a hop": (faults.WILD, {"hop": True}),
-    "libssh2": (faults.WILD, {"engine": "libssh2"}),
+    "libssh2": (faults.WITH_CHILD, {"engine": "libssh2"}),
     "a hop, no faults": (faults.CALM, {"hop": True}),
     "keys anew, small ceiling": (
         faults.WILD, {"options": ("--memory", "16M", "-o", "RekeyLimit=1M"), "server_options": ("RekeyLimit 2M",)}),

@@ -129,18 +129,28 @@ class Subject:
 
     def measure(self):
         """Descriptors, threads, and resident memory in MB."""
-        pid = self.child.pid
         if not self.runs:
             raise Failed(f"{self.label} ended with {self.child.returncode}\n{self.log_end()}")
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            status = dict(line.split(":", 1) for line in file)
-        return {"descriptors": len(os.listdir(f"/proc/{pid}/fd")), "threads": int(status["Threads"]),
-                "resident MB": int(status["VmRSS"].split()[0]) / 1024}
+        found = {"descriptors": 0, "threads": 0, "resident MB": 0}
+        for pid in self.processes():
+            with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+                status = dict(line.split(":", 1) for line in file)
+            found["descriptors"] += len(os.listdir(f"/proc/{pid}/fd"))
+            found["threads"] += int(status["Threads"])
+            found["resident MB"] += int(status["VmRSS"].split()[0]) / 1024
+        return found
+
+    def processes(self):
+        """culvert, and the process that it has for libssh2."""
+        return [self.child.pid] + descendants(self.child.pid)
 
     def cpu(self):
-        with open(f"/proc/{self.child.pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        seconds = 0
+        for pid in self.processes():
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                fields = file.read().rpartition(")")[2].split()
+            seconds += (int(fields[11]) + int(fields[12])) / TICKS
+        return seconds
 
     def close(self):
         for listener in self.listeners.values():

@@ -64,7 +64,7 @@ size_t culvert_key_public(const culvert_key *key, void *out, size_t capacity);
 // e of an RSA key.
 size_t culvert_key_exponent(const culvert_key *key, void *out, size_t capacity);
 
-// `digest`: 0 (Ed25519), 256, 384 or 512 bits of SHA-2. RSA: PKCS #1 v1.5. EC: r ‖ s, each as long as the curve's order,
+// `digest`: 0 (Ed25519), 256, 384 or 512 bits of SHA-2, 160 of SHA-1. RSA: PKCS #1 v1.5. EC: r ‖ s, each as long as the curve's order,
 // big-endian. Returns the length, 0 on failure.
 size_t culvert_key_sign(
     const culvert_key *key, int digest, const void *data, size_t length, void *out, size_t capacity);

@@ -151,6 +151,14 @@ typedef struct {
     uint32_t events;
     uint32_t ready;
 } culvert_interest;
+// Two ends of a line of packets that may carry descriptors; calls on it do not wait. 1 from `is_line`: it is such an end.
+int culvert_line_pair(int descriptors[2]);
+int culvert_is_line(int descriptor);
+// One packet, never an empty one. Descriptors are duplicated for whoever receives them.
+int64_t culvert_line_send(int descriptor, const void *bytes, size_t count, const int *attached, int attached_count);
+// 0: the other end has gone; -EMSGSIZE: the packet did not fit. *attached_count: room, then how many came: none where not
+// all could be had.
+int64_t culvert_line_receive(int descriptor, void *bytes, size_t capacity, int *attached, int *attached_count);
 int culvert_wait_many(culvert_interest *interests, int count, int64_t nanoseconds);
 
 // MARK: threads, memory, process
@@ -216,6 +224,17 @@ int culvert_fork(void);
 // error, nothing else is open, no signal is blocked or ignored. SIGTERM comes to it when the calling thread ends,
 // whatever ends it. Returns its number, or -errno, also when the shell cannot be executed.
 int culvert_spawn_shell(const char *shell, const char *command, int stream, int errors);
+// The program's arguments, its name first; NULL behind the last.
+const char *culvert_argument(int number);
+// Executes `path` anew, as a process of its own: `line` is its descriptor 3 and `errors` its standard error, standard input
+// and output are /dev/null, nothing else is open. SIGINT, SIGTERM, SIGHUP and SIGUSR1 are blocked in it, and every signal
+// has its default action, faults too. `argument` is its only one. Returns its number, or -errno. Safe whatever other
+// threads do (posix_spawn).
+int culvert_spawn_anew(const char *path, const char *argument, int line, int errors);
+// In such a process, first: SIGKILL comes to it when the thread that started it goes.
+int culvert_end_with_starter(void);
+// In bytes, for the whole process. 0: it has as much already, as sanitizers do, and no limit was set.
+int culvert_limit_address_space(uint64_t bytes);
 // A descriptor that is readable when the child has ended; -errno where the kernel has none.
 int culvert_child_watch(int child);
 // 1 when the child has ended and waits to be reaped.

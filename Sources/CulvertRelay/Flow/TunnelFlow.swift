@@ -66,6 +66,8 @@ struct TunnelFlow: ~Copyable, SlabElement {
     let arrival: Arrival
     /// Of `-W`: the process ends with it.
     var isStandardStreams = false
+    /// Another process has accepted it, and keeps a descriptor until it hears what became of the channel.
+    var isLent = false
     /// Of a dynamic forward: what its client asked for and is to be told.
     var socks: SocksNegotiation?
 

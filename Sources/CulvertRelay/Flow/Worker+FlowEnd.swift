@@ -9,6 +9,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         guard flows[flow].end == nil else { return }
         flows[flow].end = how
         endedFlows.append(flow)
+        if how != .heldAgain { settleLent(flow, isOpen: false) }
         let link = flows[flow].link
         let channel = flows[flow].channel
         links[link].queue.forget(&flows[flow].standing)

@@ -57,6 +57,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         flows[flow].sink = connection.sink
         flows[flow].isStandardStreams = context.forwards[forward].isStandardStreams
         flows[flow].socks = connection.socks
+        flows[flow].isLent = context.lender != nil
         // An engine may find by any call that an older request was never answered.
         links[link].needsEvents = true
         // A SOCKS client asks for names in most cases.
@@ -81,7 +82,16 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
     }
 
+    /// What becomes of a connection of another process's is known, and nothing was said to it yet: from here on it is this
+    /// process's alone, and ends with it.
+    mutating func settleLent(_ flow: FlowID, isOpen: Bool) {
+        guard flows[flow].isLent else { return }
+        flows[flow].isLent = false
+        context.lender?.settled(flows[flow].arrival, isOpen: isOpen)
+    }
+
     mutating func channelOpened(_ flow: FlowID) {
+        settleLent(flow, isOpen: true)
         flows[flow].phase = .open
         flows[flow].dialling = nil
         if flows[flow].socks != nil, !answerSocket(flow, .granted) { return end(flow, .cut) }
@@ -106,6 +116,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case .unknownChannelType: why = "the server does not know this kind of channel"
         case .resourceShortage: why = "the server is short of resources"
         }
+        settleLent(flow, isOpen: false)
         let words = words.description
         let kind = "\(forwardText(flow)): channel open failed: \(why)"
         let failure = words.isEmpty ? kind : "\(kind): \(words)"

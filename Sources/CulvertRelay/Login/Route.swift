@@ -12,6 +12,9 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
     typealias LogIn =
         @Sendable (Step, consuming BlockingSocket, LinkPath?, any LoginAuthority, LoginWatch?) throws(SSHError) ->
         LoggedInLink<Engine>
+    typealias MakeAuthority = (Step) -> any LoginAuthority
+    /// Makes the way to the first server: a TCP connection, or a ProxyCommand's, which then is the path's.
+    typealias Open = (Step, LinkPath?) throws(SSHError) -> BlockingSocket
 
     /// One login.
     struct Step: Sendable {
@@ -19,6 +22,9 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
         let hop: Int?
         let name: String
         let server: ServerPlan
+        /// Silence is told before its key is judged: with a ProxyCommand nobody knows whom that waits for, and behind a jump
+        /// host credentials were used.
+        let isWatched: Bool
         let plan: LoginPlan
         let alive: KeepAlive
         let algorithms: AlgorithmOptions
@@ -27,11 +33,10 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
     /// The destination last.
     let steps: [Step]
     let logIn: LogIn
-    let makeAuthority: Tunnel.MakeAuthority
     let journal: Journal
 
     /// `plan`: the tunnel's, as it is for this login.
-    init(_ tunnel: Tunnel, _ plan: TunnelPlan, logIn: @escaping LogIn) {
+    init(_ plan: TunnelPlan, _ journal: Journal, logIn: @escaping LogIn) {
         let hops = plan.hops
         let servers = hops + [plan.server]
         steps = servers.enumerated().map { number, server in
@@ -39,26 +44,26 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             return Step(
                 hop: isHop ? number : nil,
                 name: isHop ? "hop \(number + 1) of \(hops.count), \(server.destination)" : "",
-                server: server, plan: LoginPlan(server), alive: KeepAlive(server), algorithms: server.algorithms)
+                server: server, isWatched: number == 0 && server.proxyCommand == nil, plan: LoginPlan(server),
+                alive: KeepAlive(server), algorithms: server.algorithms)
         }
         self.logIn = logIn
-        makeAuthority = tunnel.authority
-        journal = tunnel.journal
+        self.journal = journal
     }
 
-    /// Logs in everywhere, on a login thread. The hops' links go to `worker`, where the destination's belongs too.
-    /// `watch` is for the way to the first server: with a ProxyCommand nobody knows whom that waits for, and behind a jump
-    /// host credentials were used.
+    /// Logs in everywhere, on a login thread. The hops' links go to `worker`, where the destination's belongs too. Each
+    /// server has an authority of its own, which `finished` is shown once its login is over. `watch` is for the way to the
+    /// first server.
     func link(
-        mayPrompt: Bool, knocks: LoginKnocks, watch: LoginWatch, worker: Mailbox<WorkerMessage<Engine>>
+        worker: Mailbox<WorkerMessage<Engine>>, watch: LoginWatch? = nil, open: Open, authority: MakeAuthority,
+        finished: (any LoginAuthority) -> Void = { _ in }
     ) throws(SSHError) -> LoggedInLink<Engine> {
-        defer { watch.leaves() }
         let isDirect = steps.count == 1 && steps[0].plan.command == nil
         let path = isDirect ? nil : LinkPath()
         var stream: Descriptor?
         for (step, next) in zip(steps, steps.dropFirst()) {
             guard let number = step.hop, let path else { preconditionFailure("a path has hops before its end") }
-            let link = try login(step, stream, path, knocks, watch, mayPrompt)
+            let link = try login(step, stream, path, watch, open, authority, finished)
             journal.verbose("\(step.name): logged in (\(link.summary))")
             let ends: (Descriptor, Descriptor)
             do throws(IOError) { ends = try SocketOption.pair() } catch {
@@ -71,49 +76,24 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             stream = ends.0
         }
         guard let last = steps.last else { preconditionFailure("there is a destination") }
-        return try login(last, stream, path, knocks, watch, mayPrompt)
+        return try login(last, stream, path, watch, open, authority, finished)
     }
 
     private func login(
-        _ step: Step, _ stream: Descriptor?, _ path: LinkPath?, _ knocks: LoginKnocks, _ watch: LoginWatch,
-        _ mayPrompt: Bool
+        _ step: Step, _ stream: Descriptor?, _ path: LinkPath?, _ watch: LoginWatch?, _ open: Open,
+        _ makeAuthority: MakeAuthority, _ finished: (any LoginAuthority) -> Void
     ) throws(SSHError) -> LoggedInLink<Engine> {
         do throws(SSHError) {
-            let isWatched = stream == nil && step.plan.command == nil
-            let socket: BlockingSocket
-            if let stream {
-                socket = BlockingSocket(adopting: stream)
-            } else if let command = step.plan.command, let path {
-                socket = BlockingSocket(adopting: try start(command, path))
-            } else {
-                socket = try Login.connect(step.plan, knocks, journal, watch)
-                watch.runs(over: socket.descriptor)
-            }
-            let authority = makeAuthority(step.server, mayPrompt) { () throws(SSHError) in
-                if isWatched { try watch.judges() }
-            }
-            defer { if authority.handedOutSecret { knocks.handedOutSecret() } }
-            let link = try logIn(step, socket, path, authority, isWatched ? watch : nil)
+            let socket = if let stream { BlockingSocket(adopting: stream) } else { try open(step, path) }
+            let authority = makeAuthority(step)
+            defer { finished(authority) }
+            let link = try logIn(step, socket, path, authority, step.isWatched ? watch : nil)
             let proofs =
                 authority.accepted.isEmpty ? "no proof of who we are" : authority.accepted.joined(separator: ", then ")
             journal.verbose("\(step.name.isEmpty ? "" : "\(step.name): ")the server took \(proofs)")
             return link
         } catch {
             throw explained(error, step, stream, path)
-        }
-    }
-
-    private func start(_ command: ProxyCommand, _ path: LinkPath) throws(SSHError) -> Descriptor {
-        let journal = journal
-        journal.debug("starting the ProxyCommand: \(PeerText(command.text))")
-        do throws(IOError) {
-            let (process, stream) = try ProxyProcess.start(shell: command.shell, command: "exec \(command.text)") {
-                journal.error("ProxyCommand: \(PeerText($0))")
-            }
-            path.carry(over: process)
-            return stream
-        } catch {
-            throw SSHError(.local, "the ProxyCommand cannot be started: \(PeerText(command.shell)): \(error)")
         }
     }
 

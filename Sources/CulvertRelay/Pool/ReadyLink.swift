@@ -23,6 +23,13 @@ struct ReadyLink: Sendable {
         handOver = { id, reverse in worker.post(.link(parcel, id, reverse: reverse)) }
     }
 
+    /// A link of another process's. What `handOver` holds goes with the last copy.
+    init(summary: String, door: SocketAddress?, handOver: @escaping @Sendable (LinkID, [ReverseID]) -> Void) {
+        self.summary = summary
+        self.door = door
+        self.handOver = handOver
+    }
+
     /// Gives the link to its worker under that name, to ask for these reverse forwards.
     func deliver(as id: LinkID, reverse: [ReverseID]) { handOver(id, reverse) }
 }

@@ -24,9 +24,9 @@ public struct Journal: Sendable {
         }
     }
 
-    private let level: Level
+    let level: Level
     /// At which `info` is said.
-    private var newsLevel = Level.info
+    private(set) var newsLevel = Level.info
     private let write: LogThread.Write
     private let log: LogThread?
 
@@ -37,6 +37,12 @@ public struct Journal: Sendable {
 
     /// For those who have no log thread. `write` is called from any thread.
     init(level: Level, write: @escaping LogThread.Write) { self.init(level: level, log: nil, write: write) }
+
+    /// In a process that says it all to another one.
+    init(level: Level, newsLevel: Level, write: @escaping LogThread.Write) {
+        self.init(level: level, log: nil, write: write)
+        self.newsLevel = newsLevel
+    }
 
     private init(level: Level, log: LogThread?, write: @escaping LogThread.Write) {
         self.level = level
@@ -76,6 +82,9 @@ public struct Journal: Sendable {
 
     /// What was asked for: said whatever the level.
     func report(_ text: String) { write(Line(.error, text, kind: nil)) }
+
+    /// A line that another process has made for this place.
+    func pass(_ line: Line) { write(line) }
 
     private func say(_ level: Level, _ text: () -> String) {
         if says(level) { write(Line(level, text(), kind: nil)) }

@@ -1,5 +1,4 @@
 internal import CulvertIO
-internal import CulvertLibSSH2
 public import CulvertPlan
 internal import CulvertSSH
 internal import Glibc
@@ -14,6 +13,12 @@ public enum Relay {
         HostProcess.surviveLargeFiles()
         HostProcess.heedChildren()
     }
+
+    /// Whether this process is one that culvert has started for itself, by its first argument. It has no command line.
+    public static func isChild(_ arguments: [String]) -> Bool { arguments.first == LibSSH2Child.argument }
+
+    /// The whole of such a process.
+    public static func runChild() -> Int32 { LibSSH2Child.run() }
 
     /// Runs tunnels until they are told to end, or have all ended. `goesToBackground`: once their forwards stand (`-f`);
     /// a child of the calling process then goes on, and this one ends inside. `mayRunPrograms`: beside ProxyCommands, of
@@ -71,7 +76,7 @@ public enum Relay {
     ) throws(IOError) {
         switch tunnel.plan.engine {
         case .native: try process.start(tunnel, kind, streams, logIn: logInNative)
-        case .libssh2: try process.start(tunnel, kind, streams, logIn: logInLibSSH2)
+        case .libssh2: try process.startWithChild(tunnel, kind, streams)
         }
     }
 
@@ -82,20 +87,6 @@ public enum Relay {
         try Login.perform(
             step.plan, over: socket, path: path, login: ClientLogin(settings: nativeSettings(step.algorithms)),
             authority: authority, watch: watch
-        ) { $0.engine() }
-    }
-
-    private static func logInLibSSH2(
-        _ step: Route<LibSSH2Engine>.Step, _ socket: consuming BlockingSocket, _ path: LinkPath?,
-        _ authority: any LoginAuthority, _ watch: LoginWatch?
-    ) throws(SSHError) -> LoggedInLink<LibSSH2Engine> {
-        let lists = step.algorithms
-        let settings = LibSSH2Settings(
-            keyExchange: lists.keyExchanges, ciphers: lists.ciphers,
-            macs: lists.macs, hostKeyAlgorithms: lists.hostKeys)
-        return try Login.perform(
-            step.plan, over: socket, path: path, login: LibSSH2Login(settings: settings), authority: authority,
-            watch: watch
         ) { $0.engine() }
     }
 

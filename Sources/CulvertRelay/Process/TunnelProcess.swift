@@ -43,46 +43,99 @@ struct TunnelProcess {
         logIn: @escaping Route<Engine>.LogIn
     ) throws(IOError) {
         let plan = tunnel.plan
-        let index = places.count
-        let processors = Thread.processors(startingAt: HostProcess.identifier + index)
-        let workers = max(1, min(plan.links, processors.count, plan.runtime.threads ?? processors.count))
-        let statuses = (0..<plan.links).map { LinkStatus(worker: WorkerID($0 % workers)) }
-        var limits = RelayLimits.ofProcess()
-        limits.nodelay = plan.nodelay
-        limits.hold = Tick.Span(plan.hold)
+        let processors = processors(for: plan)
+        let statuses = (0..<plan.links).map { LinkStatus(worker: WorkerID($0 % processors.count)) }
         let group = try WorkerGroup<Engine>.start(
-            processors: Array(processors.prefix(workers)), kind: kind, forwards: plan.forwards,
-            reverse: plan.reverse, links: statuses, memory: plan.runtime.memory, limits: limits,
+            processors: processors, kind: kind, forwards: plan.forwards,
+            reverse: plan.reverse, links: statuses, memory: plan.runtime.memory, limits: RelayLimits(plan),
             alive: KeepAlive(plan.server), journal: tunnel.journal)
-        let news = news
+        try begin(tunnel, crew: group.crew, control: group.control, streams) {
+            id, plan, mayPrompt, knocks, watch throws(SSHError) in
+            let worker = group.mailboxes[statuses[id.place].worker.number]
+            let link = try Route(plan, tunnel.journal, logIn: logIn).link(
+                worker: worker, watch: watch,
+                open: { step, path throws(SSHError) in
+                    try Login.open(step.plan, path, knocks, tunnel.journal, watch)
+                },
+                authority: { step in
+                    tunnel.authority(step.server, mayPrompt) { () throws(SSHError) in
+                        if step.isWatched { try watch.judges() }
+                    }
+                },
+                finished: { if $0.handedOutSecret { knocks.handedOutSecret() } })
+            return ReadyLink(link, door: knocks.door, for: worker)
+        }
+    }
+
+    /// The same for one whose links and flows are a child's. Connections come in here.
+    mutating func startWithChild(_ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?) throws(IOError) {
+        let plan = tunnel.plan
+        let processors = processors(for: plan)
+        // The worker here is the first; its mailbox stands for all links'.
+        let statuses = (0..<plan.links).map { _ in LinkStatus(worker: WorkerID(1)) }
+        let connections = try Mailbox<WorkerMessage<NativeEngine>>()
+        let front = try WorkerGroup<NativeEngine>.start(
+            processors: [processors[0]], kind: kind, forwards: plan.forwards, reverse: [], links: statuses,
+            memory: plan.runtime.memory, limits: RelayLimits(plan), alive: KeepAlive(plan.server),
+            journal: tunnel.journal, elsewhere: connections)
+        let host = try ChildHost(
+            tunnel, workers: processors.count, kind: kind, links: statuses, control: front.control,
+            front: front.mailboxes[0], connections: connections)
+        try host.start()
+        try begin(tunnel, crew: host.crew, control: front.control, streams) {
+            id, plan, mayPrompt, knocks, watch throws(SSHError) in
+            try host.logIn(id, plan, knocks, watch) { server, judges in tunnel.authority(server, mayPrompt, judges) }
+        } atEnd: {
+            host.end()
+        }
+    }
+
+    /// One for each worker that the tunnel is to have.
+    private func processors(for plan: TunnelPlan) -> [Int] {
+        let processors = Thread.processors(startingAt: HostProcess.identifier + places.count)
+        let workers = max(1, min(plan.links, processors.count, plan.runtime.threads ?? processors.count))
+        return Array(processors.prefix(workers))
+    }
+
+    /// Logs in by the plan as it is now, with the leave of this login's knocks.
+    private typealias LogIn =
+        @Sendable (LinkID, TunnelPlan, _ mayPrompt: Bool, LoginKnocks, LoginWatch) throws(SSHError) -> ReadyLink
+
+    /// Starts the tunnel's control thread; its workers are there. `atEnd` is called when the tunnel is over.
+    private mutating func begin(
+        _ tunnel: Tunnel, crew: WorkerCrew, control: Mailbox<ControlMessage>, _ streams: StandardStreams?,
+        logIn: @escaping LogIn, atEnd: @escaping @Sendable () -> Void = {}
+    ) throws(IOError) {
+        let plan = tunnel.plan
+        let index = places.count
+        let (news, knocks) = (news, knocks)
         places.append(
             Place(
-                order: { group.control.post(.order($0)) }, destination: plan.destination, links: plan.links,
+                order: { control.post(.order($0)) }, destination: plan.destination, links: plan.links,
                 forwards: plan.forwards.count + plan.reverse.count))
         let renewal = PlanRenewal(plan, journal: tunnel.journal, read: tunnel.renewed)
-        let knocks = knocks
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
-                tunnel, crew: group.crew, control: group.control, streams: streams,
-                knocks: knocks,
+                tunnel, crew: crew, control: control, streams: streams, knocks: knocks,
                 login: { id, mayPrompt, race throws(LoginFailure) in
-                    let worker = group.mailboxes[statuses[id.place].worker.number]
                     let login = LoginKnocks(knocks, plan.knocks, isFirst: id.isFirst)
                     let watch = LoginWatch(login: id, race: race) {
                         login.failed()
-                        group.control.post(.loginSilent(id))
+                        control.post(.loginSilent(id))
                     }
-                    let route = Route(tunnel, id.isFirst ? renewal.current : renewal.renewed(), logIn: logIn)
+                    defer { watch.leaves() }
                     do throws(SSHError) {
-                        let link = try route.link(mayPrompt: mayPrompt, knocks: login, watch: watch, worker: worker)
-                        return ReadyLink(link, door: login.door, for: worker)
+                        let plan = id.isFirst ? renewal.current : renewal.renewed()
+                        return try logIn(id, plan, mayPrompt, login, watch)
                     } catch {
                         if !watch.isOver { login.failed() }
                         throw LoginFailure(
                             error: error, hasWon: race.isWon(by: id), addresses: login.addresses, secret: login.secret)
                     }
                 }, tell: { news.post((index, $0)) })
-            news.post((index, .ended(thread.run())))
+            let ending = thread.run()
+            atEnd()
+            news.post((index, .ended(ending)))
         }
     }
 

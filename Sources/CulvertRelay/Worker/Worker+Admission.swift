@@ -12,7 +12,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func acceptConnections(_ listener: ListenerID) {
         for _ in 0..<Listeners.batch {
             if held.count >= context.limits.waiting { return pause(listener, "too many connections wait") }
-            switch listeners.next(listener, context.limits, owed: 0, &driver) {
+            switch listeners.next(listener, context.limits, owed: owed, &driver) {
             case .connection(let descriptor, let peer): admit(descriptor, listener, peer)
             case .lastConnection(let descriptor, let peer):
                 admit(descriptor, listener, peer)
@@ -22,6 +22,11 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             }
         }
         listeners.await(listener, &driver)
+    }
+
+    /// Descriptors that accepted connections need elsewhere, as many as that process may have too.
+    private var owed: Int {
+        context.linksAreElsewhere ? context.links.reduce(0) { $0 + $1.flowCount } : 0
     }
 
     private mutating func admit(_ descriptor: Descriptor, _ listener: ListenerID, _ peer: SocketAddress) {
@@ -37,7 +42,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func resumeAccepting(_ listener: ListenerID) {
-        guard Listeners.hasRoom(context.limits, owed: 0, beside: context.mailboxes[id.number].descriptor) else {
+        guard Listeners.hasRoom(context.limits, owed: owed, beside: context.mailboxes[id.number].descriptor) else {
             return pause(listener, "nearly every descriptor is in use")
         }
         acceptConnections(listener)
@@ -52,6 +57,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     private mutating func pass(_ connection: IncomingConnection, place: Int) {
+        // What its client has said is read here: another process that dies with it could not give it back.
+        if context.linksAreElsewhere, asksFirst(connection) { return beginGreeting(connection) }
         let worker = context.links[place].worker
         if worker == id { return carry(connection, place: place) }
         // Counted on its way, so that a burst does not all go to one.
@@ -64,8 +71,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         guard !isStopping else { return drop(connection) }
         // Lost while the connection was on its way.
         guard let link = openLink(place) else { return hold(connection) }
-        let asksFirst = context.forwards[connection.forward].target == .requested && connection.socks == nil
-        if asksFirst { beginGreeting(connection) } else { beginDirectFlow(connection, link: link) }
+        if asksFirst(connection) { beginGreeting(connection) } else { beginDirectFlow(connection, link: link) }
+    }
+
+    /// A client of a dynamic forward that has not said yet where it wants to go.
+    private func asksFirst(_ connection: IncomingConnection) -> Bool {
+        context.forwards[connection.forward].target == .requested && connection.socks == nil
     }
 
     private func openLink(_ place: Int) -> LinkSlot? {
@@ -83,6 +94,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// Resets a connection that comes to nothing.
     mutating func drop(_ connection: IncomingConnection) {
+        context.lender?.settled(connection.arrival, isOpen: false)
         driver.resetOnClose(connection.descriptor)
         driver.close(connection.descriptor)
         if connection.sink != connection.descriptor { driver.close(connection.sink) }
@@ -94,6 +106,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     // MARK: Waiting for a link
 
     mutating func hold(_ connection: IncomingConnection) {
+        if let lender = context.lender, !isStopping { return giveBack(connection, to: lender) }
         guard context.limits.hold > .zero, !isStopping else { return drop(connection) }
         if let refusal { return refuse(connection, refusal) }
         let expires = driver.now + context.limits.hold
@@ -101,6 +114,19 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         timers.add(expires, Token(.heldExpiry))
         startSweeping()
         context.control.post(.connectionWaits)
+    }
+
+    /// It waits where it came from, which has descriptors of it.
+    private mutating func giveBack(_ connection: IncomingConnection, to lender: ConnectionLender) {
+        driver.close(connection.descriptor)
+        if connection.sink != connection.descriptor { driver.close(connection.sink) }
+        lender.giveBack(connection.arrival)
+    }
+
+    /// Nothing has become of it elsewhere: it waits, unless another link stands.
+    mutating func takeBack(_ connection: IncomingConnection) {
+        hold(connection)
+        serveHeld()
     }
 
     /// In the order in which they came, as long as there is a link. Nothing is carried out for clients that have gone

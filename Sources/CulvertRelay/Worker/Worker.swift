@@ -74,6 +74,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             descriptorLimit: context.limits.descriptors - context.limits.reservedDescriptors)
         spillPool = SpillPool(budget: context.budget)
         targets = context.reverse.map { TargetCache($0.target) }
+        chosenPorts = context.chosenPorts
         self.driver.awaitReadable(context.mailboxes[id.number].descriptor, Token(.mailbox))
     }
 
@@ -170,6 +171,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             case .carry(let connection, let place):
                 context.links[place].flowEnded()
                 carry(connection, place: place)
+            case .takeBack(let connection): takeBack(connection)
             case .link(let parcel, let id, let reverse): addLink(parcel.take(), id, reverse: reverse)
             case .hop(let parcel, let hop, let channel): addHop(parcel.take(), hop, channel: channel.take().release())
             case .linksChanged: serveHeld()

@@ -16,6 +16,12 @@ struct WorkerContext<Engine: SSHEngine & ~Copyable>: Sendable {
     let journal: Journal
     let limits: RelayLimits
     let alive: KeepAlive
+    /// Where the server listened for links of former processes.
+    var chosenPorts: [ReverseID: UInt16] = [:]
+    /// Where links, and with them all flows, are those of another process: connections come in here and go there.
+    var linksAreElsewhere = false
+    /// In that other process: where connections come from, and go back to when nothing becomes of them.
+    var lender: ConnectionLender?
 }
 
 /// Limits, each with its reason.
@@ -47,6 +53,15 @@ struct RelayLimits: Sendable {
 
     /// Names that SOCKS clients at the server asked for, being looked up at once, a worker.
     var requestsResolving = 64
+
+    /// A tunnel's.
+    init(_ plan: TunnelPlan) {
+        self = .ofProcess()
+        nodelay = plan.nodelay
+        hold = Tick.Span(plan.hold)
+    }
+
+    init() {}
 
     /// With as many open files as the process may have.
     static func ofProcess() -> RelayLimits {

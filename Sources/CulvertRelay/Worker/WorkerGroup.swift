@@ -9,10 +9,13 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
     let links: [LinkStatus]
     let kind: DriverKind
 
-    /// Starts a worker on each of `processors`. Each tells its end by `.stopped` or `.failed`.
+    /// Starts a worker on each of `processors`. Each tells its end by `.stopped` or `.failed`. `elsewhere`: the mailbox for
+    /// all links' worker, where that is another process; `lender`: in that process.
     static func start(
         processors: [Int], kind: DriverKind, forwards: [LocalForward], reverse: [ReverseForward], links: [LinkStatus],
-        memory: Int, limits: RelayLimits, alive: KeepAlive, journal: Journal
+        memory: Int, limits: RelayLimits, alive: KeepAlive, journal: Journal,
+        elsewhere: Mailbox<WorkerMessage<Engine>>? = nil, lender: ConnectionLender? = nil,
+        chosenPorts: [ReverseID: UInt16] = [:]
     ) throws(IOError) -> WorkerGroup {
         var mailboxes: [Mailbox<WorkerMessage<Engine>>] = []
         for _ in processors { mailboxes.append(try Mailbox()) }
@@ -20,11 +23,12 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
         let resolver = try Resolver()
         let asksInSocks = reverse.contains { $0.target == .requested }
         let context = WorkerContext(
-            forwards: forwards, reverse: reverse, links: links, mailboxes: mailboxes,
+            forwards: forwards, reverse: reverse, links: links,
+            mailboxes: mailboxes + (elsewhere.map { [$0] } ?? []),
             control: control,
             budget: MemoryBudget(ceiling: memory, workers: processors.count), resolver: resolver,
             requestResolver: asksInSocks ? try Resolver() : resolver, journal: journal, limits: limits,
-            alive: alive)
+            alive: alive, chosenPorts: chosenPorts, linksAreElsewhere: elsewhere != nil, lender: lender)
         for (number, processor) in processors.enumerated() {
             try Thread.start(name: "culvert-\(number)", processor: processor) {
                 do throws(IOError) {

@@ -146,10 +146,12 @@ enum PrivateKeyFailure: Error, Hashable, CustomStringConvertible {
     // MARK: Signing
 
     /// The signature blob (RFC 4253 §6.6; RFC 5656 §3.1.2, RFC 8332 §3, RFC 8709 §6).
-    /// - Precondition: `algorithm` is one of `SignatureAlgorithm.names(keyType: type)`.
+    /// - Precondition: `algorithm` is one of `SignatureAlgorithm.names(keyType: type)`, or `ssh-rsa` with an RSA key: with
+    ///   SHA-1, for servers that know nothing else (RFC 4253 §6.6).
     func sign(_ data: UnsafeRawBufferPointer, algorithm: String) throws(SSHError) -> [UInt8] {
         let digest: CInt =
             switch (kind, algorithm) {
+            case (CULVERT_KEY_RSA, "ssh-rsa"): 160
             case (CULVERT_KEY_RSA, "rsa-sha2-256"): 256
             case (CULVERT_KEY_RSA, "rsa-sha2-512"): 512
             case (CULVERT_KEY_ED25519, type): 0

@@ -24,6 +24,9 @@ public struct PeerLines: Sendable, Hashable, CustomStringConvertible {
         self.lines = lines
     }
 
+    /// Lines that were made so before.
+    public init(_ lines: [PeerText]) { self.lines = lines }
+
     public init(_ text: String) { self.init(text.utf8) }
 
     /// The lines with line breaks between them.

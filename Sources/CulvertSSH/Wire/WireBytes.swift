@@ -5,6 +5,15 @@ public struct WireBytes {
 
     public init() {}
 
+    /// With room for so many bytes: below that nothing is copied that would have to be wiped.
+    public init(capacity: Int) { bytes.reserveCapacity(capacity) }
+
+    /// What was written, without another copy of it.
+    public mutating func take() -> [UInt8] {
+        defer { bytes = [] }
+        return bytes
+    }
+
     public mutating func byte(_ value: UInt8) { bytes.append(value) }
 
     public mutating func uint32(_ value: UInt32) {

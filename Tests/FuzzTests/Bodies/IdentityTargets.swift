@@ -82,7 +82,7 @@ extension FuzzTarget {
             }
         case 2:
             guard let key = PublicKey(blob: FuzzKeys.ed25519Blob) else { fatalError("a fixed key is one") }
-            if let name = AgentMessages.algorithm(inLoginData: payload, key: key) {
+            if let name = LoginData.algorithm(in: payload, key: key.blob) {
                 promise(isOneSafeLine(name), "an algorithm is a name")
             }
         default:

@@ -2,8 +2,30 @@ import Foundation
 
 /// What /proc tells about a running process.
 enum ProcFS {
-    /// Where each open descriptor leads, as the kernel spells it.
+    /// The processes that culvert has started anew for itself: they carry flows as it does.
+    static func ownChildren(_ pid: pid_t) -> [pid_t] {
+        let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+        let children = tasks.flatMap { task in
+            readWhole("/proc/\(pid)/task/\(task)/children").split(separator: " ").compactMap { pid_t($0) }
+        }
+        return children.filter { readWhole("/proc/\($0)/cmdline").contains("libssh2-child") }
+    }
+
+    /// The programs of others that run under a tunnel.
+    static func programs(under pid: pid_t) -> [pid_t] {
+        let own = descendants(of: pid).flatMap(ownChildren) + ownChildren(pid)
+        return descendants(of: pid).filter { !own.contains($0) }
+    }
+
+    /// It has ended, and nobody has reaped it.
+    static func isZombie(_ pid: pid_t) -> Bool { readWhole("/proc/\(pid)/stat").contains(") Z ") }
+
+    /// Where each open descriptor leads, as the kernel spells it; of all processes that carry a tunnel's flows.
     static func descriptors(_ pid: pid_t) -> [String] {
+        ([pid] + ownChildren(pid)).flatMap(descriptorsAlone)
+    }
+
+    static func descriptorsAlone(_ pid: pid_t) -> [String] {
         let folder = "/proc/\(pid)/fd"
         return ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).compactMap {
             try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")

@@ -130,6 +130,20 @@ final class TestSocket: @unchecked Sendable {
         }
     }
 
+    func send(bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try sendAll($0) } }
+
+    /// Exactly so many bytes.
+    func receive(count: Int) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var have = 0
+        while have < count {
+            let read = try bytes.withUnsafeMutableBytes { try receive(into: .init(rebasing: $0[have...])) }
+            guard case .bytes(let more) = read else { throw Failure("ended after \(have) of \(count) bytes") }
+            have += more
+        }
+        return bytes
+    }
+
     func send(_ text: String) throws { try Array(text.utf8).withUnsafeBytes { try sendAll($0) } }
 
     /// Reads exactly `count` bytes as text; an end before them is thrown.

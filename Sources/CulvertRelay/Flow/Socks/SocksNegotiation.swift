@@ -37,7 +37,7 @@ struct SocksNegotiation: Sendable {
     /// What the client asked for, from then on.
     private(set) var request: SocksRequest?
     private var phase = Phase.version
-    private var isVersion4 = false
+    private(set) var isVersion4 = false
     /// What has come of the present field.
     private var field: [UInt8] = []
     private var missing = 1
@@ -45,6 +45,17 @@ struct SocksNegotiation: Sendable {
     private var addressType: UInt8 = 0
     private var head4: [UInt8] = []
     private var answer: [UInt8] = []
+
+    init() {}
+
+    /// One that another process has led so far: it waits for `conclude`.
+    init(requested request: SocksRequest, isVersion4: Bool) {
+        step = .requested(request)
+        phase = .over
+        missing = 0
+        self.request = request
+        self.isVersion4 = isVersion4
+    }
 
     /// How many bytes it may be given now; 0 once nothing more of the client's is for it.
     var wanted: Int { phase == .over ? 0 : missing }

@@ -1,0 +1,47 @@
+/// What a login has signed (RFC 4252 §7).
+public enum LoginData {
+    /// The algorithm that it names: session id, 50, user, service, method, TRUE, algorithm, key. nil: this is no login's data
+    /// for that key, and nothing else is ever signed.
+    public static func algorithm(in data: [UInt8], key: [UInt8]) -> String? {
+        try? data.read("a login's data") { reader throws(SSHError) in
+            _ = unsafe try reader.string()
+            let number = try reader.byte()
+            _ = unsafe try reader.string()
+            _ = unsafe try reader.string()
+            let method = try reader.name()
+            let isSigned = try reader.byte()
+            let algorithm = try reader.name()
+            let isOfKey = unsafe try reader.string().elementsEqual(key)
+            try reader.end()
+            guard number == 50, method == "publickey", isSigned == 1, isOfKey else {
+                throw .malformed("a login's data", "it is something else")
+            }
+            return algorithm
+        }
+    }
+}
+
+/// A key file that gives no key; `description` is the reason for `LoginAuthority.refused`.
+public struct UnusableKeyFile: Error, CustomStringConvertible {
+    public let description: String
+}
+
+extension Credential {
+    /// The same, with a key file opened: whoever is given it can have a login's data signed, as the data asks for it, and
+    /// never sees the key.
+    public func opened() throws(UnusableKeyFile) -> Credential {
+        guard case .keyFile(let name, let contents, let passphrase) = self else { return self }
+        let key: PrivateKey
+        do throws(PrivateKeyFailure) {
+            key = try PrivateKey(contents, passphrase: passphrase)
+        } catch {
+            throw UnusableKeyFile(description: error.description)
+        }
+        return unsafe .signer(name: name, publicKey: key.publicKey) { data throws(SSHError) in
+            guard let algorithm = LoginData.algorithm(in: unsafe Array(data), key: key.publicKey),
+                algorithm == key.type || SignatureAlgorithm.names(keyType: key.type).contains(algorithm)
+            else { throw SSHError(.local, "\(name): asked to sign what is not a login's data (RFC 4252 §7)") }
+            return try unsafe key.sign(data, algorithm: algorithm)
+        }
+    }
+}
