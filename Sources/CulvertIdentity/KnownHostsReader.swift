@@ -20,7 +20,7 @@ struct LineInterest: Sendable {
         LineInterest(names: nil, key: Array(Base64.encode(key.blob).utf8))
     }
 
-    /// Whether the line may matter. One with a marker, with a pattern or hashed always may, as far as names go.
+    /// Whether the line may matter. One with a marker or with a pattern always may, as far as names go.
     func mayMatter(_ line: UnsafeRawBufferPointer) -> Bool {
         if let key { return unsafe Self.hasWord(key, line) }
         guard let names else { return true }
@@ -29,7 +29,9 @@ struct LineInterest: Sendable {
         guard start < line.count else { return false }
         switch unsafe line[start] {
         case UInt8(ascii: "#"): return false
-        case UInt8(ascii: "@"), UInt8(ascii: "|"): return true
+        case UInt8(ascii: "@"): return true
+        case UInt8(ascii: "|"):
+            return unsafe HashedName.isOne(of: names, UnsafeRawBufferPointer(rebasing: line[start...])) ?? true
         default: break
         }
         var place = start

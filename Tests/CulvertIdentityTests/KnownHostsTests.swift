@@ -113,6 +113,27 @@ import Testing
         }
     }
 
+    /// What is quick agrees with what is general, and leaves to it what it does not know.
+    @Test func hiddenNamesAreFoundQuickly() throws {
+        var generator = SeededGenerator(state: 3)
+        let names = ["db.example", "[db.example]:2222", String(repeating: "x", count: 200)]
+        func isOne(_ names: [String], _ line: String) -> Bool? {
+            Array(line.utf8).withUnsafeBytes { HashedName.isOne(of: names.map { Array($0.utf8) }, $0) }
+        }
+        for _ in 0..<200 {
+            let salt = (0..<20).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+            for name in names {
+                let text = HostList.hashing(name, salt: salt).text
+                #expect(isOne(names, "\(text) \(line)") == true && isOne([name], "\(text)\t\(line)") == true)
+                #expect(isOne(["else"], "\(text) \(line)") == false)
+                #expect(isOne([name], "\(text),x \(line)") == nil && isOne([name], text) == nil)
+                #expect(isOne([name], "\(text.replacingOccurrences(of: "=", with: "!")) \(line)") == nil)
+            }
+            let short = HostList.hashing("db.example", salt: Array(salt.dropLast())).text
+            #expect(isOne(["db.example"], "\(short) \(line)") == nil)
+        }
+    }
+
     @Test func mutatedLinesDoNoHarm() throws {
         var generator = SeededGenerator(state: 7)
         let salt = [UInt8](repeating: 9, count: 20)
