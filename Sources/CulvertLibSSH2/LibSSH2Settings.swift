@@ -98,6 +98,7 @@ enum AlgorithmChoice: CaseIterable {
             return try list.offer(standard: base, known: known, preferred: preferred)
         } catch {
             let all = known.joined(separator: ",")
+            let option = PeerText(list.place).description + option
             switch error {
             case .unknown(let name) where withheld.contains(name):
                 throw SSHError(

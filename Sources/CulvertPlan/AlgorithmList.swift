@@ -12,14 +12,18 @@ public struct AlgorithmList: Hashable, Sendable, CustomStringConvertible {
     public var change: Change
     /// Never empty.
     public var names: [String]
+    /// The file and line that it stands in, before what is said of it; empty: the command line.
+    public var place: String
 
-    public init(change: Change, names: [String]) {
+    public init(change: Change, names: [String], place: String = "") {
         self.change = change
         self.names = names
+        self.place = place
     }
 
     /// nil: empty, an empty name, or a character that no name has (RFC 4251 §6).
     public init?(_ text: String) {
+        place = ""
         change = text.first.flatMap { Change(rawValue: String($0)) } ?? .replace
         names = text.dropFirst(change.rawValue.count).split(separator: ",", omittingEmptySubsequences: false)
             .map(String.init)
@@ -27,6 +31,16 @@ public struct AlgorithmList: Hashable, Sendable, CustomStringConvertible {
             !name.isEmpty && name.utf8.count <= 64 && name.utf8.allSatisfy { (0x21...0x7e).contains($0) }
         }
         if !fits { return nil }
+    }
+
+    /// Where it stands is no difference.
+    public static func == (one: AlgorithmList, other: AlgorithmList) -> Bool {
+        one.change == other.change && one.names == other.names
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(change)
+        hasher.combine(names)
     }
 
     /// As ssh_config(5) spells it.

@@ -311,6 +311,8 @@ struct MemoryFiles: Sendable {
         #expect(try options("Ciphers aes128-cbc,3des-cbc\n").0.ciphers?.names == ["aes128-cbc", "3des-cbc"])
         // What is taken away need not exist.
         #expect(try options("Ciphers -x\n").0.ciphers?.names == ["x"])
+        // An engine that can do nothing with it names the line.
+        #expect(try options("\nCiphers aes128-cbc\n").0.ciphers?.place.hasSuffix(" line 2: ") == true)
         let typed = try options("", ["-c", "3des-cbc,aes256-ctr"]).0
         #expect(typed.ciphers?.names == ["3des-cbc", "aes256-ctr"])
     }

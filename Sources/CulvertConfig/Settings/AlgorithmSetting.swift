@@ -15,7 +15,7 @@ struct AlgorithmSetting: Hashable, Sendable {
             if isKnown { parts.0.append(pattern) } else { parts.1.append(pattern) }
         }
         if present.isEmpty { return list.change == .replace ? (list, []) : (nil, missing) }
-        return (AlgorithmList(change: list.change, names: present), missing)
+        return (AlgorithmList(change: list.change, names: present, place: list.place), missing)
     }
 }
 

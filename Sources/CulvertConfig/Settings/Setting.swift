@@ -101,7 +101,7 @@ struct Setting: Hashable, Sendable {
     /// Throws for a name that no engine and no ssh has: it is a mistake of typing. What is taken away need not exist,
     /// as in ssh.
     func algorithms(_ kind: KnownAlgorithms) throws(ConfigurationError) -> AlgorithmSetting {
-        guard let list = AlgorithmList(try word()) else {
+        guard var list = AlgorithmList(try word()) else {
             throw fault("give names with commas between them, after '+', '-' or '^' to change the default list")
         }
         let isFromFile = if case .line = origin { true } else { false }
@@ -113,6 +113,7 @@ struct Setting: Hashable, Sendable {
                 for: name, among: kind.names, otherwise: ": 'ssh -Q \(kind.keyword)' prints most of them")
             throw fault("no \(kind.words) is called '\(name)'\(hint)")
         }
+        list.place = origin.place
         return AlgorithmSetting(list: list, isFromFile: isFromFile)
     }
 

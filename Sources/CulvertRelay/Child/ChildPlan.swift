@@ -83,10 +83,10 @@ private struct PortableServer: Portable {
 }
 
 extension AlgorithmList: Portable {
-    func write(to out: inout WireBytes) { out.put(change.rawValue, names) }
+    func write(to out: inout WireBytes) { out.put(change.rawValue, names, place) }
     init(from reader: inout WireReader) throws(SSHError) {
         guard let change = Change(rawValue: try reader.take()) else { throw .unreadable }
-        self.init(change: change, names: try reader.take())
+        self.init(change: change, names: try reader.take(), place: try reader.take())
     }
 }
 

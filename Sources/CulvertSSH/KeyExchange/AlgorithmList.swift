@@ -8,6 +8,7 @@ extension AlgorithmKind {
             return try list.offer(standard: known, known: known, preferred: preferred)
         } catch {
             let all = known.joined(separator: ",")
+            let option = PeerText(list.place).description + option
             switch error {
             case .unknown(let name):
                 let mend = OlderEngine.names(self).contains(name) ? "; --engine libssh2 has it" : ""

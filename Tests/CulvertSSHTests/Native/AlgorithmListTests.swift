@@ -75,6 +75,9 @@ import Testing
             }
             let all = AlgorithmKind.cipher.known.joined(separator: ",")
             #expect(error?.description == "Ciphers: the native engine has no cipher \"\(name)\"; it has \(all)\(words)")
+            let list = AlgorithmList(change: .replace, names: [name], place: "config line 3: ")
+            let placed = #expect(throws: SSHError.self) { try AlgorithmKind.cipher.offer(list) }
+            #expect(placed?.description.hasPrefix("config line 3: Ciphers: ") == true)
         }
     }
 
