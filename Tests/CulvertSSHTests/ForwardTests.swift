@@ -51,7 +51,9 @@ import Testing
         link.server.engine.acceptForward(PeerForwardNumber(1), port: 0)
         link.server.engine.refuseForward(PeerForwardNumber(2))
         #expect(
-            try link.settle().client == ["forward \(second.value) true 0", "forward \(third.value) false 0"])
+            try link.settle().client == [
+                "forward \(second.value) true 0", "forward \(third.value) false 0", "probe answered",
+            ])
         #expect(link.client.engine.pendingRequestCount == 0 && link.server.engine.pendingRequestCount == 0)
 
         // Somebody connects: by the address that was asked for, by the one connected to, and to the socket.
@@ -126,7 +128,7 @@ import Testing
         #expect(names == ["keepalive@openssh.com", "tcpip-forward", "keepalive@openssh.com", "tcpip-forward"])
         #expect(
             try node.hear([82], [81], [81], [82]) == [
-                "forward \(first.value) true 81", "forward \(second.value) false 0",
+                "probe answered", "forward \(first.value) true 81", "probe answered", "forward \(second.value) false 0",
             ])
         #expect(try node.hear([81], [82]) == [])
     }
@@ -137,7 +139,8 @@ import Testing
         let forward = try node.engine.requestForward(.tcp(address: "", port: 81))
         node.engine.probe()
         #expect(try node.hear([3] + Script.u32(0)) == ["forward \(forward.value) false 0"])
-        #expect(try node.hear([3] + Script.u32(1)) == [])
+        // That is an answer too.
+        #expect(try node.hear([3] + Script.u32(1)) == ["probe answered"])
         #expect(node.engine.pendingRequestCount == 0)
         #expect(try node.hear([3] + Script.u32(2)) == [])
     }

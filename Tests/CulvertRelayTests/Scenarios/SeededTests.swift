@@ -160,7 +160,10 @@ import Testing
         try storm.scene.expectNoFlows()
         for pairing in pairings { try pairing.verifyPrefixes() }
         let open = pairings.filter { !$0.near.sawEnd }
-        try storm.scene.run("what had not ended is told that it was cut") { open.allSatisfy(\.near.sawReset) }
+        // One whose channel was not open yet waits for another link first.
+        try storm.scene.run("what had not ended is told that it was cut", within: .seconds(40)) {
+            open.allSatisfy(\.near.sawReset)
+        }
         try storm.scene.expectNothingAfterStop()
     }
 }

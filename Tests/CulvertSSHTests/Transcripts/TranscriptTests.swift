@@ -46,7 +46,7 @@ import Testing
         #expect(Self.name(settings.method, settings.cipher) == name)
         // It is a whole connection: data both ways, before and after a re-exchange, and both ends of the channel.
         #expect(player.received == (0..<3000).map(TranscriptPlayer.payload))
-        #expect(transcript.events == ["opened 0", "all sendable", "ended 0", "closed 0 after end"])
+        #expect(transcript.events == ["opened 0", "all sendable", "probe answered", "ended 0", "closed 0 after end"])
     }
 
     @Test(arguments: names)
