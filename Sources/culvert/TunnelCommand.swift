@@ -37,7 +37,7 @@ struct TunnelCommand {
             plan: configuration.plan,
             renewed: {
                 do throws(ConfigurationError) { return .plan(try source().plan) } catch {
-                    return .failed(error.report)
+                    return .failed(error.message)
                 }
             },
             authority: { server, mayPrompt, judges in

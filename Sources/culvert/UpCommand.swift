@@ -28,7 +28,7 @@ struct UpCommand {
     private static func entry(_ name: String, _ request: TunnelFileRequest, _ access: ConfigurationAccess)
         throws(ConfigurationError) -> TunnelConfiguration
     {
-        guard let entry = try TunnelFile(request, access: access).tunnels.first(where: { $0.name == name }) else {
+        guard let entry = try TunnelFile(request, alone: name, access: access).tunnels.first else {
             throw ConfigurationError("\(request.file): no tunnel '\(name)' any more", command: "culvert up")
         }
         return entry.configuration

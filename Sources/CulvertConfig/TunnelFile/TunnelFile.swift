@@ -23,8 +23,9 @@ public struct TunnelFile: Sendable {
     public let tunnels: [Entry]
 
     /// Reads the file. It may name commands to run (ProxyCommand), so nobody else may write to it.
+    /// - Parameter alone: the one tunnel to read, of which alone the conditions are run and mistakes are said.
     public init(
-        _ request: TunnelFileRequest, environment: ConfigurationEnvironment = .current(),
+        _ request: TunnelFileRequest, alone: String? = nil, environment: ConfigurationEnvironment = .current(),
         access: ConfigurationAccess = .system
     ) throws(ConfigurationError) {
         func fault(_ text: String) -> ConfigurationError {
@@ -42,8 +43,8 @@ public struct TunnelFile: Sendable {
         guard file.mode & 0o022 == 0 else { throw fault("others may write to it: chmod go-w \(request.file)") }
         guard let text = String(validating: file.bytes, as: UTF8.self) else { throw fault("is not UTF-8") }
         try self.init(
-            text, path: request.file, only: request.names, options: request.options, environment: environment,
-            access: access)
+            text, path: request.file, only: request.names, alone: alone, options: request.options,
+            environment: environment, access: access)
     }
 
     /// - Parameters:
@@ -52,10 +53,10 @@ public struct TunnelFile: Sendable {
     ///   - options: of the command line, before everything in the document (`-v`, `-F`).
     /// - Throws: one line with path, line and column, for the first thing that is wrong.
     public init(
-        _ text: String, path: String, only: [String] = [], options: [String] = [],
+        _ text: String, path: String, only: [String] = [], alone: String? = nil, options: [String] = [],
         environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system
     ) throws(ConfigurationError) {
-        tunnels = try TunnelFileReader(text, path, options, environment, access).tunnels(only)
+        tunnels = try TunnelFileReader(text, path, options, environment, access).tunnels(only, alone: alone)
     }
 }
 
@@ -139,7 +140,7 @@ private struct TunnelFileReader {
         Self.fault(path, positions.place(of: place), text)
     }
 
-    func tunnels(_ only: [String]) throws(ConfigurationError) -> [TunnelFile.Entry] {
+    func tunnels(_ only: [String], alone: String?) throws(ConfigurationError) -> [TunnelFile.Entry] {
         for name in root.keys where name != "defaults" && name != "tunnel" {
             let hint = NearestName.hint(for: name, among: ["tunnel", "defaults"])
             throw fault([name], "\(name): unknown\(hint) (tunnels stand in tables [tunnel.NAME])")
@@ -159,7 +160,7 @@ private struct TunnelFileReader {
         var read: [TunnelFile.Entry] = []
         var listeners = TunnelFileListeners()
         // Those that are not wanted are read too: a mistake there is said before it is needed.
-        for name in names {
+        for name in names where alone == nil || alone == name {
             let (entry, places) = try tunnel(name, entries, defaults)
             guard only.isEmpty || only.contains(name) else { continue }
             read.append(entry)

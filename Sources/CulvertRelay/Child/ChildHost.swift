@@ -9,7 +9,7 @@ internal import CulvertSSH
 final class ChildHost: Sendable {
     enum Order: Sendable {
         /// With the child's end of the login's line.
-        case login(LinkID, Descriptor)
+        case login(LinkID, ChildWay, Descriptor)
         /// What the link of that login runs over.
         case keep(LinkPath, LinkID)
         case deliver(LinkID, reverse: [ReverseID])
@@ -93,7 +93,7 @@ final class ChildHost: Sendable {
 
     func isOver() {
         life.withLock { $0.isOver = true }
-        for case .login(_, let line) in orders.takeAll() { SocketOption.close(line) }
+        for case .login(_, _, let line) in orders.takeAll() { SocketOption.close(line) }
     }
 
     // MARK: Logins
@@ -108,7 +108,7 @@ final class ChildHost: Sendable {
         // Whoever ends the thread takes what was posted until then.
         let deaths = life.withLock { life -> Int? in
             guard !life.isOver else { return nil }
-            orders.post(.login(id, theirs))
+            orders.post(.login(id, ChildWay(plan), theirs))
             return life.deaths
         }
         guard let deaths else {

@@ -7,7 +7,7 @@ enum ChildOrder: Sendable {
     /// The first one, once.
     case begin(ChildPlan)
     /// A login begins; with one end of a line for its questions (`LoginQuestion`).
-    case login(LinkID)
+    case login(LinkID, ChildWay)
     /// As `ReadyLink` has them.
     case deliver(LinkID, reverse: [ReverseID])
     case drop(LinkID)
@@ -81,7 +81,7 @@ extension ChildOrder: Portable {
     func write(to out: inout WireBytes) {
         switch self {
         case .begin(let plan): out.put(UInt8(0), plan)
-        case .login(let id): out.put(UInt8(1), id)
+        case .login(let id, let way): out.put(UInt8(1), id, way)
         case .deliver(let id, let reverse): out.put(UInt8(2), id, reverse)
         case .drop(let id): out.put(UInt8(3), id)
         case .carry(let connection): out.put(UInt8(4), connection)
@@ -94,7 +94,7 @@ extension ChildOrder: Portable {
     init(from reader: inout WireReader) throws(SSHError) {
         switch try reader.byte() {
         case 0: self = .begin(try reader.take())
-        case 1: self = .login(try reader.take())
+        case 1: self = .login(try reader.take(), try reader.take())
         case 2: self = .deliver(try reader.take(), reverse: try reader.take())
         case 3: self = .drop(try reader.take())
         case 4: self = .carry(try reader.take())

@@ -48,6 +48,31 @@ extension ChildPlan: Portable {
     }
 }
 
+/// The way of one login: jump hosts, then the destination. The files may have changed since the child began.
+struct ChildWay: Sendable {
+    private let servers: [ServerPlan]
+
+    init(_ plan: TunnelPlan) { servers = plan.hops + [plan.server] }
+
+    /// `plan` with that way.
+    func taken(by plan: TunnelPlan) -> TunnelPlan {
+        var taken = plan
+        guard let last = servers.last else { preconditionFailure("there is a destination") }
+        taken.hops = Array(servers.dropLast())
+        taken.server = last
+        return taken
+    }
+}
+
+extension ChildWay: Portable {
+    func write(to out: inout WireBytes) { out.put(servers.map(PortableServer.init)) }
+    init(from reader: inout WireReader) throws(SSHError) {
+        let read: [PortableServer] = try reader.take()
+        guard !read.isEmpty else { throw .unreadable }
+        servers = read.map(\.server)
+    }
+}
+
 /// A server of the way as a child knows it: its names, for messages; its times; and what may be negotiated there.
 private struct PortableServer: Portable {
     let server: ServerPlan

@@ -187,7 +187,7 @@ struct ChildThread {
 
     private mutating func follow(_ order: ChildHost.Order) {
         switch order {
-        case .login(let id, let line): beginLogin(id, line)
+        case .login(let id, let way, let line): beginLogin(id, way, line)
         case .keep(let path, let id): if known.contains(id) { paths[id] = path }
         case .deliver(let id, let reverse):
             guard known.contains(id) else {
@@ -202,7 +202,7 @@ struct ChildThread {
         }
     }
 
-    private mutating func beginLogin(_ id: LinkID, _ line: Descriptor) {
+    private mutating func beginLogin(_ id: LinkID, _ way: ChildWay, _ line: Descriptor) {
         guard !isStopping else { return SocketOption.close(line) }
         do throws(IOError) {
             if child == nil { try begin() }
@@ -213,7 +213,7 @@ struct ChildThread {
         // Logins that failed are not told of: those of long ago are over.
         if known.count > 1024 { known = known.filter { delivered.contains($0) || $0.serial + 512 > id.serial } }
         known.insert(id)
-        send(.login(id), [line], closing: [line])
+        send(.login(id, way), [line], closing: [line])
     }
 
     private mutating func follow(_ message: WorkerMessage<NativeEngine>) {

@@ -17,7 +17,7 @@ struct LibSSH2Child {
 
     private let plan: TunnelPlan
     private let group: WorkerGroup<LibSSH2Engine>
-    private let route: Route<LibSSH2Engine>
+    private let journal: Journal
     private let line: ProcessLine
     private var reader: ProcessLineReader
     /// Links that have logged in and that the parent has not decided about.
@@ -81,7 +81,7 @@ struct LibSSH2Child {
             forwards: plan.forwards, reverse: plan.reverse, links: statuses, memory: plan.runtime.memory,
             limits: RelayLimits(plan), alive: KeepAlive(plan.server), journal: journal,
             lender: ConnectionLender(line), chosenPorts: begun.chosenPorts)
-        route = Route(plan, journal, logIn: Self.logIn)
+        self.journal = journal
         toldLoads = statuses.map { _ in 0 }
     }
 
@@ -135,7 +135,7 @@ struct LibSSH2Child {
     private mutating func follow(_ order: ChildOrder, _ descriptors: [Descriptor]) {
         switch order {
         case .begin: status = Self.toldNonsense(line)
-        case .login(let id): if let line = descriptors.first { beginLogin(id, line) }
+        case .login(let id, let way): if let line = descriptors.first { beginLogin(id, way, line) }
         case .deliver(let id, let reverse):
             ready.withLock { $0.removeValue(forKey: id) }?.deliver(as: id, reverse: reverse)
         case .drop(let id): _ = ready.withLock { $0.removeValue(forKey: id) }
@@ -156,8 +156,9 @@ struct LibSSH2Child {
             LinkID(place: lent.place, serial: 0))
     }
 
-    private func beginLogin(_ id: LinkID, _ descriptor: Descriptor) {
-        let (line, route, ready) = (line, route, ready)
+    private func beginLogin(_ id: LinkID, _ way: ChildWay, _ descriptor: Descriptor) {
+        let (line, ready) = (line, ready)
+        let route = Route(way.taken(by: plan), journal, logIn: Self.logIn)
         let worker = group.mailboxes[group.links[id.place].worker.number]
         let asker = LoginAsker(descriptor)
         do throws(IOError) {

@@ -110,8 +110,8 @@ struct LoginDesk {
         if case .authority(let hop) = question {
             let server = try server(hop)
             finishAuthority()
-            let isWatched = (hop ?? plan.hops.count) == 0 && server.proxyCommand == nil
-            let made = makeAuthority(server) { [watch] () throws(SSHError) in if isWatched { try watch.judges() } }
+            let isFirst = (hop ?? plan.hops.count) == 0
+            let made = makeAuthority(server) { [watch] () throws(SSHError) in if isFirst { try watch.judges() } }
             authority = made
             return .text(made.userName)
         }

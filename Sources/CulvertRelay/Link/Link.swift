@@ -107,9 +107,9 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
         return nil
     }
 
-    /// It ends when its flows are over and both sides have closed every channel. What the server listens on for a silent link
-    /// is not given up before that is dead.
-    var isClosing: Bool { hop != nil || (duty != .serving && !(duty == .retired && reverse.hasAny)) }
+    /// It ends when its flows are over and both sides have closed every channel. What the server listens on for a link that
+    /// was silent is not given up before that is dead.
+    var isClosing: Bool { hop != nil || (duty != .serving && !(duty == .retired && !reverse.held.isEmpty)) }
 
     /// For a person.
     var name: String {

@@ -66,8 +66,11 @@ struct ReverseForwards {
         return due
     }
 
-    /// Something stands, or may: the server may be listening.
-    var hasAny: Bool { !isRetired && !(standing.isEmpty && asked.isEmpty) }
+    /// Those that stand, or may: the server may be listening.
+    var held: [ReverseID] { isRetired ? [] : standing.map(\.forward) + asked.map(\.forward) }
+
+    /// A newer link asks for those that were refused.
+    mutating func leaveRefused() { refused = [] }
 
     var nextDue: Tick? { refused.compactMap(\.due).min() }
 

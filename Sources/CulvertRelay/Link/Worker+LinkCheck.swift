@@ -131,12 +131,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     mutating func recovered(_ link: LinkSlot) {
-        guard !isStopping else { return }
-        if case .pool(let id) = links[link].place, links[link].duty == .retired {
-            cancelForwards(link)
-            return inherit(at: id.place)
-        }
-        guard let id = links[link].poolID else { return }
+        // One that was replaced keeps what it has.
+        guard let id = links[link].poolID, !isStopping else { return }
         context.links[id.place].isOpen = true
         context.control.post(.linkRecovered(id))
         for mailbox in context.mailboxes { mailbox.post(.linksChanged) }

@@ -15,6 +15,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         if context.limits.nodelay { links[link].engine.runTrue() }
         links[link].heritage = reverse
         inherit(at: id.place)
+        tellKept(id)
         context.links[id.place].isOpen = true
         beginReceiving(link)
         for mailbox in context.mailboxes { mailbox.post(.linksChanged) }
@@ -51,32 +52,48 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     /// An older link at the same place takes no new flows; those it has may end on it, if it still lives. One that is
-    /// silent keeps what the server listens on for it until it is dead: it may be the path that is slow.
+    /// silent keeps what the server listens on for it until it is dead: it may be the path that is slow. What was cancelled
+    /// there and asked for elsewhere would be without a listener for a moment, or for good.
     private mutating func retireLinks(at place: Int) {
         var next = links.first()
         while let link = next {
             next = links.next(after: link)
             guard links[link].poolID?.place == place, links[link].end == nil else { continue }
             links[link].duty = .retired
-            if !links[link].liveness.isSuspect { cancelForwards(link) }
+            if links[link].liveness.isSuspect { links[link].reverse.leaveRefused() } else { cancelForwards(link) }
             scheduleCheck(link, at: driver.now)
         }
     }
 
-    /// The reverse forwards of a place are asked for on its link once no silent one has them any more.
+    /// The reverse forwards of a place are asked for on its link once no older one has them any more.
     mutating func inherit(at place: Int) {
         var heir: LinkSlot?
+        var kept: Set<ReverseID> = []
         var next = links.first()
         while let link = next {
             next = links.next(after: link)
             guard case .pool(let id) = links[link].place, id.place == place, links[link].end == nil else { continue }
             if links[link].duty == .serving { heir = link }
-            if links[link].duty == .retired, links[link].reverse.hasAny { return }
+            if links[link].duty == .retired { kept.formUnion(links[link].reverse.held) }
         }
         guard let heir, !isStopping else { return }
-        let forwards = links[heir].heritage
-        links[heir].heritage = []
-        for forward in forwards { askReverse(heir, forward) }
+        let due = links[heir].heritage.filter { !kept.contains($0) }
+        links[heir].heritage.removeAll { !kept.contains($0) }
+        for forward in due { askReverse(heir, forward) }
+    }
+
+    /// Of what stands on an older link the control thread knows under the name of the place's link.
+    private mutating func tellKept(_ id: LinkID) {
+        var next = links.first()
+        while let link = next {
+            next = links.next(after: link)
+            guard case .pool(let old) = links[link].place, old.place == id.place, links[link].end == nil,
+                links[link].duty == .retired
+            else { continue }
+            for each in links[link].reverse.standing {
+                context.control.post(.reverseAnswered(id, forward: each.forward, .standing(port: each.port)))
+            }
+        }
     }
 
     /// The server listens no more for what goes through this link.
@@ -117,6 +134,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         // Its successor has asked too.
         guard links[link].duty == .serving, !isStopping, let id = links[link].poolID else {
             if accepted { links[link].engine.cancelForward(number) }
+            if case .pool(let id) = links[link].place { inherit(at: id.place) }
             return
         }
         if accepted {

@@ -16,11 +16,16 @@ public enum RenewedPlan: Sendable {
 final class PlanRenewal: Sendable {
     /// Programs may be run meanwhile.
     static let patience = Tick.Span.seconds(30)
+    /// Threads that wait for files that do not come.
+    private static let mostHanging = 4
 
     private struct State {
         var current: TunnelPlan
         /// Files are being read since then: whoever needs them as well waits for the same.
         var begun: Tick?
+        /// Readings that hang: what they find is of no use any more.
+        var hanging = 0
+        var number = 0
         var readings = 0
         /// Said once, until it is over.
         var told: String?
@@ -47,12 +52,21 @@ final class PlanRenewal: Sendable {
     /// The plan of a login that begins now. Waits for the files, and for no longer than for their deadline.
     func renewed() -> TunnelPlan {
         let now = Tick.current()
-        let (number, begun) = state.withLock { state in
-            defer { state.begun = state.begun ?? now }
-            return (state.readings, state.begun)
+        let (number, begun, begins) = state.withLock { state in
+            // One that hangs, on a file system that is not there, is left to itself, and others are tried.
+            if let begun = state.begun, now - begun >= patience, state.hanging < Self.mostHanging {
+                state.hanging += 1
+                state.begun = nil
+            }
+            let begins = state.begun == nil
+            if begins {
+                state.begun = now
+                state.number += 1
+            }
+            return (state.readings, state.begun ?? now, begins ? state.number : nil)
         }
-        if begun == nil { begin() }
-        let deadline = (begun ?? now) + patience
+        if let begins { begin(begins) }
+        let deadline = begun + patience
         let isRead = state.wait { state in
             if state.readings != number { return .done(true) }
             return Tick.current() < deadline ? .again(by: deadline) : .done(false)
@@ -61,15 +75,21 @@ final class PlanRenewal: Sendable {
         return current
     }
 
-    private func begin() {
+    private func begin(_ number: Int) {
         do throws(IOError) {
-            try Thread.start(name: "culvert-files") { [self] in take(read()) }
+            try Thread.start(name: "culvert-files") { [self] in take(read(), of: number) }
         } catch {
-            take(.failed("\(error)"))
+            take(.failed("\(error)"), of: number)
         }
     }
 
-    private func take(_ renewed: RenewedPlan) {
+    private func take(_ renewed: RenewedPlan, of number: Int) {
+        let isWanted = state.withLock { state in
+            if state.number == number { return true }
+            state.hanging -= 1
+            return false
+        }
+        guard isWanted else { return }
         let change: String?
         switch renewed {
         case .failed(let reason):

@@ -22,9 +22,11 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
         let hop: Int?
         let name: String
         let server: ServerPlan
+        /// The first of the way: of logins side by side one goes on from here.
+        let isFirst: Bool
         /// Silence is told before its key is judged: with a ProxyCommand nobody knows whom that waits for, and behind a jump
         /// host credentials were used.
-        let isWatched: Bool
+        var isWatched: Bool { isFirst && server.proxyCommand == nil }
         let plan: LoginPlan
         let alive: KeepAlive
         let algorithms: AlgorithmOptions
@@ -44,7 +46,7 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             return Step(
                 hop: isHop ? number : nil,
                 name: isHop ? "hop \(number + 1) of \(hops.count), \(server.destination)" : "",
-                server: server, isWatched: number == 0 && server.proxyCommand == nil, plan: LoginPlan(server),
+                server: server, isFirst: number == 0, plan: LoginPlan(server),
                 alive: KeepAlive(server), algorithms: server.algorithms)
         }
         self.logIn = logIn

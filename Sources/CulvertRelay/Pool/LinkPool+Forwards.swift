@@ -54,7 +54,9 @@ extension LinkPool {
         guard place(of: id) != nil else { return }
         switch answer {
         case .standing(let port):
-            say(.reverseStands(forward: forward, port: port))
+            if reverseStates[forward.index] != .standing(port: port) {
+                say(.reverseStands(forward: forward, port: port))
+            }
             reverseStates[forward.index] = .standing(port: port)
         case .refused, .notAsked:
             let isNews = reverseStates[forward.index] != .refused

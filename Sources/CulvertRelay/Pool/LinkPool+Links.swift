@@ -15,6 +15,7 @@ extension LinkPool {
     /// One more is begun beside a login that waits for a server in vain.
     mutating func loginSilent(_ id: LinkID) {
         let place = places[id.place]
+        if place.second == id { return places[id.place].secondIsSilent = true }
         guard isRunning, place.attempt == .underWay(id), place.second == nil, !place.isServing else { return }
         if case .opening = listeners { return }
         lastSerial += 1
@@ -46,7 +47,8 @@ extension LinkPool {
         case .closed:
             listeners = .opening(id, summary: summary)
             act(.openListeners(plan.listening))
-        case .opening: preconditionFailure("the first login is the only one before the listeners are open")
+        // One beside it was there before.
+        case .opening: act(.drop(id))
         case .open: admit(id, summary, now: now)
         }
     }

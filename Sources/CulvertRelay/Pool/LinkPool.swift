@@ -97,7 +97,11 @@ struct LinkPool {
         case .begun: beginLogin(0, now: now)
         case .loginFailed(let id, let error, let secret, let hasWon):
             // One that had come further than the other has ended it.
-            if !hasWon, places[id.place].leavesAnother(id) { break }
+            let isOtherSilent = places[id.place].secondIsSilent
+            if !hasWon, let other = places[id.place].leaves(id) {
+                if isOtherSilent { loginSilent(other) }
+                break
+            }
             loginFailed(id, error, secret, now: now, dice: &dice)
         case .loginSilent(let id): loginSilent(id)
         case .linkLost(let id, let reason, let life): linkLost(id, reason, life, now: now, dice: &dice)

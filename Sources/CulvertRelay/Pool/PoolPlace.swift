@@ -40,7 +40,9 @@ struct PoolPlace {
 
     var attempt = Attempt.none { didSet { if !isTrying { second = nil } } }
     /// The login beside the one that is under way.
-    private(set) var second: LinkID?
+    private(set) var second: LinkID? { didSet { secondIsSilent = false } }
+    /// That one waits in vain too.
+    var secondIsSilent = false
     var link: Standing?
     var backoff = Backoff()
     /// nil: nothing has come to nothing since a link settled.
@@ -84,15 +86,13 @@ struct PoolPlace {
         second = id
     }
 
-    /// One login has come to nothing. Returns whether another goes on.
-    mutating func leavesAnother(_ id: LinkID) -> Bool {
-        guard let second else { return false }
-        if second != id {
-            guard attempt == .underWay(id) else { return false }
-            attempt = .underWay(second)
-        }
+    /// One login has come to nothing. Returns the other that goes on, if one does.
+    mutating func leaves(_ id: LinkID) -> LinkID? {
+        guard let second, case .underWay(let first) = attempt, id == first || id == second else { return nil }
+        let other = id == second ? first : second
+        attempt = .underWay(other)
         self.second = nil
-        return true
+        return other
     }
 
     /// The login led in: what was refused before does not count, and the backoff goes on where it was.

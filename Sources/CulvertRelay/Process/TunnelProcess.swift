@@ -59,7 +59,7 @@ struct TunnelProcess {
                 },
                 authority: { step in
                     tunnel.authority(step.server, mayPrompt) { () throws(SSHError) in
-                        if step.isWatched { try watch.judges() }
+                        if step.isFirst { try watch.judges() }
                     }
                 },
                 finished: { if $0.handedOutSecret { knocks.handedOutSecret() } })

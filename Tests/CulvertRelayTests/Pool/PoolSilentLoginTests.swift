@@ -49,6 +49,18 @@ import Testing
         #expect(bench.pool.places[0].retryAt != nil)
     }
 
+    /// The second may be as silent as the first, and is known to be when that one ends.
+    @Test func oneThatIsLeftAloneInSilenceHasAnotherBesideIt() {
+        let bench = logging()
+        _ = bench.tell(.loginSilent(second))
+        #expect(bench.tell(.loginSilent(third)).isEmpty, "no third one")
+        let fourth = LinkID(place: 0, serial: 4)
+        #expect(
+            bench.tell(.loginFailed(second, PoolBench.transport)) == [
+                .say(.loginSilent), .beginLogin(fourth, mayPrompt: false, beside: third),
+            ])
+    }
+
     /// One that came to judge the server's key has ended the other: its failure is the place's.
     @Test func theFailureOfOneThatHadWonCounts() {
         let bench = logging()
@@ -70,6 +82,7 @@ import Testing
         _ = bench.tell(.begun)
         #expect(bench.tell(.loginSilent(first)).deeds == [.beginLogin(second, mayPrompt: true, beside: first)])
         #expect(bench.tell(.loggedIn(second, summary: "s")) == [.openListeners([0])])
+        #expect(bench.tell(.loggedIn(first, summary: "s")) == [.drop(first)], "it does no harm")
         #expect(bench.tell(.loginFailed(first, PoolBench.transport)).isEmpty)
         #expect(bench.tell(.listenersOpened(PoolBench.opened([0]))).deeds == [.deliver(second, reverse: [])])
     }

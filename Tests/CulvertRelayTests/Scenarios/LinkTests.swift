@@ -277,8 +277,8 @@ import Testing
         try scene.expectNothingAfterStop()
     }
 
-    /// What the server listens on for a silent link stays with it until it is dead, or speaks again and can let it go: only
-    /// then is its successor's turn.
+    /// What the server listens on for a silent link stays with it until it is dead, and longer if it speaks again: who
+    /// connects there meanwhile is served. Only then is its successor's turn.
     @Test(arguments: [false, true])
     func aSilentLinkKeepsItsReverseForwards(speaksAgain: Bool) throws {
         let scene = try echoing(port: 7000)
@@ -289,11 +289,21 @@ import Testing
         let second = try scene.addLink(reverse: [0])
         try scene.run(for: .seconds(5))
         #expect(scene.context.links[0].isOpen && second.forwardRequests.isEmpty)
+        #expect(scene.reversePorts == [7000, 7000], "under the name of the second it is known to stand")
         if speaksAgain {
             first.isFrozen = false
-            try scene.run("the first lets go") { first.forwardRequests.last?.action == .cancel }
+            try scene.run(for: .seconds(100))
+            let stream = try first.open(port: 7000)
+            stream.write([9, 8, 7])
+            stream.finish()
+            try scene.run("it works") { stream.sawEnd }
+            #expect(stream.received == [9, 8, 7] && second.forwardRequests.isEmpty)
+            #expect(first.forwardRequests.map(\.action) == [.listen])
+            first.cut()
         }
-        try scene.run("it stands on the second", within: .seconds(60)) { scene.reversePorts == [7000, 7000] }
+        try scene.run("it stands on the second", within: .seconds(90)) {
+            scene.reversePorts == [7000, 7000, 7000]
+        }
         #expect(second.forwardRequests.map(\.action) == [.listen])
         try scene.run("the first has gone", within: .seconds(60)) { scene.worker.links.count == 1 }
         #expect(second.forwardRequests.count == 1, "asked for once")

@@ -51,7 +51,8 @@ import Testing
                         place: 1, forward: DirectID(index: 2), peer: peer, arrival: arrival, request: request))
             }
             return [
-                .begin(plan), .login(id), .deliver(id, reverse: [ReverseID(index: 1)]), .drop(id), connection(nil),
+                .begin(plan), .login(id, ChildWay(plan.plan)), .deliver(id, reverse: [ReverseID(index: 1)]), .drop(id),
+                connection(nil),
                 connection(.init(request: SocksRequest(host: "db", port: 5432), isVersion4: true)), .probe, .snapshot,
                 .stop(drain: .seconds(5)),
             ]

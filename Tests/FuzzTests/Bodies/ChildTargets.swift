@@ -26,7 +26,7 @@ extension FuzzTarget {
             let answers: [LoginAnswer] = [
                 .done, .texts(["a", "b"]), .signer(name: "key", publicKey: [1]), .ending(.exited(1)),
             ]
-            let orders: [ChildOrder] = [.login(id), .deliver(id, reverse: [ReverseID(index: 2)]), .probe]
+            let orders: [ChildOrder] = [.deliver(id, reverse: [ReverseID(index: 2)]), .probe]
             return [[1, 4] + arrival] + news.map { [1] + $0.message } + questions.map { [2] + $0.message }
                 + answers.map { [3] + $0.message } + orders.map { [0] + $0.message }
         }
