@@ -48,6 +48,27 @@ import Testing
         #expect(expected.persist)
     }
 
+    @Test("one that is read alone is not held up by what others say, nor by their mistakes")
+    func alone() throws {
+        let text = """
+            [tunnel.one]
+            destination = "a"
+            local = "1:a:1"
+            [tunnel.two]
+            destination = "b"
+            local = "many:b:2"
+            """
+        #expect(Self.fault(text) != nil)
+        let entries = try TunnelFile(
+            text, path: "t.toml", alone: "one", environment: testEnvironment, access: .nothing
+        ).tunnels
+        #expect(entries.map(\.name) == ["one"] && entries[0].configuration.plan.server.destination.host == "a")
+        let nobody = try TunnelFile(
+            text, path: "t.toml", alone: "three", environment: testEnvironment, access: .nothing
+        ).tunnels
+        #expect(nobody.isEmpty)
+    }
+
     @Test("defaults count where a tunnel says nothing, whatever the case of the key; options count before both")
     func defaults() throws {
         let text = """
