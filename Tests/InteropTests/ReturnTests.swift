@@ -92,7 +92,7 @@ struct ReturnTests {
             _ = try stage.write("moved", "")
             servers[0].killSessions()
             try culvert.waitForLine(["leads to", ":\(servers[1].port) now"])
-            try culvert.waitForLine(Wording.linkBack)
+            try culvert.waitForLine(Wording.linkBack + [":\(servers[1].port) is"])
             try OutageTests.expectEcho(.tcp(door), within: 15)
             #expect(servers[1].log.contains("Accepted publickey"))
 

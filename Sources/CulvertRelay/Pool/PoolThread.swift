@@ -35,7 +35,8 @@ struct PoolThread: ~Copyable {
     private var ending: Ending?
 
     init(
-        _ tunnel: Tunnel, crew: WorkerCrew, control: Mailbox<ControlMessage>, streams: StandardStreams?,
+        _ tunnel: Tunnel, leadsTo: @escaping @Sendable () -> String, crew: WorkerCrew, control: Mailbox<ControlMessage>,
+        streams: StandardStreams?,
         knocks: Guarded<KnockBudget>, login: @escaping Login, tell: @escaping @Sendable (TunnelNews) -> Void
     ) {
         plan = tunnel.plan
@@ -46,7 +47,7 @@ struct PoolThread: ~Copyable {
         self.login = login
         self.tell = tell
         narrator = Narrator(
-            plan: tunnel.plan, workers: crew.count, kind: crew.kind, journal: tunnel.journal)
+            plan: tunnel.plan, workers: crew.count, kind: crew.kind, journal: tunnel.journal, leadsTo: leadsTo)
         pool = LinkPool(PoolPlan(tunnel.plan, workers: crew.count))
     }
 

@@ -9,7 +9,10 @@ struct Narrator: Sendable {
     let kind: DriverKind
     let journal: Journal
 
-    private var destination: String { plan.destination }
+    /// Where the files lead now.
+    let leadsTo: @Sendable () -> String
+
+    private var destination: String { leadsTo() }
 
     func say(_ news: PoolNews) {
         switch news {

@@ -10,7 +10,7 @@ struct TunnelProcess {
         /// nil once it has ended: what its threads share goes with the last of them, and with it a link whose login
         /// came too late.
         var order: (@Sendable (TunnelOrder) -> Void)?
-        let destination: String
+        let leadsTo: @Sendable () -> String
         let links: Int
         let forwards: Int
         var standing = TunnelStanding()
@@ -109,14 +109,15 @@ struct TunnelProcess {
         let plan = tunnel.plan
         let index = places.count
         let (news, knocks) = (news, knocks)
+        let renewal = PlanRenewal(plan, journal: tunnel.journal, read: tunnel.renewed)
+        let leadsTo = { @Sendable in renewal.current.destination }
         places.append(
             Place(
-                order: { control.post(.order($0)) }, destination: plan.destination, links: plan.links,
+                order: { control.post(.order($0)) }, leadsTo: leadsTo, links: plan.links,
                 forwards: plan.forwards.count + plan.reverse.count))
-        let renewal = PlanRenewal(plan, journal: tunnel.journal, read: tunnel.renewed)
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
-                tunnel, crew: crew, control: control, streams: streams, knocks: knocks,
+                tunnel, leadsTo: leadsTo, crew: crew, control: control, streams: streams, knocks: knocks,
                 login: { id, mayPrompt, race throws(LoginFailure) in
                     let login = LoginKnocks(knocks, plan.knocks, isFirst: id.isFirst)
                     let watch = LoginWatch(login: id, race: race) {
@@ -176,7 +177,7 @@ struct TunnelProcess {
     private var status: String {
         if places.count == 1 {
             let only = places[0]
-            return "\(only.standing.linksUp) of \(only.links) links to \(only.destination) up,"
+            return "\(only.standing.linksUp) of \(only.links) links to \(only.leadsTo()) up,"
                 + " \(only.standing.forwardsUp) of \(only.forwards) forwards"
         }
         let up = places.filter { $0.standing.linksUp > 0 }.count

@@ -32,7 +32,8 @@ import Testing
             ReverseForward(listen: .tcp(address: "", port: 0), target: target, text: "-R *:0:web:80"),
         ]
         return Narrator(
-            plan: plan, workers: 2, kind: .epoll, journal: Journal(level: .debug) { said.add($0.level, $0.text) })
+            plan: plan, workers: 2, kind: .epoll, journal: Journal(level: .debug) { said.add($0.level, $0.text) },
+            leadsTo: { "me@there" })
     }
 
     private static let transport = SSHError(.transport, "no route")
