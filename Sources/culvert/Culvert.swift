@@ -60,6 +60,7 @@ struct Culvert {
     /// Without destructors: other threads may still run, and have nothing to save.
     private static func leave(_ status: Int32) -> Never {
         TerminalPrompter.restoreTerminal()
+        ConfigurationAccess.endPrograms()
         _ = fflush(nil)
         _exit(status)
     }

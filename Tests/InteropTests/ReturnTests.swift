@@ -108,6 +108,38 @@ struct ReturnTests {
         }
     }
 
+    @Test("a condition that is evaluated again ends with culvert")
+    func conditionEndsWithTheProcess() throws {
+        try onStage { stage in
+            let server = try SSHServer(on: stage)
+            let door = try Ports.free()
+            let (flag, sign) = (stage.directory + "/slow", stage.directory + "/pid")
+            let config = try stage.write(
+                "config",
+                """
+                Match host there exec "test ! -e \(flag) || { echo $$ > \(sign); sleep 47; }"
+                  Port \(server.port)
+                Host there
+                  HostName 127.0.0.1
+                  User \(SSHServer.user)
+                  IdentityFile \(server.keys.path("login"))
+                  UserKnownHostsFile \(try server.knownHosts())
+                """)
+            let culvert = try stage.start(
+                "culvert", [Subject.path, "-F", config, "-L", "\(door):127.0.0.1:9", "there"],
+                environment: Tunnel.environment(stage))
+            try culvert.waitForLine(["connected to"])
+            _ = try stage.write("slow", "")
+            server.killSessions()
+            let program = try eventually("the condition runs", within: 15) {
+                pid_t(readWhole(sign).trimmingCharacters(in: .whitespacesAndNewlines))
+            }
+            culvert.signal(SIGTERM)
+            #expect(try culvert.waitForEnd() == .exited(0))
+            try waitUntil("it is gone", within: 5) { kill(program, 0) != 0 }
+        }
+    }
+
     @Test("a configuration that came through a pipe is read once")
     func pipedConfiguration() throws {
         try onStage { stage in

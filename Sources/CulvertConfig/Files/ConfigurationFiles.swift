@@ -70,6 +70,9 @@ public struct ConfigurationAccess: Sendable {
     public static let bounded = ConfigurationAccess(
         read: SystemFiles.read, paths: SystemFiles.paths, execute: { SystemFiles.execute($0, shell: $1, seconds: 30) })
 
+    /// Ends the programs of `bounded` that still run: the process is about to end.
+    public static func endPrograms() { SystemFiles.endPrograms() }
+
     /// No file exists.
     public static let nothing = ConfigurationAccess(
         read: { _ in .failure(.missing) }, paths: { _ in [] }, execute: { _, _ in nil })

@@ -1,9 +1,15 @@
 internal import Glibc
+internal import Synchronization
 
 /// The system's side of `ConfigurationAccess`. Blocking, for the start of the process.
 enum SystemFiles {
     /// No configuration file comes near it; a device or an endless pipe does.
     static let maximumLength = 16 << 20
+
+    /// Groups of programs that run beside a process that is under way: they end with it.
+    private static let groups = Mutex<Set<pid_t>>([])
+
+    static func endPrograms() { groups.withLock { groups in for group in groups { kill(-group, SIGKILL) } } }
 
     static func read(_ path: String) -> Result<ConfigurationAccess.File, ConfigurationAccess.Failure> {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
@@ -68,6 +74,9 @@ enum SystemFiles {
         let words = unsafe [strdup(shell), strdup("-c"), strdup(command), nil]
         defer { unsafe words.indices.forEach { unsafe free(words[$0]) } }
         guard unsafe posix_spawn(&child, shell, &actions, &attributes, words, environ) == 0 else { return nil }
+        let started = child
+        if seconds != nil { groups.withLock { _ = $0.insert(started) } }
+        defer { if seconds != nil { groups.withLock { _ = $0.remove(started) } } }
         var status: Int32 = 0
         var left = seconds.map { $0 * 100 }
         while true {
