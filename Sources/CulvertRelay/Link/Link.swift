@@ -44,7 +44,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
     var liveness: Liveness
     var keys: KeyAges
     var reverse = ReverseForwards()
-    /// To be asked for once the link that had its place is dead, or speaks again.
+    /// To be asked for once the link that had its place has them no more.
     var heritage: [ReverseID] = []
     var duty = Duty.serving
     /// Its flows are over, and the server has not closed every channel.
@@ -109,7 +109,13 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
 
     /// It ends when its flows are over and both sides have closed every channel. What the server listens on for a link that
     /// was silent is not given up before that is dead.
-    var isClosing: Bool { hop != nil || (duty != .serving && !(duty == .retired && !reverse.held.isEmpty)) }
+    var isClosing: Bool {
+        switch duty {
+        case .serving: hop != nil
+        case .retired: reverse.held.isEmpty
+        case .lastFlowOver: true
+        }
+    }
 
     /// For a person.
     var name: String {

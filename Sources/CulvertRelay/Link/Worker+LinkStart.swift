@@ -67,16 +67,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// The reverse forwards of a place are asked for on its link once no older one has them any more.
     mutating func inherit(at place: Int) {
-        var heir: LinkSlot?
-        var kept: Set<ReverseID> = []
-        var next = links.first()
-        while let link = next {
-            next = links.next(after: link)
-            guard case .pool(let id) = links[link].place, id.place == place, links[link].end == nil else { continue }
-            if links[link].duty == .serving { heir = link }
-            if links[link].duty == .retired { kept.formUnion(links[link].reverse.held) }
-        }
-        guard let heir, !isStopping else { return }
+        guard let heir = livingLinks(at: place, .serving).first, !isStopping else { return }
+        let kept = Set(livingLinks(at: place, .retired).flatMap { links[$0].reverse.held })
         let due = links[heir].heritage.filter { !kept.contains($0) }
         links[heir].heritage.removeAll { !kept.contains($0) }
         for forward in due { askReverse(heir, forward) }
@@ -84,16 +76,22 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// Of what stands on an older link the control thread knows under the name of the place's link.
     private mutating func tellKept(_ id: LinkID) {
-        var next = links.first()
-        while let link = next {
-            next = links.next(after: link)
-            guard case .pool(let old) = links[link].place, old.place == id.place, links[link].end == nil,
-                links[link].duty == .retired
-            else { continue }
+        for link in livingLinks(at: id.place, .retired) {
             for each in links[link].reverse.standing {
                 context.control.post(.reverseAnswered(id, forward: each.forward, .standing(port: each.port)))
             }
         }
+    }
+
+    private mutating func livingLinks(at place: Int, _ duty: Link<Engine>.Duty) -> [LinkSlot] {
+        var found: [LinkSlot] = []
+        var next = links.first()
+        while let link = next {
+            next = links.next(after: link)
+            guard case .pool(let id) = links[link].place, id.place == place, links[link].end == nil else { continue }
+            if links[link].duty == duty { found.append(link) }
+        }
+        return found
     }
 
     /// The server listens no more for what goes through this link.
