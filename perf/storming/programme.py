@@ -1,7 +1,6 @@
 """Which phases a storm has, one after the other, and the table of what they came to."""
 
 import collections
-import multiprocessing
 import os
 import subprocess
 import time
@@ -9,6 +8,7 @@ import time
 from common import Failed, ROOT, Stage, free_port, machine, progress, table, wait_listening
 
 from . import faults, subject
+from .aside import side_by_side
 from .phase import Load, Phase
 from .world import Storm
 
@@ -138,13 +138,12 @@ def one_driver(seed, driver, seconds, only, phase_seconds):
         stage.close()
 
 
-def side_by_side(seed, drivers, seconds, only=None, phase_seconds=None):
+def storm_of(seed, drivers, seconds, only=None, phase_seconds=None):
+    """Storms over all of the drivers at once."""
     outcome = Outcome(seed)
-    with multiprocessing.get_context("fork").Pool(len(drivers)) as pool:
-        runs = [pool.apply_async(one_driver, (seed, driver, seconds, only, phase_seconds)) for driver in drivers]
-        for run in runs:
-            each = run.get(seconds + LONGEST_DELAY)
-            outcome.add(each, each.phases, each.seconds, each.longest_stall)
+    calls = {driver: (one_driver, (seed, driver, seconds, only, phase_seconds)) for driver in drivers}
+    for _, each in side_by_side("storm", calls, seconds + LONGEST_DELAY):
+        outcome.add(each, each.phases, each.seconds, each.longest_stall)
     return outcome
 
 
