@@ -21,7 +21,7 @@ BUILD_PACKAGES += libipsec-mb-dev
 endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
 TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps \
-	dropbear-bin libnss-wrapper socat curl netcat-openbsd ncat
+	dropbear-bin libnss-wrapper socat curl netcat-openbsd ncat autossh
 COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy nginx-light libnginx-mod-stream socat iperf3 redis-server redis-tools wrk \
 	autossh tigervnc-standalone-server iproute2 iputils-ping util-linux
 RECOVERY_PACKAGES := openssh-server openssh-client autossh iproute2 iptables util-linux python3

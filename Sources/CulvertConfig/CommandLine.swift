@@ -63,11 +63,13 @@ private func parseTunnel(
     var files = ConfigurationFiles.usual
     var isPrinted = false
     var typedHost: String?
+    var monitor: String?
     for word in words {
         switch word {
         case .long: continue
         case .short("F", let path): files = ConfigurationFiles(argument: path ?? "")
         case .short("G", _): isPrinted = true
+        case .short("M", let ports?): monitor = monitor ?? ports
         case .short(let letter, let value): try applyTunnel(letter, value, to: &store)
         case .operand(let text):
             let destination = try DestinationText.parse(text)
@@ -87,6 +89,12 @@ private func parseTunnel(
     guard let typedHost else {
         throw ConfigurationError("no destination: give one, for example culvert -L 5432:db:5432 user@server")
     }
+    var autossh: AutosshSettings?
+    if let monitor {
+        let isDetached = store.background == true
+        autossh = try AutosshSettings(monitor: monitor, isDetached: isDetached, environment.variables)
+        if isDetached { store.batchMode = true }
+    }
     if store.streams != nil {
         store.clearAllForwardings = store.clearAllForwardings ?? true
         store.exitOnForwardFailure = store.exitOnForwardFailure ?? true
@@ -95,7 +103,9 @@ private func parseTunnel(
         typedHost, store, files: files, environment: environment, access: access)
     let engine = access.algorithms(OwnSettings(long, resolution.store.culvert).engine)
     if isPrinted { return .show(try SettingsText(resolution, long, engine).text) }
-    return .tunnel(try tunnel(resolution, long, RouteResolution(files: files, access: access, engine: engine)))
+    var configuration = try tunnel(resolution, long, RouteResolution(files: files, access: access, engine: engine))
+    autossh?.apply(to: &configuration)
+    return .tunnel(configuration)
 }
 
 private func applyTunnel(_ letter: Character, _ value: String?, to store: inout SettingStore) throws(ConfigurationError)
@@ -140,12 +150,13 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: 
     plan.hold = own.hold
     plan.knocks = own.knocks
     plan.drain = own.drain
-    plan.persist = own.persist
+    plan.persistence = own.persistence
     plan.nodelay = own.nodelay
     plan.runtime = own.runtime
     return TunnelConfiguration(
         plan: plan, forwards: host.forwards, forwarding: host.forwarding, output: host.output,
-        background: store.background ?? false, files: route.files, notes: host.notes)
+        process: ProcessOptions(background: store.background == true ? .standing : nil, pidFile: own.pidFile),
+        files: route.files, notes: host.notes)
 }
 
 /// `-W`, and what it clears away unless ClearAllForwardings is no.

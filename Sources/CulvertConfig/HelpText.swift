@@ -63,6 +63,9 @@ enum HelpText {
         Running:
           -f                    to the background once the forwards stand
           -v, -vv, -vvv         say more; -q say nothing
+          --pid-file FILE       FILE has the process's number while it runs
+          -M PORT[:ECHO_PORT]   takes autossh's place: AUTOSSH_GATETIME, _PIDFILE, _LOGFILE, _POLL, _MAXSTART, … count,
+                                -f goes to the background at once; no port is opened for it
           -E FILE, -y           log to FILE, to the system's log
           --io auto|uring|epoll the kernel's interface (auto)
           --threads N           at most N worker threads
@@ -134,6 +137,7 @@ enum HelpText {
 
         Options:
           -f                    to the background once every tunnel stands, or waits for its next attempt
+          --pid-file FILE       FILE has the process's number while it runs
           -v, -vv, -vvv         say more; -q say nothing
           -E FILE, -y           log to FILE, to the system's log
           -V, --version         print the version

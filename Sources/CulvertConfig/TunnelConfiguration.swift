@@ -9,8 +9,7 @@ public struct TunnelConfiguration: Hashable, Sendable {
     /// And what was said of all of them.
     public var forwarding: ForwardingOptions
     public var output: OutputOptions
-    /// `-f`: to the background once the forwards stand.
-    public var background: Bool
+    public var process: ProcessOptions
     /// What else the settings came from: a jump host is asked of the same.
     public var files: ConfigurationFiles
     /// What was accepted and ignored, a line each, for `Verbosity.verbose` and above.

@@ -11,6 +11,15 @@ public enum HostProcess {
     /// process.
     public static func surviveLargeFiles() { signal(SIGXFSZ, SIG_IGN) }
 
+    /// SIGUSR1 asks how things are: one that comes before anybody can answer waits, and does not end the process. One that
+    /// whoever started it has it ignore stays ignored.
+    public static func deferQuestions() {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        unsafe sigaddset(&set, SIGUSR1)
+        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+    }
+
     /// Started with standard input, output or error closed, a process would be given their numbers for what it opens, and
     /// read or write there what is meant for them. The first thing it does.
     public static func fillStandardDescriptors() { _ = culvert_fill_standard_descriptors() }

@@ -31,8 +31,10 @@ public struct TunnelPlan: Hashable, Sendable {
     public var drain = RuntimeOptions.defaultDrain
     /// What it may knock at its server by itself, once something has failed.
     public var knocks = defaultKnocks
-    /// A first attempt that fails is made again, instead of ending the tunnel; so is the opening of a local forward.
-    public var persist = false
+    /// Whether a first attempt that fails is made again, instead of ending the tunnel; so with the opening of a forward.
+    public var persistence = Persistence.no
+    /// At most so many logins are begun; then the tunnel ends with its last link. nil: any number.
+    public var logins: Int?
     /// Each link has its server run `true`: sshd sends small packets at once only where a command has run. The native
     /// engine only.
     public var nodelay = false
@@ -56,6 +58,16 @@ public struct TunnelPlan: Hashable, Sendable {
 
     /// Where to, for messages.
     public var destination: String { server.destination.description }
+}
+
+/// What becomes of a tunnel that cannot begin, or that no link can be had for.
+public enum Persistence: Hashable, Sendable {
+    /// It ends.
+    case no
+    /// It tries again (`--persist`).
+    case always
+    /// It tries again, but for what fails within so long of its beginning (autossh's gate time).
+    case after(Duration)
 }
 
 /// How often culvert may knock at one address by itself (`--knocks`): every SYN counts, once something has failed there.

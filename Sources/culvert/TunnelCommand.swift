@@ -22,7 +22,7 @@ struct TunnelCommand {
             return ExitCode.logFile.rawValue
         }
         return Relay.runTunnels(
-            [tunnel(output)], goesToBackground: configuration.background, mayRunPrograms: LaterPrograms.mayBe,
+            [tunnel(output)], configuration.process, mayRunPrograms: LaterPrograms.mayBe,
             journal: output.journal)
     }
 

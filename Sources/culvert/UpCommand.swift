@@ -21,7 +21,7 @@ struct UpCommand {
             }.tunnel(output.of(entry.name, entry.configuration))
         }
         return Relay.runTunnels(
-            tunnels, goesToBackground: request.background, mayRunPrograms: LaterPrograms.mayBe,
+            tunnels, request.process, mayRunPrograms: LaterPrograms.mayBe,
             journal: output.journal)
     }
 

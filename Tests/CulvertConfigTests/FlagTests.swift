@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test func flagsShow() throws {
-        #expect(try settings("-f").background)
+        #expect(try settings("-f").process.background == .standing)
         #expect(try settings("-g").forwarding.gatewayPorts)
         #expect(try settings("-y").output.syslog)
         #expect(try settings("-E", "/log", "-E", "/log2").output.logFile == "/log2")

@@ -120,7 +120,7 @@ import Testing
             ("hashknownhosts", [flag(tunnel.hostKeys.hashKnownHosts)]),
             ("identitiesonly", [flag(tunnel.login.identitiesOnly)]), ("batchmode", [flag(tunnel.login.batchMode)]),
             ("numberofpasswordprompts", ["\(tunnel.login.numberOfPasswordPrompts)"]),
-            ("forkafterauthentication", [flag(tunnel.background)]),
+            ("forkafterauthentication", [flag(tunnel.process.background != nil)]),
             ("localforward", tunnel.forwards.filter { $0.kind == .local }.map(shape)),
             ("remoteforward", tunnel.forwards.filter { $0.kind == .remote }.map(shape)),
             ("dynamicforward", tunnel.forwards.filter { $0.kind == .dynamic }.map(shape)),

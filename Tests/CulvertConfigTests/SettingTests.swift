@@ -31,7 +31,7 @@ import Testing
         #expect(tunnel.runtime == RuntimeOptions(io: .auto, threads: nil, memory: 256 << 20))
         #expect(
             tunnel.links == 1 && tunnel.engine == .native && tunnel.hold == .seconds(30) && tunnel.drain == .seconds(5))
-        #expect(!tunnel.persist && !tunnel.background && tunnel.notes.isEmpty)
+        #expect(!tunnel.persist && tunnel.process == ProcessOptions() && tunnel.notes.isEmpty)
     }
 
     /// One setting, and where it shows. The closure says whether it does.
@@ -117,7 +117,7 @@ import Testing
         Shown("LogLevel=quiet") { $0.output.verbosity == .quiet },
         Shown("LogLevel=DEBUG") { $0.output.verbosity == .debug1 },
         Shown("LogLevel=Debug3") { $0.output.verbosity == .debug3 },
-        Shown("ForkAfterAuthentication=yes") { $0.background },
+        Shown("ForkAfterAuthentication=yes") { $0.process.background == .standing },
         Shown("Compression=no") { $0.notes.isEmpty },
         Shown("Compression=yes") {
             $0.notes == ["compression (-C) is not supported: the connection goes uncompressed"]

@@ -23,7 +23,7 @@ extension TunnelConfiguration {
     var engine: EngineChoice { plan.engine }
     var hold: Duration { plan.hold }
     var drain: Duration { plan.drain }
-    var persist: Bool { plan.persist }
+    var persist: Bool { plan.persistence == .always }
     var nodelay: Bool { plan.nodelay }
     var runtime: RuntimeOptions { plan.runtime }
 }

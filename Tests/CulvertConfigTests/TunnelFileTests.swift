@@ -271,7 +271,7 @@ import Testing
         let request = try TunnelFileRequestReader.read("up", "-fvv", "-E", "/tmp/l", "t.toml", "a", "b")
         #expect(request.file == "t.toml")
         #expect(request.names == ["a", "b"])
-        #expect(request.background)
+        #expect(request.process.background == .standing)
         #expect(request.options == ["-v", "-v"])
         #expect(request.output.logFile == "/tmp/l")
         #expect(CulvertConfigTests.fault(["up"])?.hasPrefix("no file: give one") == true)

@@ -69,6 +69,26 @@ import Testing
         }
     }
 
+    @Test("SIGUSR1 before there is a tunnel does not end it", .enabled(if: Subject.isCulvert, "ssh has none"))
+    func earlySnapshot() throws {
+        try onStage { stage in
+            let echo = try TargetServer.echo(on: stage)
+            guard case .tcp(let target) = echo.address else { return }
+            let server = try SSHServer(on: stage)
+            let door = try Ports.free()
+            let gate = stage.directory + "/gate"
+            let file = try stage.write(
+                "config", "Match exec \"touch \(gate).met; while test ! -e \(gate); do sleep 0.05; done\"\n")
+            let tunnel = try Tunnel(to: server, ["-F", file, "-L", "\(door):127.0.0.1:\(target)"])
+            try waitUntil("its file is read") { FileManager.default.fileExists(atPath: gate + ".met") }
+            tunnel.process.signal(SIGUSR1)
+            _ = try stage.write("gate", "")
+            try tunnel.waitForListener(door)
+            try OutageTests.expectEcho(.tcp(door), within: 15)
+            try tunnel.process.waitForLine([Wording.snapshot[0]])
+        }
+    }
+
     @Test("SIGUSR1 says what a stalled flow waits for", .enabled(if: Subject.isCulvert, "ssh has none"))
     func stalledSnapshot() throws {
         try onStage { stage in

@@ -57,8 +57,11 @@ class Faults:
     def does(self, what):
         subject, servers = self.subject, self.subject.servers
         match what:
-            case "snapshot":
+            case "snapshot" if subject.defers(signal.SIGUSR1):
                 subject.child.send_signal(signal.SIGUSR1)
+            case "snapshot":
+                # It is being executed: until its first line every signal ends a program.
+                pass
             case "culvert frozen briefly":
                 # Shorter than any patience: no trouble.
                 self.freeze_culvert(self.dice.uniform(0.01, 0.3))

@@ -100,6 +100,12 @@ class Subject:
     def runs(self):
         return self.child.poll() is None
 
+    def defers(self, number):
+        """Whether that signal waits until it is asked for, and so cannot end it."""
+        with open(f"/proc/{self.child.pid}/status", encoding="ascii", errors="replace") as file:
+            blocked = next(int(line.split()[1], 16) for line in file if line.startswith("SigBlk:"))
+        return bool(blocked >> (number - 1) & 1)
+
     def is_dying(self):
         """Whether it has ended: its sockets are closed a moment before its end can be seen."""
         if self.runs:

@@ -276,7 +276,8 @@ struct SettingsText {
             (.drain, "\(own.drain.components.seconds)"), (.engine, own.engine.rawValue),
             (.hold, "\(own.hold.components.seconds)"), (.io, own.runtime.io.rawValue),
             (.knocks, Self.word(own.knocks)), (.links, "\(own.links)"),
-            (.memory, "\(own.runtime.memory)"), (.nodelay, Self.word(own.nodelay)), (.persist, Self.word(own.persist)),
+            (.memory, "\(own.runtime.memory)"), (.nodelay, Self.word(own.nodelay)),
+            (.persist, Self.word(own.persistence == .always)),
         ]
         if let threads = own.runtime.threads { values.append((.threads, "\(threads)")) }
         return values.map { ($0.rawValue, $1) }

@@ -9,7 +9,8 @@ struct OwnSettings {
     let knocks: KnockLimit
     let links: Int
     let nodelay: Bool
-    let persist: Bool
+    let persistence: Persistence
+    let pidFile: String?
     let runtime: RuntimeOptions
 
     init(_ long: LongOptions, _ file: CulvertSettings) {
@@ -19,7 +20,8 @@ struct OwnSettings {
         knocks = long.knocks ?? file.knocks ?? TunnelPlan.defaultKnocks
         links = long.links ?? file.links ?? TunnelPlan.defaultLinks
         nodelay = long.nodelay || file.nodelay ?? false
-        persist = long.persist || file.persist ?? false
+        persistence = long.persist || file.persist ?? false ? .always : .no
+        pidFile = long.pidFile
         runtime = RuntimeOptions(
             io: long.io ?? file.io ?? .auto, threads: long.threads ?? file.threads,
             memory: long.memory ?? file.memory ?? RuntimeOptions.defaultMemory)

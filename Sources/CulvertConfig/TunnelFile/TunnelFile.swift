@@ -71,7 +71,7 @@ private enum TunnelKey {
     static let forwards: [(name: String, letter: Character)] = [
         ("local", "L"), ("remote", "R"), ("dynamic", "D"),
     ]
-    static let longNames = LongOptionName.allCases.filter { $0 != .version && $0 != .help && $0 != .persist }
+    static let longNames = LongOptionName.allCases.filter { ![.version, .help, .persist, .pidFile].contains($0) }
 
     init?(_ name: String) {
         if name == "destination" {

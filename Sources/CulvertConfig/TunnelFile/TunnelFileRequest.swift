@@ -1,3 +1,5 @@
+public import CulvertPlan
+
 /// What `culvert up` and `culvert check` are asked for: a file of tunnels, and how to run them.
 public struct TunnelFileRequest: Hashable, Sendable {
     /// As typed.
@@ -7,8 +9,7 @@ public struct TunnelFileRequest: Hashable, Sendable {
     /// Options that every tunnel gets before what the file says.
     public var options: [String]
     public var output: OutputOptions
-    /// `-f`: to the background once the tunnels stand.
-    public var background: Bool
+    public var process: ProcessOptions
 
     /// Reads `words`, which begin behind "up" or "check".
     static func read(_ words: [CommandWord], _ command: String) throws(ConfigurationError) -> TunnelFileRequest {
@@ -16,6 +17,7 @@ public struct TunnelFileRequest: Hashable, Sendable {
         var options: [String] = []
         var file: String?
         var names: [String] = []
+        var pidFile: String?
         for word in words {
             switch word {
             case .short(let letter, let value):
@@ -24,6 +26,7 @@ public struct TunnelFileRequest: Hashable, Sendable {
                 }
                 if "qvF".contains(letter) { options += ["-\(letter)"] + (value.map { [$0] } ?? []) }
                 if letter != "F" { try store.apply(letter: letter, value: value) }
+            case .long("--pid-file", let path): pidFile = pidFile ?? path
             case .long(let name, _):
                 throw ConfigurationError("\(name): it is said for each tunnel in the file: leave it out")
             case .operand(let text): file = text
@@ -37,6 +40,7 @@ public struct TunnelFileRequest: Hashable, Sendable {
             throw ConfigurationError("\(option): options stand before the names of tunnels")
         }
         return TunnelFileRequest(
-            file: file, names: names, options: options, output: store.output, background: store.background ?? false)
+            file: file, names: names, options: options, output: store.output,
+            process: ProcessOptions(background: store.background == true ? .standing : nil, pidFile: pidFile))
     }
 }

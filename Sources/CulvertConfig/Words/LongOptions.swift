@@ -4,10 +4,11 @@ internal import CulvertPlan
 /// culvert's own options, which ssh has not.
 enum LongOptionName: String, CaseIterable, Sendable {
     case io, links, threads, engine, hold, knocks, drain, memory, persist, nodelay, version, help
+    case pidFile = "pid-file"
 
     var takesValue: Bool {
         switch self {
-        case .io, .links, .threads, .engine, .hold, .knocks, .drain, .memory: true
+        case .io, .links, .threads, .engine, .hold, .knocks, .drain, .memory, .pidFile: true
         case .persist, .nodelay, .version, .help: false
         }
     }
@@ -27,6 +28,7 @@ private struct LongOptionTexts: ParsableArguments {
     @Option(parsing: .unconditionalSingleValue) var knocks: [String] = []
     @Option(parsing: .unconditionalSingleValue) var drain: [String] = []
     @Option(parsing: .unconditionalSingleValue) var memory: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var pidFile: [String] = []
     @Flag var persist: Int
     @Flag var nodelay: Int
 }
@@ -42,6 +44,7 @@ struct LongOptions {
     let drain: Duration?
     /// Bytes.
     let memory: Int?
+    let pidFile: String?
     let persist: Bool
     let nodelay: Bool
 
@@ -62,6 +65,7 @@ struct LongOptions {
         knocks = try Self.first(.knocks, texts.knocks, Self.knocks)
         drain = try Self.first(.drain, texts.drain, Self.time)
         memory = try Self.first(.memory, texts.memory, Self.memory)
+        pidFile = try Self.first(.pidFile, texts.pidFile, Self.path)
         persist = texts.persist > 0
         nodelay = texts.nodelay > 0
     }
@@ -142,6 +146,11 @@ struct LongOptions {
     static func time(_ text: String) throws(Cause) -> Duration {
         guard let seconds = TimeValue.seconds(text) else { throw Cause(TimeValue.cause) }
         return .seconds(seconds)
+    }
+
+    static func path(_ text: String) throws(Cause) -> String {
+        guard !text.isEmpty else { throw Cause("give a path") }
+        return text
     }
 
     static func flag(_ text: String) throws(Cause) -> Bool {

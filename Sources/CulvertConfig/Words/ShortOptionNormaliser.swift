@@ -70,6 +70,7 @@ struct ShortOptionNormaliser {
                 let hint = ShortOptionTable.nearest(to: letter).map { ": did you mean -\($0)?" } ?? ""
                 throw ConfigurationError("-\(letter)\(place): unknown option\(hint)")
             }
+            if letter == "M", takeMonitor(letters) { return }
             guard option.takesValue else {
                 words.append(.short(letter, nil))
                 continue
@@ -83,5 +84,17 @@ struct ShortOptionNormaliser {
             }
             return
         }
+    }
+
+    /// autossh's `-M20000` and `-M 0`; whether it was that, and not ssh's `-M`, which has no value.
+    private mutating func takeMonitor(_ letters: Substring) -> Bool {
+        if AutosshSettings.isMonitor(letters) {
+            words.append(.short("M", String(letters)))
+        } else if letters.isEmpty, let next = rest.first, AutosshSettings.isMonitor(next) {
+            words.append(.short("M", rest.removeFirst()))
+        } else {
+            return false
+        }
+        return true
     }
 }

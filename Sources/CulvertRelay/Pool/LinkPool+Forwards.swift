@@ -16,7 +16,7 @@ extension LinkPool {
                 say(.listenerFailed(forward: answer.forward, reason: failure.description))
             }
         }
-        if let reason = endingReason {
+        if let reason = endingReason(now) {
             say(reason)
             // The link that waits is dropped with the rest.
             return stop(.connectionFailed, now: now)
@@ -27,10 +27,10 @@ extension LinkPool {
     }
 
     /// Why the tunnel ends now that its listeners were opened; nil: it goes on.
-    private var endingReason: PoolNews? {
+    private func endingReason(_ now: Tick) -> PoolNews? {
         guard !unopened.isEmpty else { return nil }
         if plan.exitOnForwardFailure { return .endsForForward }
-        if plan.persist { return nil }
+        if persists(now) { return nil }
         return unopened.count == plan.direct && plan.reverse == 0 ? .endsWithoutForward : nil
     }
 
@@ -78,7 +78,7 @@ extension LinkPool {
             say(.endsForForward)
             return stop(.connectionFailed, now: now)
         }
-        if unopened.count == plan.direct && refused == plan.reverse && refused > 0 && !plan.persist {
+        if unopened.count == plan.direct && refused == plan.reverse && refused > 0 && !persists(now) {
             say(.endsWithoutForward)
             return stop(.connectionFailed, now: now)
         }

@@ -6,10 +6,20 @@ extension LinkPool {
     /// The place's next link begins its life, unless one is on its way.
     mutating func beginLogin(_ index: Int, now: Tick) {
         guard isRunning, !places[index].isTrying else { return }
+        if let most = plan.logins, logins >= most { return loginsUsedUp(index, most, now: now) }
+        logins += 1
         lastSerial += 1
         let id = LinkID(place: index, serial: lastSerial)
         places[index].begin(id, now: now)
         act(.beginLogin(id, mayPrompt: !hasLoggedIn))
+    }
+
+    /// The tunnel goes on with the links that it has.
+    private mutating func loginsUsedUp(_ index: Int, _ most: Int, now: Tick) {
+        places[index].attempt = .none
+        guard places.allSatisfy({ $0.link == nil && !$0.isTrying }) else { return }
+        say(.loginsUsedUp(most))
+        stop(.asAsked, now: now)
     }
 
     /// One more is begun beside a login that waits for a server in vain.
@@ -83,11 +93,11 @@ extension LinkPool {
         guard places[id.place].isTrying(id) else { return }
         places[id.place].attempt = .none
         guard isRunning else { return }
-        guard hasLoggedIn || plan.persist else { return firstLoginFailed(id.place, error, now: now, dice: &dice) }
+        guard hasLoggedIn || persists(now) else { return firstLoginFailed(id.place, error, now: now, dice: &dice) }
         if !isReady { act(.tell(.delayed)) }
         // The old link has spoken again meanwhile: nothing is missing.
         guard !places[id.place].isServing else { return }
-        if error.kind == .hostKey, let downSince, !plan.persist, now - downSince >= Self.hostKeyPatience {
+        if error.kind == .hostKey, let downSince, !persists(now), now - downSince >= Self.hostKeyPatience {
             say(.loginGivenUp(error))
             return stop(.connectionFailed, now: now)
         }
@@ -95,7 +105,7 @@ extension LinkPool {
         tryAgain(id.place, cause, now: now, dice: &dice)
         // A person has to mend that: nobody should wait for it.
         refuse(cause == .hostKey && places.allSatisfy { $0.link == nil } ? error.description : nil)
-        if cause == .hostKey, !plan.persist, let downSince {
+        if cause == .hostKey, !persists(now), let downSince {
             places[id.place].limit(to: downSince + Self.hostKeyPatience)
         }
         let again = (places[id.place].retryAt ?? now) - now

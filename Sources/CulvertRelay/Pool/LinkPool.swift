@@ -1,11 +1,12 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// The links of one tunnel: when each is made, judged and made again, and when the tunnel stands and ends. A value: what
 /// happens, the time and chance go in, what is to be done comes out. It has no clock, no thread, no socket and no words.
 ///
 /// Invariants, while it runs: a place whose first login has begun has a link that serves, or a login under way, or a time
-/// at which the next one begins, or is dormant and waits for a connection. At most one login is under way a place, and one more
+/// at which the next one begins, or is dormant and waits for a connection, or has none of the plan's logins left. At most one login is under way a place, and one more
 /// beside it where that fell silent. After the order to stop nothing begins, and there is exactly one end.
 struct LinkPool {
     enum Phase: Equatable {
@@ -39,6 +40,9 @@ struct LinkPool {
     var places: [PoolPlace]
     var lastSerial: UInt64 = 0
     var firstAttempts = 0
+    /// Logins begun, and when the first was.
+    var logins = 0
+    var begunAt: Tick?
 
     var listeners = Listeners.closed
     /// Direct forwards that could not be opened, and when they are tried again.
@@ -94,7 +98,7 @@ struct LinkPool {
         switch event {
         case .loggedIn(let id, let summary): loggedIn(id, summary, now: now)
         case _ where phase == .ended: break
-        case .begun: beginLogin(0, now: now)
+        case .begun: begin(now: now)
         case .loginFailed(let id, let error, let secret, let hasWon):
             // One that had come further than the other has ended it.
             let isOtherSilent = places[id.place].secondIsSilent
@@ -151,6 +155,20 @@ struct LinkPool {
         if let due = openAgainAt, due <= now {
             openAgainAt = nil
             act(.openListeners(unopened))
+        }
+    }
+
+    private mutating func begin(now: Tick) {
+        begunAt = now
+        beginLogin(0, now: now)
+    }
+
+    /// Whether what fails now is tried again, where nothing of the tunnel stands.
+    func persists(_ now: Tick) -> Bool {
+        switch plan.persistence {
+        case .no: false
+        case .always: true
+        case .after(let gate): begunAt.map { now - $0 >= Tick.Span(gate) } ?? false
         }
     }
 

@@ -104,6 +104,8 @@ enum PoolNews: Equatable, Sendable {
     case reverseStillFails(forward: ReverseID)
     /// The tunnel ends: a forward failed, and that was not allowed.
     case endsForForward
+    /// The tunnel ends: no link is left, and no login may be begun.
+    case loginsUsedUp(Int)
     /// The tunnel ends: no forward stands.
     case endsWithoutForward
     case snapshot(PoolSnapshot)

@@ -14,8 +14,10 @@ struct PoolPlan: Sendable {
     var reverse = 0
     /// Tries of the first connection, a second apart.
     var connectionAttempts = 1
-    /// A first attempt that fails is made again, instead of ending the tunnel; so is the opening of a listener.
-    var persist = false
+    /// Whether a first attempt that fails is made again, instead of ending the tunnel; so with the opening of a listener.
+    var persistence = Persistence.no
+    /// At most so many logins are begun; nil: any number.
+    var logins: Int?
     var exitOnForwardFailure = false
     /// How long a connection waits for a link.
     var hold = Tick.Span.seconds(30)
@@ -38,7 +40,8 @@ extension PoolPlan {
         carriesStreams = tunnel.forwards.contains(where: \.isStandardStreams)
         reverse = tunnel.reverse.count
         connectionAttempts = tunnel.server.connection.connectionAttempts
-        persist = tunnel.persist
+        persistence = tunnel.persistence
+        logins = tunnel.logins
         exitOnForwardFailure = tunnel.exitOnForwardFailure
         hold = Tick.Span(tunnel.hold)
         drain = Tick.Span(tunnel.drain)

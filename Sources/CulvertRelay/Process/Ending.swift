@@ -5,6 +5,8 @@ enum Ending: Equatable, Sendable {
     case connectionFailed
     /// The machine refused something that culvert cannot do without.
     case systemError
+    /// The file of the process's number cannot be written.
+    case cannotCreate
     /// Told to end while it was ending: nothing is waited for.
     case signalled(Int32)
 
@@ -13,6 +15,7 @@ enum Ending: Equatable, Sendable {
         case .asAsked: 0
         case .connectionFailed: 255
         case .systemError: 71
+        case .cannotCreate: 73
         case .signalled(let signal): 128 + signal
         }
     }

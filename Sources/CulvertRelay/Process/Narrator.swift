@@ -55,6 +55,7 @@ struct Narrator: Sendable {
         case .reverseStillFails(let forward):
             journal.verbose("remote port forwarding still fails for \(plan.reverse[forward].text)")
         case .endsForForward: journal.error("ending: a forward failed and ExitOnForwardFailure is set")
+        case .loginsUsedUp(let most): journal.error("ending: AUTOSSH_MAXSTART=\(most) logins were begun")
         case .endsWithoutForward: journal.error("ending: no forward stands")
         case .snapshot(let snapshot): journal.report(text(of: snapshot))
         case .workerFailed(let error): journal.error("a worker failed: \(error)")

@@ -8,6 +8,7 @@ internal import Glibc
 public enum Relay {
     /// The first thing a process does, before it opens anything.
     public static func prepareProcess() {
+        HostProcess.deferQuestions()
         HostProcess.spareAddressSpace()
         HostProcess.fillStandardDescriptors()
         HostProcess.surviveLargeFiles()
@@ -20,12 +21,12 @@ public enum Relay {
     /// The whole of such a process.
     public static func runChild() -> Int32 { LibSSH2Child.run() }
 
-    /// Runs tunnels until they are told to end, or have all ended. `goesToBackground`: once their forwards stand (`-f`);
-    /// a child of the calling process then goes on, and this one ends inside. `mayRunPrograms`: beside ProxyCommands, of
+    /// Runs tunnels until they are told to end, or have all ended. In the background a
+    /// child of the calling process goes on, and this one ends inside. `mayRunPrograms`: beside ProxyCommands, of
     /// which the plans tell (a program that asks the user, or a condition that is evaluated again). `journal` is the
     /// process's own.
     public static func runTunnels(
-        _ tunnels: [Tunnel], goesToBackground: Bool, mayRunPrograms: Bool, journal: Journal
+        _ tunnels: [Tunnel], _ options: ProcessOptions, mayRunPrograms: Bool, journal: Journal
     ) -> Int32 {
         if !mayRunPrograms, tunnels.allSatisfy({ !$0.plan.runsPrograms }) { HostProcess.renouncePrivileges() }
         defer {
@@ -34,13 +35,24 @@ public enum Relay {
         }
         do throws(IOError) {
             // Forked before any thread or ring exists.
-            var parent = goesToBackground ? try Background.fork() : nil
+            var parent = options.background == nil ? nil : try Background.fork()
             journal.begin()
+            var pidFile: PIDFile?
+            if let path = options.pidFile {
+                do throws(IOError) { pidFile = try PIDFile(path) } catch {
+                    journal.error("--pid-file \(path): \(errorText(error.number))")
+                    return Ending.cannotCreate.exitStatus
+                }
+            }
+            defer { pidFile?.remove() }
+            if options.background == .atOnce { parent.take()?.ready() }
             // Before a descriptor of ours could have the number of one that is closed.
             let streams = try takeStreams(of: tunnels)
             let signals = try beginProcess()
             let isPipe = streams != nil
-            var process = try TunnelProcess(signals, isPipe ? journal.ofPipe : journal) {
+            var process = try TunnelProcess(
+                signals, lifetime: options.lifetime, isPipe ? journal.ofPipe : journal
+            ) {
                 guard let waiting = parent.take() else { return }
                 // What was said goes to whoever reads standard error now.
                 journal.settle()
@@ -53,7 +65,7 @@ public enum Relay {
             }
             let ending = process.run()
             // Whoever waits for the forwards to stand is told that they never did.
-            if goesToBackground, !process.everStood, case .asAsked = ending {
+            if options.background == .standing, !process.everStood, case .asAsked = ending {
                 return Ending.connectionFailed.exitStatus
             }
             return ending.exitStatus

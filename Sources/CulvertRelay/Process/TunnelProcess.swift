@@ -23,6 +23,8 @@ struct TunnelProcess {
     let news: Mailbox<(tunnel: Int, news: TunnelNews)>
     let journal: Journal
     let becameReady: () -> Void
+    /// When all are told to end; nil: never.
+    private var endsAt: Tick?
     private let service = ServiceNotifier()
     /// Of all tunnels.
     private let knocks = Guarded(KnockBudget())
@@ -30,10 +32,13 @@ struct TunnelProcess {
     private var isReady = false
     private var isStopping = false
 
-    init(_ signals: SignalSource, _ journal: Journal, becameReady: @escaping () -> Void) throws(IOError) {
+    init(
+        _ signals: SignalSource, lifetime: Duration? = nil, _ journal: Journal, becameReady: @escaping () -> Void
+    ) throws(IOError) {
         self.signals = signals
         self.journal = journal
         self.becameReady = becameReady
+        endsAt = lifetime.map { Tick.current() + Tick.Span($0) }
         news = try Mailbox()
     }
 
@@ -142,8 +147,12 @@ struct TunnelProcess {
 
     mutating func run() -> Ending {
         while places.contains(where: { $0.ending == nil }) {
-            let ready = Wait.forReadable([news.descriptor, signals.descriptor], until: nil)
+            let ready = Wait.forReadable([news.descriptor, signals.descriptor], until: endsAt)
             if ready.contains(signals.descriptor), let signal = readSignals() { return .signalled(signal) }
+            if let due = endsAt, due <= Tick.current() {
+                endsAt = nil
+                if !isStopping { stop() }
+            }
             for each in news.takeAll() { take(each.news, of: each.tunnel) }
         }
         // Of one tunnel the ending is the process's; of several the first that was not asked for.
@@ -194,11 +203,15 @@ struct TunnelProcess {
                 continue
             }
             if isStopping { return signal }
-            isStopping = true
-            journal.info("stopping")
-            service.tell("STOPPING=1")
-            for place in places { place.order?(.stop) }
+            stop()
         }
         return nil
+    }
+
+    private mutating func stop() {
+        isStopping = true
+        journal.info("stopping")
+        service.tell("STOPPING=1")
+        for place in places { place.order?(.stop) }
     }
 }

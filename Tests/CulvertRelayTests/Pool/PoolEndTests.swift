@@ -35,7 +35,7 @@ import Testing
             onePlan {
                 $0.links = 2
                 $0.reverse = 1
-                $0.persist = true
+                $0.persistence = .always
             })
         let other = LinkID(place: 1, serial: 2)
         _ = bench.tell(.linkSuspect(first))

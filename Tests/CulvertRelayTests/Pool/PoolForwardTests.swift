@@ -68,7 +68,7 @@ import Testing
         let bench = opening(
             onePlan {
                 $0.listening = [0, 1]
-                $0.persist = true
+                $0.persistence = .always
             })
         let begun = bench.tell(.listenersOpened(PoolBench.failed([0, 1])))
         #expect(begun.contains(.tell(.ready)) && begun.deeds == [.deliver(first, reverse: [])])

@@ -128,7 +128,7 @@ import Testing
 
     @Test func whatWaitsIsTriedWhenTheNetworkChangesOrTheMachineWakes() {
         for event in [PoolEvent.networkChanged, .slept] {
-            let bench = PoolBench(onePlan { $0.persist = true })
+            let bench = PoolBench(onePlan { $0.persistence = .always })
             var id = bench.tell(.begun).logins[0]
             for _ in 0..<8 {
                 _ = bench.tell(.loginFailed(id, PoolBench.transport))

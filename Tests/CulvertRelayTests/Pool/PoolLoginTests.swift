@@ -77,7 +77,7 @@ import Testing
 
     /// The waits double, and what is said again and again is said once a while.
     @Test func aTunnelThatPersistsTriesForEver() {
-        let bench = PoolBench(onePlan { $0.persist = true })
+        let bench = PoolBench(onePlan { $0.persistence = .always })
         var id = bench.tell(.begun).logins[0]
         var waits: [Double] = []
         var old: [Bool] = []
@@ -98,9 +98,47 @@ import Testing
         #expect(old == (1...20).map { $0 > 3 && $0 != 16 })
     }
 
+    /// autossh's gate: what fails soon ends the tunnel, what fails late is tried again.
+    @Test(arguments: [29.0, 31]) func aGateIsForWhatFailsSoon(_ seconds: Double) {
+        let bench = PoolBench(onePlan { $0.persistence = .after(.seconds(30)) })
+        _ = bench.tell(.begun)
+        _ = bench.pass(seconds)
+        let news = bench.tell(.loginFailed(first, PoolBench.transport)).news
+        if seconds < 30 {
+            #expect(news == [.loginGivenUp(PoolBench.transport)])
+        } else {
+            #expect(bench.pass(1).logins == [second])
+        }
+    }
+
+    /// A login that is begun beside a silent one is the same start; links that stand are kept when none is left.
+    @Test func loginsAreUsedUp() {
+        let bench = PoolBench.settled(onePlan { $0.logins = 2 })
+        _ = bench.tell(.linkLost(first, reason: "gone"))
+        let again = bench.pass(0).logins[0]
+        let beside = bench.tell(.loginSilent(again)).logins[0]
+        #expect(beside != again)
+        let news = bench.tell(.loginFailed(again, PoolBench.transport)).news
+        #expect(news.isEmpty)
+        _ = bench.tell(.loginFailed(beside, PoolBench.transport))
+        let actions = bench.pass(30)
+        #expect(actions.news == [.loginsUsedUp(2)])
+        #expect(actions.contains(.end(.asAsked)))
+    }
+
+    @Test func theLinksThatStandAreKept() {
+        let bench = PoolBench.settled(onePlan { $0.logins = 1 })
+        #expect(bench.tell(.linkSuspect(first)).logins.isEmpty)
+        #expect(bench.pool.isRunning)
+        _ = bench.tell(.linkRecovered(first))
+        #expect(bench.pool.isRunning && bench.tell(.linkSuspect(first)).logins.isEmpty)
+        #expect(bench.tell(.linkLost(first, reason: "gone")).news.contains(.lost(place: 0, reason: "gone")))
+        #expect(bench.pass(0).news == [.loginsUsedUp(1)])
+    }
+
     /// A password that is wrong, and a login that never led in.
     @Test(arguments: [true, false]) func aRefusedLoginWaitsForMinutesWhateverHappens(_ hasStood: Bool) {
-        let bench = hasStood ? PoolBench.settled(onePlan()) : PoolBench(onePlan { $0.persist = true })
+        let bench = hasStood ? PoolBench.settled(onePlan()) : PoolBench(onePlan { $0.persistence = .always })
         if hasStood { _ = bench.tell(.linkLost(first, reason: "gone")) } else { _ = bench.tell(.begun) }
         let refused = hasStood ? bench.pass(0).logins[0] : first
         _ = bench.tell(.loginFailed(refused, PoolBench.refusal, secret: hasStood ? .handedOut : .none))
@@ -172,7 +210,7 @@ import Testing
 
     /// Connections that wait bring a try every ten seconds, and do not use up what the network's return is worth.
     @Test func waitersLeaveTheNetworkItsEarlyTry() {
-        let bench = PoolBench(onePlan { $0.persist = true })
+        let bench = PoolBench(onePlan { $0.persistence = .always })
         var id = bench.tell(.begun).logins[0]
         for _ in 0..<6 {
             _ = bench.tell(.loginFailed(id, PoolBench.transport))
@@ -222,7 +260,7 @@ import Testing
 
     @Test func thatEndsNoTunnelThatPersistsAndNoneThatStands() {
         let key = SSHError(.hostKey, "changed")
-        for plan in [onePlan { $0.persist = true }, onePlan { $0.links = 2 }] {
+        for plan in [onePlan { $0.persistence = .always }, onePlan { $0.links = 2 }] {
             let bench = PoolBench.settled(plan)
             _ = bench.tell(.linkLost(first, reason: "gone"))
             var id = bench.pass(0).logins[0]
@@ -243,7 +281,7 @@ import Testing
 
     /// The next try follows the last one within ten seconds, however late it was due.
     @Test func whileAConnectionWaitsNoWaitIsLong() {
-        let bench = PoolBench(onePlan { $0.persist = true })
+        let bench = PoolBench(onePlan { $0.persistence = .always })
         var id = bench.tell(.begun).logins[0]
         for _ in 0..<8 {
             _ = bench.tell(.loginFailed(id, PoolBench.transport))

@@ -32,6 +32,7 @@ struct PoolStorm {
     private var endings: [Ending] = []
     private var stoppedWorkers = 0
     private var knocks = StormKnocks()
+    private var logins = 0
     private var settled: Set<LinkID> = []
     private(set) var events = 0
 
@@ -43,7 +44,12 @@ struct PoolStorm {
         plan.listening = (0..<Int.random(in: 0...3, using: &dice)).map { DirectID(index: $0) }
         plan.reverse = Int.random(in: 0...5, using: &dice)
         plan.carriesStreams = plan.links == 1 && Int.random(in: 0..<4, using: &dice) == 0
-        plan.persist = Bool.random(using: &dice)
+        switch Int.random(in: 0..<3, using: &dice) {
+        case 0: plan.persistence = .no
+        case 1: plan.persistence = .always
+        default: plan.persistence = .after(.seconds(Int.random(in: 0...20, using: &dice)))
+        }
+        if Int.random(in: 0..<6, using: &dice) == 0 { plan.logins = Int.random(in: 1...12, using: &dice) }
         plan.exitOnForwardFailure = Int.random(in: 0..<4, using: &dice) == 0
         plan.connectionAttempts = Int.random(in: 1...3, using: &dice)
         plan.drain = .seconds(Double(Int.random(in: 0...9, using: &dice)))
@@ -52,6 +58,7 @@ struct PoolStorm {
     }
 
     var hasEnded: Bool { !endings.isEmpty }
+    private var areLoginsUsedUp: Bool { plan.logins.map { logins >= $0 } ?? false }
     private var isRunning: Bool { stopsPosted == 0 && !hasEnded }
 
     // MARK: The course of things
@@ -203,8 +210,8 @@ struct PoolStorm {
         }
         guard isRunning else { return }
         let dormant = pool.places.count { $0.attempt == .dormant }
-        guard standing.count + dormant == plan.links, !standing.isEmpty, underWay.isEmpty,
-            pool.unopened.isEmpty || !plan.persist
+        guard standing.count + dormant == plan.links || areLoginsUsedUp, !standing.isEmpty, underWay.isEmpty,
+            pool.unopened.isEmpty || plan.persistence == .no
         else {
             throw Missed(
                 "\(standing.count) of \(plan.links) links stand in a kind world, \(underWay), \(knocks.waiting): \(pool.places)"
@@ -251,6 +258,8 @@ struct PoolStorm {
             }
             guard mayPrompt != hasOpened else { throw Missed("\(id) asks, or may not ask") }
             lastSerial = id.serial
+            if silent == nil { logins += 1 }
+            if let most = plan.logins, logins > most { throw Missed("login \(logins) of \(most)") }
             underWay.insert(id)
             knocks.loginBegun(id)
             begunPlaces.insert(id.place)
@@ -325,11 +334,15 @@ struct PoolStorm {
             }
             let isDormant = pool.places[place].attempt == .dormant
             guard !isDormant || plan.reverse == 0 else { throw Missed("nobody would wake place \(place)") }
-            guard serves || isTrying || isDue || isDormant else { throw Missed("place \(place) waits for nothing") }
+            guard serves || isTrying || isDue || isDormant || areLoginsUsedUp else { throw Missed("place \(place) waits for nothing") }
+        }
+        let hasSomething = !standing.isEmpty || !underWay.isEmpty || !undecided.isEmpty
+        guard hasSomething || pool.nextMoment != nil || pool.places.contains(where: { $0.attempt == .dormant }) else {
+            throw Missed("it runs on, and nothing of it is to come")
         }
         // The next place follows the first login of the one before, however that ends.
         guard begunPlaces.count < plan.links, let last = begunPlaces.max() else { return }
         let follows = underWay.contains { $0.place == last } || undecided.contains { $0.place == last }
-        guard follows || !hasOpened || asked != nil else { throw Missed("nobody begins place \(last + 1)") }
+        guard follows || !hasOpened || asked != nil || areLoginsUsedUp else { throw Missed("nobody begins place \(last + 1)") }
     }
 }

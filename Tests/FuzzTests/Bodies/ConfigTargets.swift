@@ -128,7 +128,7 @@ extension FuzzTarget {
             promise(!file.tunnels.isEmpty, "a file has tunnels")
             for tunnel in file.tunnels {
                 promise(!tunnel.configuration.forwards.isEmpty, "a tunnel forwards something")
-                promise(tunnel.configuration.plan.persist, "a tunnel of several comes back by itself")
+                promise(tunnel.configuration.plan.persistence == .always, "a tunnel of several comes back by itself")
                 for forward in tunnel.configuration.forwards { check(forward) }
             }
         } catch {
