@@ -95,7 +95,8 @@ struct ChildThread {
         }
         let line = sending == .full ? child?.reader.line.descriptor : nil
         let delay = sending == .delayed ? Tick.current() + ProcessLine.pause : nil
-        _ = Wait.forReadable(awaited, orWritable: line, until: [delay, child?.watch.nextMoment].compactMap { $0 }.min())
+        let until = [delay, child?.watch.nextMoment].compactMap { $0 }.min()
+        _ = Wait.forReadable(awaited, orWritable: line, until: until)
     }
 
     // MARK: The child's beginning and end
