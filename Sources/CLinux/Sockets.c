@@ -148,7 +148,7 @@ static int bind_unix(int descriptor, const culvert_address *address, mode_t mode
     return -error;
 }
 
-int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mode_mask) {
+int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mode_mask, int resets_accepted) {
     int family = generic(address)->sa_family;
     int descriptor = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return -errno;
@@ -161,6 +161,8 @@ int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mo
     }
     if (family == AF_INET6) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     suit_loopback(descriptor, address);
+    // Inherited when the connection is made, which the kernel does from `listen` on.
+    if (resets_accepted) culvert_set_linger_reset(descriptor);
     int result;
     if (family == AF_UNIX) result = bind_unix(descriptor, address, 0777 & ~(mode_t)unix_mode_mask);
     else result = bind(descriptor, generic(address), address->length) < 0 ? -errno : 0;

@@ -97,9 +97,14 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         return unsafe culvert_peer_address(descriptor, &address) == 0 ? SocketAddress(address) : nil
     }
 
-    /// A listening socket's descriptor. A Unix socket gets the mode that a umask of `modeMask` leaves.
-    public func listen(backlog: Int = 1024, modeMask: UInt32 = 0o177) throws(IOError) -> Descriptor {
-        let result = unsafe withUnsafePointer(to: storage) { unsafe culvert_listen($0, Int32(backlog), modeMask) }
+    /// A listening socket's descriptor. A Unix socket gets the mode that a umask of `modeMask` leaves. `resetsAccepted`: what
+    /// it accepts is reset where it is closed without more (`resetOnClose`), however early it came.
+    public func listen(backlog: Int = 1024, modeMask: UInt32 = 0o177, resetsAccepted: Bool = false) throws(IOError)
+        -> Descriptor
+    {
+        let result = unsafe withUnsafePointer(to: storage) {
+            unsafe culvert_listen($0, Int32(backlog), modeMask, resetsAccepted ? 1 : 0)
+        }
         guard result >= 0 else { throw IOError(-result, "listen") }
         return result
     }

@@ -65,6 +65,8 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case refuse(String?)
     /// Reports on everything the worker has.
     case snapshot
+    /// The lender asks whether the worker comes round.
+    case ping
     /// Another worker has reached the memory ceiling, and the flow that holds most is here.
     case giveMemory
     /// Ends all: cancels reverse forwards, delivers what came whole as long as `drain` lasts, says goodbye, closes.

@@ -40,10 +40,10 @@ struct TunnelCommand {
                     return .failed(error.message)
                 }
             },
-            authority: { server, mayPrompt, judges in
+            authority: { server, mayPrompt, asksPerson, judges in
                 Identity(
-                    server: server, memory: memory, mayPrompt: mayPrompt, prompter: prompter, notice: notice,
-                    judges: judges)
+                    server: server, memory: memory, mayPrompt: mayPrompt,
+                    prompter: TellingPrompter(prompter: prompter, asks: asksPerson), notice: notice, judges: judges)
             }, journal: output.journal)
     }
 }

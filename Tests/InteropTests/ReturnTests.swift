@@ -108,6 +108,63 @@ struct ReturnTests {
         }
     }
 
+    /// While names of local ports are looked up, a link is logged in and its listeners are not open yet.
+    @Test(
+        "two logins side by side, one by TCP and one by a ProxyCommand that a file has brought meanwhile: one wins",
+        .enabled(if: getuid() == 0, "its own resolv.conf takes root"), arguments: ["native", "libssh2"])
+    func twoWays(_ engine: String) throws {
+        try onStage { stage in
+            let nameServer = try TestSocket.silentNameServer()
+            let resolving = try stage.write("resolv.conf", "nameserver \(nameServer.host)\n")
+            let echo = try TargetServer.echo(on: stage)
+            guard case .tcp(let target) = echo.address else { return }
+            let server = try SSHServer(on: stage)
+            // Silent until the other login has led in.
+            let (log, port) = (server.process.errorPath, server.port)
+            let slow = try TargetServer(on: stage) { near in
+                try waitUntil("a login") { readWhole(log).contains("Accepted publickey") }
+                let far = try TestSocket.connect(.tcp(port))
+                for each in [near, far] { each.setDeadline(60) }
+                try concurrently(2) { try ($0 == 0 ? near : far).pass(to: $0 == 0 ? far : near) }
+            }
+            guard case .tcp(let slowPort) = slow.address else { return }
+            let flag = stage.directory + "/moved"
+            let known = try stage.write("known", "there \(server.keys.publicKey("host"))\n")
+            let config = try stage.write(
+                "config",
+                """
+                Match originalhost there exec "test -e \(flag)"
+                  ProxyCommand socat - TCP:127.0.0.1:\(server.port)
+                Host there
+                  HostName 127.0.0.1
+                  Port \(slowPort)
+                  HostKeyAlias there
+                  User \(SSHServer.user)
+                  IdentityFile \(server.keys.path("login"))
+                  IdentitiesOnly yes
+                  UserKnownHostsFile \(known)
+                """)
+            let door = try Ports.free()
+            let culvert = try stage.start(
+                "culvert",
+                [
+                    "unshare", "-m", "sh", "-c", "mount --bind '\(resolving)' /etc/resolv.conf && exec \"$@\"", "sh",
+                    Subject.path, "-v", "--engine", engine, "-F", config, "-L",
+                    "slow.example.test:\(try Ports.free()):127.0.0.1:\(target)", "-L",
+                    "\(door):127.0.0.1:\(target)", "there",
+                ], environment: Tunnel.environment(stage))
+            try waitUntil("the first login has begun") { slow.accepted.value == 1 }
+            _ = try stage.write("moved", "")
+            try culvert.waitForLine(["does not answer a login"])
+            try waitUntil("the second leads in", within: 30) { server.log.contains("Accepted publickey") }
+            try OutageTests.expectEcho(.tcp(door), within: 45)
+            #expect(culvert.isRunning)
+            #expect(slow.accepted.value == 1)
+            // The first one was told to end before it was judged.
+            #expect(server.log.components(separatedBy: "Accepted publickey").count == 2)
+        }
+    }
+
     @Test("a condition that is evaluated again ends with culvert")
     func conditionEndsWithTheProcess() throws {
         try onStage { stage in

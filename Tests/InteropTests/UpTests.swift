@@ -180,4 +180,31 @@ import Testing
             try open.waitForLine(["good.toml: others may write to it: chmod go-w"])
         }
     }
+
+    @Test("twelve logins that wait for a person hold up no other")
+    func prompts() throws {
+        try onStage { stage in
+            let echo = try TargetServer.echo(on: stage)
+            guard case .tcp(let target) = echo.address else { throw Failure("no port") }
+            let locked = "\(stage.directory)/locked"
+            try stage.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", locked])
+            let keys = readWhole(locked + ".pub") + (try TestKeys.shared.get().publicKey("login")) + "\n"
+            let authorized = try stage.write("both", keys, mode: 0o600)
+            let server = try SSHServer(on: stage, options: ["AuthorizedKeysFile \(authorized)"])
+            let askpass = try stage.write(
+                "askpass", "#!/bin/sh\necho >> \(stage.directory)/asked\nsleep 100\n", mode: 0o755)
+            let door = try Ports.free()
+            let waiting = try (0..<12).map { number in
+                try Self.table("waits\(number)", to: server, ["local = \"\(try Ports.free()):127.0.0.1:\(target)\""])
+                    .replacingOccurrences(of: server.keys.path("login"), with: locked)
+                    .replacingOccurrences(of: "BatchMode = true", with: "BatchMode = false")
+            }
+            let quick = try Self.table("quick", to: server, ["local = \"\(door):127.0.0.1:\(target)\""])
+            let culvert = try Self.up(
+                stage, waiting + [quick], environment: ["SSH_ASKPASS": askpass, "SSH_ASKPASS_REQUIRE": "force"])
+            try waitUntil("a person is asked") { readWhole("\(stage.directory)/asked").isEmpty == false }
+            try OutageTests.expectEcho(.tcp(door), within: 15)
+            #expect(culvert.isRunning)
+        }
+    }
 }

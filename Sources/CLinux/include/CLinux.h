@@ -93,7 +93,8 @@ int culvert_address_host(const culvert_address *address, char *out, size_t capac
 int culvert_local_address(int descriptor, culvert_address *out);
 int culvert_peer_address(int descriptor, culvert_address *out);
 
-int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mode_mask);
+// `resets_accepted`: an accepted socket that is closed without more ends with a reset.
+int culvert_listen(const culvert_address *address, int backlog, unsigned unix_mode_mask, int resets_accepted);
 // A connection that is being made: >= 0 the descriptor, *pending tells whether it is still under way. `source` may be
 // NULL: the address to bind first.
 int culvert_connect(const culvert_address *address, const culvert_address *source, int *pending);

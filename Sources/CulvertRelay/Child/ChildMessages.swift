@@ -17,6 +17,8 @@ enum ChildOrder: Sendable {
     case probe
     case snapshot
     case stop(drain: Tick.Span)
+    /// Every voice of it answers (`ChildWatch`).
+    case ping
 }
 
 /// A connection that the parent has accepted.
@@ -58,6 +60,8 @@ enum ChildNews: Sendable {
     case nodelayRefused
     case streamsEnded(cleanly: Bool)
     case snapshot(WorkerID, String)
+    /// To `ping`; a worker that has stopped is spoken for.
+    case answered(ChildVoice)
 }
 
 extension Portable {
@@ -88,6 +92,7 @@ extension ChildOrder: Portable {
         case .probe: out.put(UInt8(5))
         case .snapshot: out.put(UInt8(6))
         case .stop(let drain): out.put(UInt8(7), drain)
+        case .ping: out.put(UInt8(8))
         }
     }
 
@@ -101,6 +106,7 @@ extension ChildOrder: Portable {
         case 5: self = .probe
         case 6: self = .snapshot
         case 7: self = .stop(drain: try reader.take())
+        case 8: self = .ping
         default: throw .unreadable
         }
     }
@@ -123,6 +129,7 @@ extension ChildNews: Portable {
         case .nodelayRefused: out.put(UInt8(10))
         case .streamsEnded(let cleanly): out.put(UInt8(11), cleanly)
         case .snapshot(let worker, let text): out.put(UInt8(12), worker.number, text)
+        case .answered(let voice): out.put(UInt8(13), voice)
         }
     }
 
@@ -147,6 +154,7 @@ extension ChildNews: Portable {
         case 10: self = .nodelayRefused
         case 11: self = .streamsEnded(cleanly: try reader.take())
         case 12: self = .snapshot(WorkerID(try reader.take()), try reader.take())
+        case 13: self = .answered(try reader.take())
         default: throw .unreadable
         }
     }
@@ -154,14 +162,14 @@ extension ChildNews: Portable {
     /// Whether what it names is there: a child that a server has in its hands may say anything.
     func fits(_ plan: TunnelPlan, workers: Int) -> Bool {
         switch self {
-        case .said, .settled, .returned, .nodelayRefused, .streamsEnded: true
+        case .said, .settled, .returned, .nodelayRefused, .streamsEnded, .answered(.first): true
         case .isOpen(let place, _): place < plan.links
         // More than any process has descriptors for.
         case .load(let place, let flows): place < plan.links && flows <= 1 << 24
         case .linkLost(let id, _, _), .linkSuspect(let id), .linkRecovered(let id), .pathEnded(let id):
             id.place < plan.links
         case .reverseAnswered(let id, let forward, _): id.place < plan.links && forward.index < plan.reverse.count
-        case .snapshot(let worker, _): worker.number < workers
+        case .snapshot(let worker, _), .answered(.worker(let worker)): worker.number < workers
         }
     }
 }

@@ -16,11 +16,13 @@ struct ChildThread {
         var errors: ErrorLines
         var speaks = true
         var lastLine: String?
+        var watch: ChildWatch
 
-        init(_ process: ChildProcess, _ line: ProcessLine, errors: consuming ErrorLines) {
+        init(_ process: ChildProcess, _ line: ProcessLine, errors: consuming ErrorLines, _ watch: ChildWatch) {
             self.process = process
             reader = ProcessLineReader(line)
             self.errors = errors
+            self.watch = watch
         }
     }
 
@@ -50,7 +52,7 @@ struct ChildThread {
     private var paths: [LinkID: LinkPath] = [:]
     private var chosenPorts: [ReverseID: UInt16] = [:]
     private var loads: [Int]
-    private var owesSnapshot = false
+    private var owedParts = OwedParts()
     private var isStopping = false
     private var isOver = false
 
@@ -78,6 +80,7 @@ struct ChildThread {
             for message in connections { follow(message) }
             readErrors()
             readNews()
+            lookAtChild()
             flush()
         }
         if child != nil { childEnded(said: nil) }
@@ -91,7 +94,8 @@ struct ChildThread {
             if child.speaks { awaited.append(child.errors.descriptor) }
         }
         let line = sending == .full ? child?.reader.line.descriptor : nil
-        let until = sending == .delayed ? Tick.current() + ProcessLine.pause : nil
+        let delay = sending == .delayed ? Tick.current() + ProcessLine.pause : nil
+        let until = [delay, child?.watch.nextMoment].compactMap { $0 }.min()
         _ = Wait.forReadable(awaited, orWritable: line, until: until)
     }
 
@@ -105,7 +109,8 @@ struct ChildThread {
         guard let writing = errors.writing else { preconditionFailure("a new pipe can be written to") }
         let process = try ChildProcess.start(argument: LibSSH2Child.argument, line: theirs, errors: writing)
         errors.closeWriting()
-        child = Running(process, line, errors: errors)
+        child = Running(
+            process, line, errors: errors, ChildWatch(workers: host.workers, now: Tick.current()))
         send(
             .begin(
                 ChildPlan(
@@ -133,7 +138,7 @@ struct ChildThread {
         known = []
         let lost = delivered
         delivered = []
-        if owesSnapshot { answerSnapshot() }
+        answerSnapshot()
         guard !isStopping else { return tellStopped() }
         for id in lost.sorted(by: { $0.serial < $1.serial }) {
             var life = LinkLife()
@@ -223,13 +228,13 @@ struct ChildThread {
         // Connections wait elsewhere.
         case .refuse: break
         case .snapshot:
-            owesSnapshot = true
+            owedParts.asked(of: host.workers)
             if child != nil { send(.snapshot) } else { answerSnapshot() }
         case .stop(let drain):
             guard !isStopping else { return }
             isStopping = true
             if child != nil { send(.stop(drain: drain)) } else { tellStopped() }
-        case .listen, .takeBack, .link, .hop, .linksChanged, .resolved, .resolvedRequest, .giveMemory:
+        case .listen, .takeBack, .link, .hop, .linksChanged, .resolved, .resolvedRequest, .giveMemory, .ping:
             preconditionFailure("a worker without links says that to none that has them")
         }
     }
@@ -250,9 +255,12 @@ struct ChildThread {
             isOne ? [connection.descriptor] : [connection.descriptor, connection.sink])
     }
 
-    private mutating func answerSnapshot() {
-        owesSnapshot = false
-        for worker in 1...host.workers { host.control.post(.snapshot(WorkerID(worker), "")) }
+    /// For the workers that cannot answer it any more.
+    private mutating func answerSnapshot() { for worker in owedParts.lost() { tellPart(worker, "") } }
+
+    /// The worker here is the first.
+    private func tellPart(_ worker: WorkerID, _ text: String) {
+        host.control.post(.snapshot(WorkerID(1 + worker.number), text))
     }
 
     private func tellStopped() { for worker in 1...host.workers { host.control.post(.stopped(WorkerID(worker))) } }
@@ -309,6 +317,17 @@ struct ChildThread {
         }
     }
 
+    /// After its answers have been read.
+    private mutating func lookAtChild() {
+        switch child?.watch.look(Tick.current()) {
+        case nil, .nothing?: break
+        case .ask?: send(.ping)
+        case .hangs?:
+            let patience = Int(ChildWatch.patience.seconds)
+            childEnded(said: "the libssh2 process was ended: it had not answered for \(patience) s")
+        }
+    }
+
     private mutating func take(_ news: ChildNews) {
         switch news {
         case .said(let line): host.journal.pass(line)
@@ -336,8 +355,8 @@ struct ChildThread {
         case .nodelayRefused: host.control.post(.nodelayRefused)
         case .streamsEnded(let cleanly): host.control.post(.streamsEnded(cleanly: cleanly))
         case .snapshot(let worker, let text):
-            owesSnapshot = false
-            host.control.post(.snapshot(WorkerID(1 + worker.number), SafeLine.escaped(text)))
+            if owedParts.came(from: worker) { tellPart(worker, SafeLine.escaped(text)) }
+        case .answered(let voice): child?.watch.answered(voice)
         }
     }
 

@@ -15,6 +15,9 @@ final class ConnectionLender: Sendable {
 
     /// Its link has gone before anything was said to it: it may wait for another one.
     func giveBack(_ arrival: Arrival) { line.tell(.returned(arrival)) }
+
+    /// The parent asks whether this worker comes round.
+    func answer(by worker: WorkerID) { line.tell(.answered(.worker(worker))) }
 }
 
 extension ProcessLine {

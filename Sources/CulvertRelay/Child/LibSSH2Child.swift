@@ -26,7 +26,7 @@ struct LibSSH2Child {
     private var toldLoads: [Int]
     /// When the parent is to be told of loads that have changed; nil: they have not.
     private var loadsDue: Tick?
-    private var stoppedWorkers = 0
+    private var stoppedWorkers: Set<WorkerID> = []
     private var status: Int32?
 
     /// The whole life of the process: its exit status.
@@ -143,7 +143,16 @@ struct LibSSH2Child {
         case .probe: group.crew.post(.probe)
         case .snapshot: group.crew.post(.snapshot)
         case .stop(let drain): group.crew.post(.stop(drain: drain))
+        case .ping: answer()
         }
+    }
+
+    private func answer() {
+        line.tell(.answered(.first))
+        for (number, mailbox) in group.mailboxes.enumerated() where !stoppedWorkers.contains(WorkerID(number)) {
+            mailbox.post(.ping)
+        }
+        for worker in stoppedWorkers { line.tell(.answered(.worker(worker))) }
     }
 
     private func carry(_ lent: LentConnection, _ descriptors: [Descriptor]) {
@@ -195,9 +204,11 @@ struct LibSSH2Child {
         case .nodelayRefused: line.tell(.nodelayRefused)
         case .streamsEnded(let cleanly): line.tell(.streamsEnded(cleanly: cleanly))
         case .snapshot(let worker, let text): line.tell(.snapshot(worker, text))
-        case .stopped:
-            stoppedWorkers += 1
-            if stoppedWorkers == group.mailboxes.count { status = 0 }
+        case .stopped(let worker):
+            stoppedWorkers.insert(worker)
+            // It may have been asked and not have heard it.
+            line.tell(.answered(.worker(worker)))
+            if stoppedWorkers.count == group.mailboxes.count { status = 0 }
         case .failed(_, let error):
             line.tell(.said(Journal.Line(.error, "a worker failed: \(error)", kind: nil)))
             status = Ending.systemError.exitStatus

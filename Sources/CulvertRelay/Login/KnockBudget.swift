@@ -34,7 +34,7 @@ struct KnockBudget {
         var carried: Tick?
         /// Something has failed there, and no link has settled since.
         var isWatched = false
-        /// Logins that have knocked and are not over, and when they began.
+        /// Logins that have knocked, are not over and wait for no person, and when they began.
         var unfinished: [Ticket: Tick] = [:]
         /// When payload alone cleared the count, in the last `payloadSpan`.
         var clearings: [Tick] = []
@@ -96,8 +96,13 @@ struct KnockBudget {
         return soonest
     }
 
+    /// The login waits for a person, who may take minutes: nobody else waits for it.
+    mutating func waitsForPerson(_ ticket: Ticket) { forget(ticket) }
+
     /// The login is over, whatever became of it.
-    mutating func finished(_ ticket: Ticket) {
+    mutating func finished(_ ticket: Ticket) { forget(ticket) }
+
+    private mutating func forget(_ ticket: Ticket) {
         for address in doors.keys { doors[address]?.unfinished[ticket] = nil }
     }
 

@@ -22,7 +22,7 @@ enum Listening {
         }
         for address in addresses {
             do throws(IOError) {
-                let descriptor = try address.listen(modeMask: modeMask)
+                let descriptor = try address.listen(modeMask: modeMask, resetsAccepted: true)
                 opened.append((descriptor, SocketAddress.local(of: descriptor) ?? address))
             } catch {
                 if error.number == EAFNOSUPPORT || error.number == EADDRNOTAVAIL, addresses.count > 1 {

@@ -31,6 +31,9 @@ final class LoginKnocks {
         budget.withLock { [ticket, limit] in $0.ask(knock, at: address, of: ticket, limit: limit, now: .current()) }
     }
 
+    /// Called before a person is asked.
+    var asksPerson: @Sendable () -> Void { { [budget, ticket] in budget.withLock { $0.waitsForPerson(ticket) } } }
+
     func stands(at address: SocketAddress?) { door = address }
 
     /// It came to nothing.

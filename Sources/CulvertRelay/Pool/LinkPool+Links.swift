@@ -161,7 +161,7 @@ extension LinkPool {
 
     /// While somebody waits, nothing else is waited for so long.
     mutating func connectionWaits(now: Tick) {
-        waitersUntil = now + plan.hold
+        waitedAt = now
         guard isRunning else { return }
         if !places.contains(where: { $0.isServing || $0.isTrying }) {
             if let sleeper = places.firstIndex(where: { $0.attempt == .dormant }) { beginLogin(sleeper, now: now) }
@@ -188,11 +188,14 @@ extension LinkPool {
         for forward in plan.reverse(of: index) { reverseStates[forward.index] = .unasked }
         guard !plan.carriesStreams else { return linkLostForGood(reason, now: now) }
         guard isRunning else { return }
-        if let idle = unusedTimeout.ended(life), plan.reverse == 0, !places[index].isTrying {
+        let idle = unusedTimeout.ended(life)
+        if let idle, plan.reverse == 0, !places[index].isTrying {
             say(.closedUnused(place: index, after: idle))
-            places[index].attempt = isWaited(now) ? .due(now) : .dormant
+            // The link served those that had waited for it.
+            places[index].attempt = isWaited(now, since: link.since) ? .due(now) : .dormant
             return tellStanding()
         }
+        if let idle, plan.reverse > 0 { tellOnce(.closesUnused(after: idle), \.wasToldOfUnusedTimeout) }
         say(.lost(place: index, reason: reason))
         if !places[index].isTrying {
             if isSettled { places[index].attempt = .due(now) } else { tryAgain(index, .failure, now: now, dice: &dice) }
@@ -209,8 +212,10 @@ extension LinkPool {
         return life.hasCarried
     }
 
-    /// A local connection waits.
-    private func isWaited(_ now: Tick) -> Bool { waitersUntil.map { now < $0 } ?? false }
+    /// A local connection waits; `since`: one that came before that moment does not any more.
+    private func isWaited(_ now: Tick, since: Tick = Tick(nanoseconds: 0)) -> Bool {
+        waitedAt.map { now < $0 + plan.hold && $0 >= since } ?? false
+    }
 
     mutating func settleByAge(_ index: Int, now: Tick) {
         guard isRunning, let at = places[index].settlesAt, at <= now else { return }

@@ -54,9 +54,10 @@ struct LinkPool {
     var streamsHaveBegun = false
     var wasToldOfNodelay = false
     var wasToldOfSilence = false
+    var wasToldOfUnusedTimeout = false
 
-    /// A local connection may wait for a link until then.
-    var waitersUntil: Tick?
+    /// When a local connection began to wait for a link last: it may do so for `plan.hold`.
+    var waitedAt: Tick?
     /// The budget has no knock at the server's address before that moment.
     var knockable: Tick?
     var unusedTimeout = UnusedTimeout()

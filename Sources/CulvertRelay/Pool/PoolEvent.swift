@@ -89,6 +89,8 @@ enum PoolNews: Equatable, Sendable {
     case lost(place: Int, reason: String)
     /// The server has closed a link that nobody used, as it closes all.
     case closedUnused(place: Int, after: Tick.Span)
+    /// The server does so to links that have reverse forwards, and need to stand, too.
+    case closesUnused(after: Tick.Span)
     /// The tunnel ends with it (`-W`).
     case lostForGood(reason: String)
     case silent

@@ -34,6 +34,10 @@ struct Narrator: Sendable {
                 "\(destination) closes connections that nobody uses after \(formatSeconds(idle))"
                     + " (UnusedConnectionTimeout): \(name(of: place) ?? "the link") is made again when a connection comes"
             )
+        case .closesUnused(let idle):
+            journal.info(
+                "\(destination) closes connections that nobody uses after \(formatSeconds(idle)) (UnusedConnectionTimeout),"
+                    + " and a reverse forward alone does not keep them: each is made again")
         case .lostForGood(let reason): journal.error("lost the link to \(destination): \(reason)")
         case .silent: journal.info("\(destination) is silent: trying a second connection beside the first")
         case .answersAgain: journal.info("\(destination) answers again")

@@ -7,10 +7,12 @@ public struct Tunnel: Sendable {
     /// The plan as its files say it now. Called before each login but the first, on a thread that may wait.
     public var renewed: @Sendable () -> RenewedPlan
     /// Asked for once a login, on that login's thread: at a jump host or at the destination. `judges` is called before the
-    /// server's key is judged; what it throws ends the login.
+    /// server's key is judged; what it throws ends the login. `asksPerson` is called before a person is asked.
     public typealias MakeAuthority =
-        @Sendable (ServerPlan, _ mayPrompt: Bool, _ judges: @escaping () throws(SSHError) -> Void) ->
-        any LoginAuthority
+        @Sendable (
+            ServerPlan, _ mayPrompt: Bool, _ asksPerson: @escaping @Sendable () -> Void,
+            _ judges: @escaping () throws(SSHError) -> Void
+        ) -> any LoginAuthority
     public var authority: MakeAuthority
     /// Where this tunnel says what happens.
     public var journal: Journal

@@ -63,7 +63,7 @@ struct TunnelProcess {
                     try Login.open(step.plan, path, knocks, tunnel.journal, watch)
                 },
                 authority: { step in
-                    tunnel.authority(step.server, mayPrompt) { () throws(SSHError) in
+                    tunnel.authority(step.server, mayPrompt, knocks.asksPerson) { () throws(SSHError) in
                         if step.isFirst { try watch.judges() }
                     }
                 },
@@ -89,7 +89,9 @@ struct TunnelProcess {
         try host.start()
         try begin(tunnel, crew: host.crew, control: front.control, streams) {
             id, plan, mayPrompt, knocks, watch throws(SSHError) in
-            try host.logIn(id, plan, knocks, watch) { server, judges in tunnel.authority(server, mayPrompt, judges) }
+            try host.logIn(id, plan, knocks, watch) { server, judges in
+                tunnel.authority(server, mayPrompt, knocks.asksPerson, judges)
+            }
         } atEnd: {
             host.end()
         }

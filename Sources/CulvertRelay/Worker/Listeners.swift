@@ -44,7 +44,7 @@ struct Listeners: ~Copyable {
     mutating func add<Driver: IODriver & ~Copyable>(
         _ descriptor: Descriptor, forward: DirectID, _ driver: inout Driver
     ) {
-        // What dies without an end of its own is reset: connections inherit it.
+        // What dies without an end of its own is reset: connections inherit it, from `Listening` on.
         driver.resetOnClose(descriptor)
         let id = slab.add(Listener(descriptor: descriptor, forward: forward))
         driver.awaitReadable(descriptor, Token(.listener, id))

@@ -180,6 +180,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             case .probe: askLinks()
             case .refuse(let reason): setRefusal(reason)
             case .giveMemory: giveMemory()
+            case .ping: context.lender?.answer(by: id)
             case .snapshot: context.control.post(.snapshot(id, report()))
             case .stop(let drain): stop(drain: drain)
             }

@@ -149,6 +149,23 @@ import Testing
         #expect(ask(tickets[8], 50) == .granted)
     }
 
+    @Test func aLoginThatWaitsForAPersonIsNotWaitedFor() {
+        var budget = KnockBudget()
+        let tickets = (0..<17).map { _ in budget.beginLogin(isFirst: true) }
+        func ask(_ ticket: KnockBudget.Ticket) -> KnockAnswer {
+            budget.ask(.begins, at: Self.here, of: ticket, limit: .perHalfMinute(5), now: Self.at(0))
+        }
+        for ticket in tickets.prefix(8) { #expect(ask(ticket) == .granted) }
+        #expect(ask(tickets[8]) != .granted)
+        for ticket in tickets.prefix(8) { budget.waitsForPerson(ticket) }
+        for ticket in tickets[8..<16] { #expect(ask(ticket) == .granted) }
+        #expect(ask(tickets[16]) != .granted, "those that wait for nobody are as many as before")
+        // Another hop's knock: its person has answered.
+        budget.finished(tickets[8])
+        #expect(ask(tickets[0]) == .granted)
+        #expect(ask(tickets[16]) != .granted)
+    }
+
     /// Two at once; one that is silent does not hold up the others.
     @Test func otherLoginsTakeTurns() {
         var budget = KnockBudget()

@@ -85,14 +85,29 @@ import Testing
         #expect(bench.pass(0).logins == [third])
     }
 
+    @Test func aConnectionThatWaitedBeforeTheLinkStoodHasBeenServed() {
+        let bench = dormant()
+        let next = bench.tell(.connectionWaits).logins
+        _ = bench.pass(0.1)
+        _ = bench.tell(.loggedIn(next[0], summary: ""))
+        _ = bench.pass(5)
+        _ = bench.tell(.linkLost(next[0], reason: "closed", life: unused(61)))
+        #expect(bench.pass(100).logins.isEmpty && bench.pool.places[0].attempt == .dormant)
+    }
+
     /// Who waits at the server cannot say so.
     @Test func aReverseForwardKeepsItsLink() {
         let bench = PoolBench.settled(onePlan { $0.reverse = 1 })
         _ = bench.tell(.linkLost(first, reason: "closed", life: unused(60)))
         _ = bench.tell(.loggedIn(bench.pass(0).logins[0], summary: ""))
         _ = bench.pass(60)
-        _ = bench.tell(.linkLost(second, reason: "closed", life: unused(60)))
+        let news = bench.tell(.linkLost(second, reason: "closed", life: unused(60))).news
+        #expect(news == [.closesUnused(after: .seconds(60)), .lost(place: 0, reason: "closed")])
         #expect(bench.pass(0).logins == [third])
+        _ = bench.tell(.loggedIn(third, summary: ""))
+        _ = bench.pass(60)
+        let again = bench.tell(.linkLost(third, reason: "closed", life: unused(60))).news
+        #expect(again == [.lost(place: 0, reason: "closed")], "told once")
     }
 
     @Test func itEndsAsEver() {

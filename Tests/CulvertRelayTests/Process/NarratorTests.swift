@@ -58,6 +58,13 @@ import Testing
         (.back(place: 0, after: nil, summary: "s"), ["info: link to me@there is back (s)"]),
         (.lost(place: 0, reason: "reset"), ["error: lost the link to me@there: reset; reconnecting"]),
         (.lostForGood(reason: "reset"), ["error: lost the link to me@there: reset"]),
+        (
+            .closesUnused(after: .seconds(60)),
+            [
+                "info: me@there closes connections that nobody uses after 60.0 s (UnusedConnectionTimeout), and a reverse"
+                    + " forward alone does not keep them: each is made again"
+            ]
+        ),
         (.silent, ["info: me@there is silent: trying a second connection beside the first"]),
         (.answersAgain, ["info: me@there answers again"]),
         (

@@ -54,7 +54,7 @@ import Testing
                 .begin(plan), .login(id, ChildWay(plan.plan)), .deliver(id, reverse: [ReverseID(index: 1)]), .drop(id),
                 connection(nil),
                 connection(.init(request: SocksRequest(host: "db", port: 5432), isVersion4: true)), .probe, .snapshot,
-                .stop(drain: .seconds(5)),
+                .stop(drain: .seconds(5)), .ping,
             ]
         }
     }
@@ -71,6 +71,7 @@ import Testing
             .reverseAnswered(id, forward: ReverseID(index: 1), .refused),
             .reverseAnswered(id, forward: ReverseID(index: 1), .notAsked("why")), .nodelayRefused,
             .streamsEnded(cleanly: true), .snapshot(WorkerID(1), "text"),
+            .answered(.first), .answered(.worker(WorkerID(1))),
         ]
     }
 
@@ -168,6 +169,7 @@ import Testing
             .isOpen(place: 3, true), .load(place: 3, flows: 1), .load(place: 0, flows: 1 << 40), .linkSuspect(far),
             .linkLost(far, reason: "", life: LinkLife()), .pathEnded(far),
             .reverseAnswered(Self.id, forward: ReverseID(index: 2), .refused), .snapshot(WorkerID(2), ""),
+            .answered(.worker(WorkerID(2))),
         ]
         for each in unfit { #expect(!each.fits(plan, workers: 2), "\(each)") }
     }

@@ -39,6 +39,15 @@ import Testing
 
         func say(_ message: [UInt8]) throws { events += try peer.say(message).map(\.words) }
 
+        /// The server's last word: that it was understood is what comes of it.
+        func sayDisconnect() throws {
+            do {
+                try say([1] + Script.u32(11) + Script.string("bye") + Script.string(""))
+            } catch let error as SSHError where error.kind == .disconnected {
+                events.append(error.description)
+            }
+        }
+
         /// All that came of it, in words that can be compared.
         var outcome: [String] {
             let authority = peer.client.authority
@@ -117,6 +126,7 @@ import Testing
         ("CHANNEL_DATA under new keys", { try $0.say([94] + Script.u32(0) + Script.string("more of it")) }),
         ("CHANNEL_EOF", { try $0.say(Script.eof(0)) }),
         ("CHANNEL_CLOSE", { try $0.say(Script.close(0)) }),
+        ("DISCONNECT", { try $0.sayDisconnect() }),
     ]
 
     /// The packets in the clear: what of them a peer may choose at will is in no hash, and means nothing (RFC 4253 §6).
@@ -136,6 +146,7 @@ import Testing
         let whole = try Self.play(cipher, until: Self.acts.count - 1)
         #expect(whole.packets.count == Self.acts.count)
         #expect(whole.peer.client.received == Array("some payloadmore of it".utf8))
+        #expect(whole.events.last == "the server disconnected (reason 11); the server says: bye")
         for (packet, act) in Self.acts.enumerated() {
             // What comes in the clear is the same for both.
             if packet <= 3 && cipher.hasPrefix("chacha") { continue }

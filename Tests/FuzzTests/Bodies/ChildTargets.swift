@@ -13,7 +13,7 @@ extension FuzzTarget {
                 .isOpen(place: 1, true), .load(place: 0, flows: 3), .pathEnded(id), .linkSuspect(id),
                 .linkLost(id, reason: "gone", life: LinkLife()), .snapshot(WorkerID(1), "text"),
                 .reverseAnswered(id, forward: ReverseID(index: 0), .standing(port: 80)),
-                .said(Journal.Line(.error, "a line", kind: "a kind")),
+                .said(Journal.Line(.error, "a line", kind: "a kind")), .answered(.worker(WorkerID(1))),
             ]
             let questions: [LoginQuestion] = [
                 .open(hop: 1), .verify(hostKey: [1, 2]), .nextCredential(methods: ["publickey"], partialSuccess: true),
@@ -26,7 +26,7 @@ extension FuzzTarget {
             let answers: [LoginAnswer] = [
                 .done, .texts(["a", "b"]), .signer(name: "key", publicKey: [1]), .ending(.exited(1)),
             ]
-            let orders: [ChildOrder] = [.deliver(id, reverse: [ReverseID(index: 2)]), .probe]
+            let orders: [ChildOrder] = [.deliver(id, reverse: [ReverseID(index: 2)]), .probe, .ping]
             return [[1, 4] + arrival] + news.map { [1] + $0.message } + questions.map { [2] + $0.message }
                 + answers.map { [3] + $0.message } + orders.map { [0] + $0.message }
         }

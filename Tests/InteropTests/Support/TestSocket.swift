@@ -207,6 +207,26 @@ final class TestSocket: @unchecked Sendable {
 
     func endWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
 
+    /// Hands on what comes, and its end.
+    func pass(to sink: TestSocket) throws {
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        while case .bytes(let count) = try bytes.withUnsafeMutableBytes({ try receive(into: $0) }) {
+            try bytes.withUnsafeBytes { try sink.sendAll(.init(rebasing: $0[..<count])) }
+        }
+        sink.endWriting()
+    }
+
+    /// Takes questions for names, and answers none.
+    static func silentNameServer() throws -> (socket: TestSocket, host: String) {
+        let host = "127.0.0.77"
+        return try Address.tcpAt(host, 53).withSockaddr { pointer, length, family in
+            let made = socket(family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            guard made >= 0 else { throw Failure("no socket: \(lastError())") }
+            guard bind(made, pointer, length) == 0 else { throw Failure("\(host): \(lastError())") }
+            return (TestSocket(descriptor: made), host)
+        }
+    }
+
     /// Ends the connection with RST.
     func reset() {
         var value = linger(l_onoff: 1, l_linger: 0)
