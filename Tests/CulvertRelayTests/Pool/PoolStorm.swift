@@ -334,7 +334,9 @@ struct PoolStorm {
             }
             let isDormant = pool.places[place].attempt == .dormant
             guard !isDormant || plan.reverse == 0 else { throw Missed("nobody would wake place \(place)") }
-            guard serves || isTrying || isDue || isDormant || areLoginsUsedUp else { throw Missed("place \(place) waits for nothing") }
+            guard serves || isTrying || isDue || isDormant || areLoginsUsedUp else {
+                throw Missed("place \(place) waits for nothing")
+            }
         }
         let hasSomething = !standing.isEmpty || !underWay.isEmpty || !undecided.isEmpty
         guard hasSomething || pool.nextMoment != nil || pool.places.contains(where: { $0.attempt == .dormant }) else {
@@ -343,6 +345,8 @@ struct PoolStorm {
         // The next place follows the first login of the one before, however that ends.
         guard begunPlaces.count < plan.links, let last = begunPlaces.max() else { return }
         let follows = underWay.contains { $0.place == last } || undecided.contains { $0.place == last }
-        guard follows || !hasOpened || asked != nil || areLoginsUsedUp else { throw Missed("nobody begins place \(last + 1)") }
+        guard follows || !hasOpened || asked != nil || areLoginsUsedUp else {
+            throw Missed("nobody begins place \(last + 1)")
+        }
     }
 }
