@@ -7,7 +7,7 @@
 #include "CCrypto.h"
 
 size_t culvert_sha2(int bits, const culvert_part *parts, size_t count, uint8_t *digest) {
-    const EVP_MD *kind = bits == 256 ? EVP_sha256() : bits == 512 ? EVP_sha512() : NULL;
+    const EVP_MD *kind = bits == 256 ? EVP_sha256() : bits == 384 ? EVP_sha384() : bits == 512 ? EVP_sha512() : NULL;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     unsigned int length = 0;
     int works = kind != NULL && context != NULL && EVP_DigestInit_ex(context, kind, NULL) == 1;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CCryptoExchange.h"
 #include "CCryptoHash.h"
 #include "CCryptoKeys.h"
 #include "CCryptoSignatures.h"

@@ -9,7 +9,7 @@ typedef struct {
     size_t length;
 } culvert_part;
 
-// The digest of the parts, one behind the other, written to `digest` and left nowhere else. bits: 256 or 512. Returns
+// The digest of the parts, one behind the other, written to `digest` and left nowhere else. bits: 256, 384 or 512. Returns
 // the digest's length, bytes, or 0 where libcrypto does not have it.
 size_t culvert_sha2(int bits, const culvert_part *parts, size_t count, uint8_t *digest);
 

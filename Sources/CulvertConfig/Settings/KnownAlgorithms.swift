@@ -72,7 +72,7 @@ enum KnownAlgorithms: CaseIterable {
         curve25519-sha256 curve25519-sha256@libssh.org ecdh-sha2-nistp256 ecdh-sha2-nistp384 ecdh-sha2-nistp521
         diffie-hellman-group-exchange-sha256 diffie-hellman-group16-sha512 diffie-hellman-group18-sha512
         diffie-hellman-group14-sha256 diffie-hellman-group14-sha1 diffie-hellman-group-exchange-sha1
-        diffie-hellman-group1-sha1
+        diffie-hellman-group1-sha1 mlkem768nistp256-sha256
         """)
 
     private static let signatures = DefaultAlgorithms.knownSignatures.split(separator: ",").map(String.init)

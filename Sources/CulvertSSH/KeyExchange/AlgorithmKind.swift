@@ -24,7 +24,15 @@ enum AlgorithmKind: CaseIterable {
         }
     }
 
-    /// What the engine has, best first: all of it is safe, so all of it is offered unless the user says otherwise.
+    /// What is offered unless the user says otherwise, best first: all that the engine has and OpenSSH offers.
+    var standard: [String] {
+        switch self {
+        case .keyExchange: KeyAgreementMethod.standard.map(\.rawValue)
+        case .hostKey, .cipher, .mac, .publicKey: known
+        }
+    }
+
+    /// What the engine has, best first: all of it is safe.
     var known: [String] {
         switch self {
         case .keyExchange: KeyAgreementMethod.allCases.map(\.rawValue)

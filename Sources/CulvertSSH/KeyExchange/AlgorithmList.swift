@@ -3,9 +3,9 @@ internal import CulvertPlan
 extension AlgorithmKind {
     /// The list to offer, best first, never empty. `preferred`: moved to the front unless the user gave an order.
     func offer(_ list: AlgorithmList?, preferred: [String] = []) throws(SSHError) -> [String] {
-        guard let list else { return AlgorithmList.moved(preferred, known) }
+        guard let list else { return AlgorithmList.moved(preferred, standard) }
         do throws(AlgorithmList.Fault) {
-            return try list.offer(standard: known, known: known, preferred: preferred)
+            return try list.offer(standard: standard, known: known, preferred: preferred)
         } catch {
             let all = known.joined(separator: ",")
             let option = PeerText(list.place).description + option

@@ -3,12 +3,14 @@ internal import CCrypto
 /// The hash of a key exchange method, by which keys are derived too (RFC 4253 §7.2).
 enum ExchangeDigest: BitwiseCopyable {
     case sha256
+    case sha384
     case sha512
 
     /// Bytes.
     var length: Int {
         switch self {
         case .sha256: 32
+        case .sha384: 48
         case .sha512: 64
         }
     }
@@ -22,7 +24,7 @@ enum ExchangeDigest: BitwiseCopyable {
     }
 }
 
-/// The exchange hash H (RFC 4253 §8, RFC 5656 §4): what the host key signs, and the first one the session identifier.
+/// The exchange hash H (RFC 4253 §8, RFC 4419 §3, RFC 5656 §4): what the host key signs, and the first one the session identifier.
 struct ExchangeHash {
     var clientVersion: [UInt8]
     var serverVersion: [UInt8]
@@ -30,6 +32,9 @@ struct ExchangeHash {
     var clientInit: [UInt8]
     var serverInit: [UInt8]
     var hostKey: [UInt8]
+    /// `GroupExchange.fields`; empty for other methods.
+    var groupFields: [UInt8] = []
+    /// Without their lengths: a point, C_INIT or S_REPLY, or what an `mpint` has behind its length.
     var clientPart: [UInt8]
     var serverPart: [UInt8]
     /// With its length, as `KeyAgreement` encodes it.
@@ -37,9 +42,9 @@ struct ExchangeHash {
 
     func value(_ digest: ExchangeDigest) -> [UInt8] {
         var bytes = WireBytes()
-        for field in [clientVersion, serverVersion, clientInit, serverInit, hostKey, clientPart, serverPart] {
-            bytes.string(field)
-        }
+        for field in [clientVersion, serverVersion, clientInit, serverInit, hostKey] { bytes.string(field) }
+        bytes.raw(groupFields)
+        for field in [clientPart, serverPart] { bytes.string(field) }
         return unsafe [UInt8](unsafeUninitializedCapacity: digest.length) { value, count in
             unsafe bytes.bytes.withUnsafeBytes { fields in
                 unsafe secret.withBytes { unsafe digest.hash([fields, $0], to: value.baseAddress!) }

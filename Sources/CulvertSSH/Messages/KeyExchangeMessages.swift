@@ -1,4 +1,5 @@
-/// SSH_MSG_KEX_ECDH_INIT (RFC 5656 §7.1): the client's part.
+/// SSH_MSG_KEX_ECDH_INIT (RFC 5656 §7.1): the client's part. SSH_MSG_KEXDH_INIT (RFC 4253 §8) and
+/// SSH_MSG_KEX_DH_GEX_INIT (RFC 4419 §3) are the same with e, as an `mpint` has it behind its length.
 struct KeyExchangeClientPart {
     let part: [UInt8]
 
@@ -7,15 +8,17 @@ struct KeyExchangeClientPart {
         try reader.end()
     }
 
-    static func bytes(_ part: [UInt8]) -> [UInt8] {
+    /// `number`: the method's.
+    static func bytes(_ part: [UInt8], number: UInt8) -> [UInt8] {
         var message = WireBytes()
-        message.byte(MessageNumber.ecdhInit)
+        message.byte(number)
         message.string(part)
         return message.bytes
     }
 }
 
 /// SSH_MSG_KEX_ECDH_REPLY (RFC 5656 §7.1): the server's host key, its part, and its signature over the exchange.
+/// SSH_MSG_KEXDH_REPLY and SSH_MSG_KEX_DH_GEX_REPLY are the same with f.
 struct KeyExchangeServerPart {
     let hostKey: [UInt8]
     let part: [UInt8]
@@ -34,9 +37,10 @@ struct KeyExchangeServerPart {
         self.signature = signature
     }
 
-    var bytes: [UInt8] {
+    /// `number`: the method's.
+    func bytes(number: UInt8) -> [UInt8] {
         var message = WireBytes()
-        message.byte(MessageNumber.ecdhReply)
+        message.byte(number)
         message.string(hostKey)
         message.string(part)
         message.string(signature)

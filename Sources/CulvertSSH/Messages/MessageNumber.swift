@@ -9,9 +9,15 @@ enum MessageNumber {
     static let extInfo: UInt8 = 7
     static let keyExchangeInit: UInt8 = 20
     static let newKeys: UInt8 = 21
-    /// The client's part of a key exchange, and the server's (RFC 5656 §7.1; the hybrid has the same numbers).
-    static let ecdhInit: UInt8 = 30
-    static let ecdhReply: UInt8 = 31
+    /// The client's part of a key exchange, and the server's (RFC 5656 §7.1, RFC 4253 §8; the hybrids have the same
+    /// numbers).
+    static let exchangeInit: UInt8 = 30
+    static let exchangeReply: UInt8 = 31
+    /// The same messages of a group exchange, and those before them (RFC 4419 §5): 31 is another one there.
+    static let groupExchangeGroup: UInt8 = 31
+    static let groupExchangeInit: UInt8 = 32
+    static let groupExchangeReply: UInt8 = 33
+    static let groupExchangeRequest: UInt8 = 34
     static let userAuthRequest: UInt8 = 50
     static let globalRequest: UInt8 = 80
     static let requestSuccess: UInt8 = 81

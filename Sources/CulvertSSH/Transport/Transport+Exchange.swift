@@ -3,6 +3,9 @@ enum ExchangePhase: BitwiseCopyable {
     case idle
     /// Our SSH_MSG_KEXINIT is out, the peer's has not come.
     case sentInit
+    /// Of a group exchange (RFC 4419 §3). Client: the request is out, the server's group is awaited. Server: the request is
+    /// awaited.
+    case awaitsGroup
     /// Client: our part is out, the server's answer is awaited. Server: the client's part is awaited.
     case awaitsPart
     /// Client: the server's answer is right, and somebody decides whether its key is trusted.
@@ -18,11 +21,13 @@ struct ExchangeState {
     var peerInit: [UInt8] = []
     /// The next message 30 to 49 is the peer's wrong guess (RFC 4253 §7).
     var skipsGuess = false
+    /// Of a group exchange, once its request is known.
+    var group: GroupExchange?
     var agreement: KeyAgreement?
     var derivation: KeyDerivation?
 }
 
-/// The steps of a key exchange, the first and every later one, for both roles (RFC 4253 §7 to §9, RFC 5656 §4).
+/// The steps of a key exchange, the first and every later one, for both roles (RFC 4253 §7 to §9, RFC 4419 §3, RFC 5656 §4).
 extension Transport {
     private var isFirst: Bool { sessionIdentifier.isEmpty }
 
@@ -46,12 +51,19 @@ extension Transport {
         let agreed = try Negotiation.agree(own: exchange.ownOffer, peer: peer, role: role, strict: isStrict)
         algorithms = agreed
         exchange.skipsGuess = agreed.peerGuessedWrong
-        phase = .awaitsPart
-        if role == .client {
-            let agreement = try KeyAgreement(agreed.method, &random)
-            output.sendExchange(KeyExchangeClientPart.bytes(agreement.publicPart))
-            exchange.agreement = agreement
+        if agreed.method.kind == .groupExchange {
+            phase = .awaitsGroup
+            if role == .client { requestGroup(agreed, &output) }
+        } else {
+            phase = .awaitsPart
+            if role == .client { try sendClientPart(agreed.method, &output) }
         }
+    }
+
+    private mutating func sendClientPart(_ method: KeyAgreementMethod, _ output: inout PacketOutput) throws(SSHError) {
+        let agreement = try KeyAgreement(method, in: exchange.group?.group, &random)
+        output.sendExchange(KeyExchangeClientPart.bytes(agreement.publicPart, number: method.initNumber))
+        exchange.agreement = agreement
     }
 
     /// Whether both ends keep to strict key exchange is settled by the first SSH_MSG_KEXINIT alone.
@@ -69,22 +81,61 @@ extension Transport {
             exchange.skipsGuess = false
             return .nothing
         }
-        let expected = role == .client ? MessageNumber.ecdhReply : MessageNumber.ecdhInit
-        guard phase == .awaitsPart, packet.number == expected else {
+        guard let method = algorithms?.method, packet.number == awaitedNumber(method) else {
             throw .violation("message \(packet.number) is not what the key exchange waits for")
         }
-        switch role {
-        case .client: return try receiveServerPart(packet, &output)
-        case .server:
-            try receiveClientPart(packet, &output)
-            return .nothing
+        switch (role, phase == .awaitsGroup) {
+        case (.client, true): try receiveGroup(packet, method, &output)
+        case (.client, false): return try receiveServerPart(packet, &output)
+        case (.server, true): try receiveGroupRequest(packet, &output)
+        case (.server, false): try receiveClientPart(packet, &output)
+        }
+        return .nothing
+    }
+
+    /// Of the messages 30 to 49 the one whose turn it is; nil: none's.
+    private func awaitedNumber(_ method: KeyAgreementMethod) -> UInt8? {
+        switch phase {
+        case .awaitsGroup:
+            role == .client ? MessageNumber.groupExchangeGroup : MessageNumber.groupExchangeRequest
+        case .awaitsPart: role == .client ? method.replyNumber : method.initNumber
+        case .idle, .sentInit, .awaitsTrust, .awaitsNewKeys: nil
         }
     }
+
+    // MARK: A group exchange
+
+    /// Client: the group is to be as strong as the keys of the connection.
+    private mutating func requestGroup(_ agreed: NegotiatedAlgorithms, _ output: inout PacketOutput) {
+        let keyLength = max(agreed.clientToServer.keyLength, agreed.serverToClient.keyLength)
+        let request = GroupExchange.Request(keyLength: keyLength, peerVersion: peerVersion)
+        exchange.group = GroupExchange(request: request)
+        output.sendExchange(request.bytes)
+    }
+
+    private mutating func receiveGroup(
+        _ packet: OpenedPacket, _ method: KeyAgreementMethod, _ output: inout PacketOutput
+    ) throws(SSHError) {
+        guard let request = exchange.group?.request else { preconditionFailure("a group was asked for") }
+        exchange.group?.group = try DiffieHellmanGroup(packet.reader("SSH_MSG_KEX_DH_GEX_GROUP"), for: request)
+        phase = .awaitsPart
+        try sendClientPart(method, &output)
+    }
+
+    private mutating func receiveGroupRequest(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError) {
+        let request = try GroupExchange.Request(packet.reader("SSH_MSG_KEX_DH_GEX_REQUEST"))
+        let group = try request.choose()
+        exchange.group = GroupExchange(request: request, group: group)
+        phase = .awaitsPart
+        output.sendExchange(group.bytes)
+    }
+
+    // MARK: Parts
 
     private mutating func receiveServerPart(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError)
         -> Step
     {
-        let reply = try KeyExchangeServerPart(packet.reader("SSH_MSG_KEX_ECDH_REPLY"))
+        let reply = try KeyExchangeServerPart(packet.reader("the answer of the key exchange"))
         guard let agreement = exchange.agreement.take(), let algorithms else {
             preconditionFailure("a client's part was made before the server's is awaited")
         }
@@ -118,12 +169,15 @@ extension Transport {
     }
 
     private mutating func receiveClientPart(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError) {
-        let message = try KeyExchangeClientPart(packet.reader("SSH_MSG_KEX_ECDH_INIT"))
+        let message = try KeyExchangeClientPart(packet.reader("the client's part of the key exchange"))
         guard let signer, let algorithms else { preconditionFailure("a server has a host key") }
-        let (part, secret) = try KeyAgreement.answer(algorithms.method, peerPart: message.part, &random)
+        let (part, secret) = try KeyAgreement.answer(
+            algorithms.method, in: exchange.group?.group, peerPart: message.part, &random)
         let hash = exchangeHash(hostKey: signer.blob, clientPart: message.part, serverPart: part, secret: secret)
         let signature = try signer.sign(algorithms.hostKey, hash)
-        output.sendExchange(KeyExchangeServerPart(hostKey: signer.blob, part: part, signature: signature).bytes)
+        output.sendExchange(
+            KeyExchangeServerPart(hostKey: signer.blob, part: part, signature: signature)
+                .bytes(number: algorithms.method.replyNumber))
         if isFirst {
             hostKey = signer.blob
             hostKeySignature = signature
@@ -141,14 +195,19 @@ extension Transport {
         return ExchangeHash(
             clientVersion: isClient ? own : peerVersion, serverVersion: isClient ? peerVersion : own,
             clientInit: isClient ? exchange.ownInit : exchange.peerInit,
-            serverInit: isClient ? exchange.peerInit : exchange.ownInit, hostKey: hostKey, clientPart: clientPart,
-            serverPart: serverPart, secret: secret
-        ).value(.sha256)
+            serverInit: isClient ? exchange.peerInit : exchange.ownInit, hostKey: hostKey,
+            groupFields: exchange.group?.fields ?? [], clientPart: clientPart, serverPart: serverPart, secret: secret
+        ).value(digest)
+    }
+
+    private var digest: ExchangeDigest {
+        guard let algorithms else { preconditionFailure("what is hashed was agreed on") }
+        return algorithms.method.digest
     }
 
     private mutating func derive(_ secret: Secret, _ hash: [UInt8]) {
         exchange.derivation = KeyDerivation(
-            digest: .sha256, secret: secret, exchangeHash: hash, sessionIdentifier: sessionIdentifier)
+            digest: digest, secret: secret, exchangeHash: hash, sessionIdentifier: sessionIdentifier)
     }
 
     /// Our SSH_MSG_NEWKEYS: what we send is under the new key from here on, what we receive not yet.

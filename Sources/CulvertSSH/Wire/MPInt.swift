@@ -20,6 +20,22 @@ enum MPInt {
         return unsafe UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
     }
 
+    /// What an `mpint` has behind its length, for a number that is no secret.
+    static func content(_ magnitude: UnsafeRawBufferPointer) -> [UInt8] {
+        let digits = unsafe Array(magnitude.drop { $0 == 0 })
+        return digits.first.map { $0 >= 0x80 } == true ? [0] + digits : digits
+    }
+
+    /// A secret number, with its length, in memory of its own.
+    static func encoded(_ magnitude: UnsafeRawBufferPointer) -> Secret {
+        let capacity = unsafe 4 + length(magnitude)
+        return unsafe Secret(capacity: capacity) { memory in
+            var writer = unsafe WireWriter(start: memory.baseAddress!, capacity: capacity)
+            unsafe writer.mpint(magnitude)
+            return writer.count
+        }
+    }
+
     /// What the content of the `mpint` is as long as, bytes.
     static func length(_ magnitude: UnsafeRawBufferPointer) -> Int {
         let digits = unsafe magnitude.drop { $0 == 0 }

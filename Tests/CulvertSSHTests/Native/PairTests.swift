@@ -6,6 +6,12 @@ import Testing
 /// Two ends of ours against each other: every algorithm, whole and byte by byte, and keys renewed all the time.
 @Suite struct PairTests {
     static let methods = ["mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org"]
+    /// With these a cipher or two are enough: the packets do not know what their keys come from.
+    static let furtherMethods = [
+        "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521", "diffie-hellman-group-exchange-sha256",
+        "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512", "diffie-hellman-group18-sha512",
+        "mlkem768nistp256-sha256",
+    ]
     static let ciphers = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
 
     private func settings(_ method: String? = nil, _ cipher: String? = nil, rekey: UInt64? = nil) throws
@@ -30,6 +36,32 @@ import Testing
             #expect(pair.client.authority.hostKeys.count == 1)
             try carry(pair, 10_000)
             #expect(pair.server.exchanges == 0)
+        }
+    }
+
+    @Test func everyMethodIsTested() {
+        #expect(Set(Self.methods + Self.furtherMethods) == Set(KeyAgreementMethod.allCases.map(\.rawValue)))
+    }
+
+    /// Each of the others, and renewed by either end and by both.
+    @Test(arguments: furtherMethods)
+    func furtherMethodsCarryData(_ method: String) throws {
+        for cut in NativeCut.allCases {
+            let pair = try NativePair(
+                cut, client: settings(method, "aes128-gcm@openssh.com"), server: settings(method))
+            try pair.settle()
+            #expect(pair.client.isLoggedIn)
+            #expect(pair.client.engine.summary == "culvert, \(method), ssh-ed25519, aes128-gcm@openssh.com")
+            try carry(pair, 10_000)
+            for (ours, theirs) in [(true, false), (false, true), (true, true)] {
+                let before = pair.server.exchanges
+                if ours { pair.client.engine.beginKeyExchange() }
+                if theirs { pair.server.end.engine.beginKeyExchange() }
+                try carry(pair, 20_000)
+                try pair.settle()
+                #expect(pair.server.exchanges == before + 1)
+            }
+            #expect(pair.client.authority.hostKeys.count == 1)
         }
     }
 

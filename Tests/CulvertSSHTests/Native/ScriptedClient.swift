@@ -133,7 +133,7 @@ final class ScriptedClient: ScriptedEnd {
         var random = RandomSource()
         let agreement = try KeyAgreement(.curve25519, &random)
         self.agreement = agreement
-        try tell([KeyExchangeClientPart.bytes(agreement.publicPart)])
+        try tell([KeyExchangeClientPart.bytes(agreement.publicPart, number: 30)])
     }
 
     private func derive() {

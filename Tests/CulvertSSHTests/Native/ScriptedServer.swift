@@ -146,34 +146,55 @@ final class ScriptedServer {
         try say(ownInit)
     }
 
-    /// Answers the client's part; returns what the keys come from.
-    func sayReply(_ forgery: Forgery = Forgery()) throws -> KeyDerivation {
-        let clientInit = try #require(last(20))
-        let clientPart = Array(try #require(last(30)).dropFirst(5))
+    private func agree() throws -> NegotiatedAlgorithms {
         func parse(_ message: [UInt8]) throws -> KeyExchangeInit {
             try Array(message.dropFirst()).read("KEXINIT") { reader throws(SSHError) in
                 try KeyExchangeInit(reader)
             }
         }
         let agreed = try Negotiation.agree(
-            own: parse(ownInit), peer: parse(clientInit), role: .server, strict: names.isStrict)
+            own: parse(ownInit), peer: parse(#require(last(20))), role: .server, strict: names.isStrict)
         algorithms = agreed
+        return agreed
+    }
+
+    /// The group of a group exchange, and the message that gives it, changed.
+    var group = DiffieHellmanGroup(bits: 2048)
+
+    /// Answers the request of a group exchange.
+    func sayGroup(_ forge: ([UInt8]) -> [UInt8] = { $0 }) throws { try say(forge(group.bytes)) }
+
+    /// The fields of a group exchange that are hashed; none where the method is another.
+    private func groupFields(_ method: KeyAgreementMethod) throws -> [UInt8] {
+        guard method == .groupExchange else { return [] }
+        return Array(try #require(last(34)).dropFirst()) + group.bytes.dropFirst()
+    }
+
+    /// Answers the client's part, and before it the request of a group exchange that waits for an answer; returns what the
+    /// keys come from.
+    func sayReply(_ forgery: Forgery = Forgery()) throws -> KeyDerivation {
+        let agreed = try agree()
+        if heard.last?.first == 34 { try sayGroup() }
+        let clientInit = try #require(last(20))
+        let clientPart = Array(try #require(last(agreed.method.initNumber)).dropFirst(5))
         var random = RandomSource()
-        let (part, secret) = try KeyAgreement.answer(agreed.method, peerPart: clientPart, &random)
+        let (part, secret) = try KeyAgreement.answer(
+            agreed.method, in: agreed.method == .groupExchange ? group : nil, peerPart: clientPart, &random)
         let hostKey = forgery.hostKey(key.blob)
         let sentPart = forgery.part(part)
         let hash = ExchangeHash(
             clientVersion: heardVersion ?? [], serverVersion: Array("SSH-2.0-scripted".utf8), clientInit: clientInit,
-            serverInit: ownInit, hostKey: hostKey, clientPart: clientPart, serverPart: sentPart, secret: secret
-        ).value(.sha256)
+            serverInit: ownInit, hostKey: hostKey, groupFields: try groupFields(agreed.method), clientPart: clientPart,
+            serverPart: sentPart, secret: secret
+        ).value(agreed.method.digest)
         if sessionIdentifier.isEmpty { sessionIdentifier = hash }
         let derivation = KeyDerivation(
-            digest: .sha256, secret: secret, exchangeHash: hash, sessionIdentifier: sessionIdentifier)
+            digest: agreed.method.digest, secret: secret, exchangeHash: hash, sessionIdentifier: sessionIdentifier)
         nextOpening = (agreed, derivation)
         self.derivation = derivation
         let answer = KeyExchangeServerPart(
             hostKey: hostKey, part: sentPart, signature: forgery.signature(key.sign(hash))
-        ).bytes
+        ).bytes(number: agreed.method.replyNumber)
         reply = answer
         try say(answer)
         return derivation

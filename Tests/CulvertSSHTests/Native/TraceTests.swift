@@ -1,3 +1,4 @@
+import CulvertPlan
 import Glibc
 import Testing
 
@@ -127,6 +128,12 @@ import Testing
         #expect(try trace.count() == 0)
     }
 
+    /// Of the other key exchanges.
+    @Test(arguments: PairTests.furtherMethods)
+    func aConnectionLeavesNoKeys(_ method: String) throws {
+        try aConnectionLeavesNoKeys(method, "aes128-gcm@openssh.com")
+    }
+
     /// K, and the keys made of it, of a whole connection: the first exchange and a later one.
     @Test(arguments: ["curve25519-sha256", "mlkem768x25519-sha256"], PairTests.ciphers)
     func aConnectionLeavesNoKeys(_ method: String, _ cipher: String) throws {
@@ -138,7 +145,9 @@ import Testing
             }
         }
         do {
-            let peer = try ScriptedServer()
+            var settings = NativeSettings()
+            settings.keyExchange = AlgorithmList(method)
+            let peer = try ScriptedServer(settings)
             peer.names.keyExchange = [method]
             peer.names.ciphers = [cipher]
             let length = try #require(PacketCipher.preference().first { $0.name == cipher }).keyLength

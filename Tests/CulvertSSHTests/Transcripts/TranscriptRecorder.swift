@@ -8,7 +8,7 @@ import Testing
 @Suite(.serialized) struct TranscriptRecorder {
     private static let python = ProcessInfo.processInfo.environment["CULVERT_RECORD"]
 
-    @Test(.enabled(if: python != nil), arguments: PairTests.methods, PairTests.ciphers)
+    @Test(.enabled(if: python != nil), arguments: TranscriptTests.combinations)
     func record(_ method: String, _ cipher: String) throws {
         let directory = try makeDirectory()
         defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -31,7 +31,7 @@ import Testing
             transcript = try connect(settings, port)
         } else {
             settings.user = NSUserName()
-            let server = try TestServer("AuthorizedKeysFile \(keys)")
+            let server = try TestServer("AuthorizedKeysFile \(keys)\nKexAlgorithms \(method)")
             transcript = try withExtendedLifetime(server) { try connect(settings, server.port) }
         }
         let file = TranscriptTests.directory.appendingPathComponent(TranscriptTests.name(method, cipher))

@@ -95,6 +95,12 @@ extension FuzzTarget {
                 ],
                 right + [11, 9, 53, 0, 0, 0, 0, 0, 0, 0, 0, 6],
             ]
+                // Every kind of key exchange; a group exchange has one answer more, which may come twice, or forged.
+                + [1, 2, 3, 5, 6, 7].map { [0, 1, $0 << 5, 2, 0, 0, 0, 3, 4, 6] }
+                + [
+                    [0, 1, 4 << 5, 2, 0, 0, 0, 2, 0, 0, 0, 3, 4, 6], [0, 1, 4 << 5, 2, 0, 0, 0, 2, 0, 9, 1, 3, 4, 6],
+                    [0, 1, 4 << 5, 2, 0, 9, 1, 2, 0, 0, 0, 3, 4, 6], [0, 1, 4 << 5, 2, 0, 0, 0, 3, 2, 0, 0, 0],
+                ]
         }
     ) { bytes in
         var input = FuzzInput(bytes)
@@ -104,7 +110,8 @@ extension FuzzTarget {
 
     private static var handshakeSettings: NativeSettings {
         var settings = NativeSettings()
-        settings.keyExchange = AlgorithmList("curve25519-sha256")
+        settings.keyExchange = AlgorithmList(
+            "curve25519-sha256,ecdh-sha2-*,diffie-hellman-group-exchange-sha256,diffie-hellman-group14-sha256,mlkem*")
         return settings
     }
 }

@@ -14,6 +14,9 @@ final class FuzzServer {
 
     private var clientInit: [UInt8]?
     private var clientPart: [UInt8]?
+    /// Of a group exchange: what was asked for.
+    private var request: [UInt8]?
+    private static let group = DiffieHellmanGroup(bits: 2048)
     private var ownInit: [UInt8]?
     private var derivation: KeyDerivation?
     private var algorithms: NegotiatedAlgorithms?
@@ -45,7 +48,8 @@ final class FuzzServer {
             messages.append(message)
             switch message[0] {
             case 20: clientInit = message
-            case 30: clientPart = Array(message.dropFirst(5))
+            case 30, 32: clientPart = Array(message.dropFirst(5))
+            case 34: request = Array(message.dropFirst())
             case 21:
                 guard let derivation, let algorithms,
                     let key = try? derivation.packetKey(algorithms.clientToServer, towardServer: true, .opening)
@@ -89,10 +93,18 @@ final class FuzzServer {
     /// Whether an exchange is under way that the client has to go on with, or that we have.
     var exchanges: Bool { ownInit != nil || clientInit != nil }
 
+    /// The method that is liked best, by the upper bits of a variant.
+    private static let methods = [
+        "curve25519-sha256", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521",
+        "diffie-hellman-group-exchange-sha256", "diffie-hellman-group14-sha256", "mlkem768nistp256-sha256",
+        "mlkem768x25519-sha256",
+    ]
+
     /// SSH_MSG_KEXINIT; `variant` leaves things out or adds them, 0: nothing.
     func sayInit(variant: UInt8 = 0) -> [UInt8] {
+        let method = Self.methods[Int(variant >> 5)]
         var lists = [
-            variant & 1 == 0 ? "curve25519-sha256" : "x,mlkem768x25519-sha256,curve25519-sha256",
+            variant & 1 == 0 ? method : "x,diffie-hellman-group18-sha512,\(method),curve25519-sha256",
             variant & 2 == 0 ? "ssh-ed25519" : "ssh-rsa,ssh-ed25519",
             "aes256-gcm@openssh.com,chacha20-poly1305@openssh.com",
             "aes256-gcm@openssh.com,chacha20-poly1305@openssh.com", "", "", "none", "none", "", "",
@@ -107,25 +119,33 @@ final class FuzzServer {
         return seal(message)
     }
 
-    /// The answer to the client's part; nil while there is none that can be answered. `forgery` changes one byte.
+    /// The answer to the client's part, or to its request for a group; nil while there is none that can be answered.
+    /// `forgery` changes one byte.
     func sayReply(forgery: (place: Int, change: UInt8) = (0, 0)) -> [UInt8]? {
-        guard let clientInit, let clientPart, let ownInit,
-            let agreed = agree(ownInit, clientInit),
-            let (part, secret) = try? KeyAgreement.answer(agreed.method, peerPart: clientPart, &random)
+        guard let clientInit, let ownInit, let agreed = agree(ownInit, clientInit) else { return nil }
+        let group = agreed.method == .groupExchange ? Self.group : nil
+        if let group, clientPart == nil, request != nil {
+            var message = group.bytes
+            message[forgery.place % message.count] ^= forgery.change
+            return seal(message)
+        }
+        guard let clientPart,
+            let (part, secret) = try? KeyAgreement.answer(agreed.method, in: group, peerPart: clientPart, &random)
         else { return nil }
+        let fields = group.map { (request ?? []) + $0.bytes.dropFirst() } ?? []
         let hash = ExchangeHash(
             clientVersion: heardVersion ?? [], serverVersion: Array(Self.version.utf8), clientInit: clientInit,
-            serverInit: ownInit, hostKey: FuzzKeys.ed25519Blob, clientPart: clientPart, serverPart: part,
-            secret: secret
-        ).value(.sha256)
+            serverInit: ownInit, hostKey: FuzzKeys.ed25519Blob, groupFields: fields, clientPart: clientPart,
+            serverPart: part, secret: secret
+        ).value(agreed.method.digest)
         // A reply that the client passed over as a wrong guess settles nothing.
         if !isSecured { sessionIdentifier = hash }
         algorithms = agreed
         derivation = KeyDerivation(
-            digest: .sha256, secret: secret, exchangeHash: hash, sessionIdentifier: sessionIdentifier)
+            digest: agreed.method.digest, secret: secret, exchangeHash: hash, sessionIdentifier: sessionIdentifier)
         var message = KeyExchangeServerPart(
             hostKey: FuzzKeys.ed25519Blob, part: part, signature: FuzzKeys.sign(hash)
-        ).bytes
+        ).bytes(number: agreed.method.replyNumber)
         message[forgery.place % message.count] ^= forgery.change
         isHonest = forgery.change == 0
         return seal(message)
@@ -146,7 +166,7 @@ final class FuzzServer {
         let packet = seal([21])
         sealer.setKey(key, resetsSequence: isStrict)
         exchangeCount += 1
-        (clientInit, clientPart, ownInit) = (nil, nil, nil)
+        (clientInit, clientPart, request, ownInit) = (nil, nil, nil, nil)
         return packet
     }
 }

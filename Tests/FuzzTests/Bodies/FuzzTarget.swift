@@ -19,9 +19,9 @@ public struct FuzzTarget: Sendable {
     }
 
     public static let all: [FuzzTarget] = [
-        .version, .packets, .negotiation, .messages, .hostKeys, .keyShares, .keyText, .keyBlob, .knownHosts, .agent,
-        .patterns, .text, .forwards, .commandLine, .configuration, .tunnelFile, .login, .handshake, .connection,
-        .engine, .socks, .child,
+        .version, .packets, .negotiation, .messages, .hostKeys, .keyShares, .groupExchange, .keyText, .keyBlob,
+        .knownHosts, .agent, .patterns, .text, .forwards, .commandLine, .configuration, .tunnelFile, .login, .handshake,
+        .connection, .engine, .socks, .child,
     ]
 
     /// A fault that is planted: a fuzzer that does not find it finds nothing else.

@@ -67,23 +67,42 @@ extension FuzzTarget {
         seeds: {
             let point = [UInt8](repeating: 9, count: 32)
             let lattice = [UInt8](repeating: 0, count: 1184) + point
-            return [[0] + point, [2] + [UInt8](repeating: 1, count: 1088) + point, [3] + lattice, [1] + point]
+            let nist = Array(FuzzKeys.p256.publicKey.x963Representation)
+            let number = [UInt8](repeating: 0x55, count: 256)
+            return [
+                [0] + point, [2] + [UInt8](repeating: 1, count: 1088) + point, [3] + lattice, [1] + point, [4] + nist,
+                [5] + nist, [12] + [UInt8](repeating: 1, count: 1088) + nist,
+                [13] + [UInt8](repeating: 0, count: 1184) + nist, [10] + number, [11] + number, [14] + number,
+            ]
         }
     ) { bytes in
         var input = FuzzInput(bytes)
         let mode = input.byte()
-        let method: KeyAgreementMethod = mode & 2 == 0 ? .curve25519 : .mlkem768x25519
+        let methods: [KeyAgreementMethod] = [
+            .curve25519, .mlkem768x25519, .ecdh256, .ecdh384, .ecdh521, .group14, .mlkem768p256, .groupExchange,
+        ]
+        let method = methods[Int(mode >> 1 & 7)]
+        let group = method == .groupExchange ? DiffieHellmanGroup(bits: 2048) : nil
+        let lengths: (toClient: ClosedRange<Int>, toServer: ClosedRange<Int>)
+        switch method.kind {
+        case .curve(let curve): lengths = (curve.partLength...curve.partLength, curve.partLength...curve.partLength)
+        case .hybrid(let curve):
+            lengths = (
+                1088 + curve.partLength...1088 + curve.partLength, 1184 + curve.partLength...1184 + curve.partLength
+            )
+        case .group, .groupExchange: lengths = (1...256, 1...256)
+        }
         let part = input.rest()
         var random = RandomSource.reproducible(seed: 1)
         do throws(SSHError) {
             let secret: Secret
             if mode & 1 == 0 {
-                secret = try KeyAgreement(method, &random).secret(peerPart: part)
-                promise(part.count == (method.isHybrid ? 1120 : 32), "a part has the method's length")
+                secret = try KeyAgreement(method, in: group, &random).secret(peerPart: part)
+                promise(lengths.toClient.contains(part.count), "a part has the method's length")
             } else {
-                let answer = try KeyAgreement.answer(method, peerPart: part, &random)
+                let answer = try KeyAgreement.answer(method, in: group, peerPart: part, &random)
                 secret = answer.secret
-                promise(part.count == (method.isHybrid ? 1216 : 32), "a part has the method's length")
+                promise(lengths.toServer.contains(part.count), "a part has the method's length")
             }
             let length = secret.withBytes { Wire.uint32(in: Array($0), at: 0) }
             promise(length == secret.count - 4, "a secret comes with its length")

@@ -73,9 +73,12 @@ extension FuzzTarget {
         case 7:
             let info = try ExtensionInfo(reader)
             promise(read(info.bytes) { reader throws(SSHError) in try ExtensionInfo(reader) } == info, "EXT_INFO")
-        case 30:
-            promise(KeyExchangeClientPart.bytes(try KeyExchangeClientPart(reader).part) == bytes, "a client's part")
-        case 31: promise(try KeyExchangeServerPart(reader).bytes == bytes, "a server's part")
+        case 30, 32:
+            promise(
+                KeyExchangeClientPart.bytes(try KeyExchangeClientPart(reader).part, number: number) == bytes,
+                "a client's part")
+        case 31, 33: promise(try KeyExchangeServerPart(reader).bytes(number: number) == bytes, "a server's part")
+        case 34: promise(try GroupExchange.Request(reader).bytes == bytes, "a request for a group")
         case 51:
             let failure = try UserAuthFailure(reader)
             promise(failure.methods.allSatisfy { isOneSafeLine($0) }, "methods are printable")

@@ -21,17 +21,19 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
     /// key exchange, without which ChaCha20 is not safe (CVE-2023-48795).
     var shared: Shared? {
         switch self {
-        case .openSSH: Shared(keyExchanges: Shared.curve25519)
+        case .openSSH: Shared(keyExchanges: Shared.curve25519 + Shared.ecdh + Shared.groups)
         case .asyncSSH: Shared()
         case .paramiko:
             // An exchange that paramiko begins stops it for good when CHANNEL_CLOSE comes meanwhile: the thread that
             // reads then waits to answer until that exchange is over, which it should itself bring to its end.
             Shared(
-                keyExchanges: ["mlkem768x25519-sha256", "curve25519-sha256@libssh.org"],
+                keyExchanges: ["mlkem768x25519-sha256", "curve25519-sha256@libssh.org"] + Shared.ecdh
+                    + ["diffie-hellman-group16-sha512", "diffie-hellman-group14-sha256"],
                 ciphers: ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com"], renewers: [.culvert])
         case .dropbear:
             Shared(
-                keyExchanges: Shared.curve25519, ciphers: ["chacha20-poly1305@openssh.com"],
+                keyExchanges: Shared.curve25519 + Shared.ecdh + ["diffie-hellman-group14-sha256"],
+                ciphers: ["chacha20-poly1305@openssh.com"],
                 hostKeys: Shared.allHostKeys.filter { $0 != "rsa-sha2-512" }, renewers: [.culvert])
         case .tinySSH: nil
         }
@@ -48,7 +50,13 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
 
     struct Shared: Equatable {
         static let curve25519 = ["curve25519-sha256", "curve25519-sha256@libssh.org"]
-        static let allKeyExchanges = ["mlkem768x25519-sha256"] + curve25519
+        static let ecdh = ["ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521"]
+        static let groups = [
+            "diffie-hellman-group-exchange-sha256", "diffie-hellman-group16-sha512", "diffie-hellman-group18-sha512",
+            "diffie-hellman-group14-sha256",
+        ]
+        static let allKeyExchanges =
+            ["mlkem768x25519-sha256"] + curve25519 + ecdh + groups + ["mlkem768nistp256-sha256"]
         static let allCiphers = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
         static let allHostKeys = [
             "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512",
