@@ -68,6 +68,7 @@ private func parseTunnel(
         case .long: continue
         case .short("F", let path): files = ConfigurationFiles(argument: path ?? "")
         case .short("G", _): isPrinted = true
+        case .short("Q", let query): return .show(try AlgorithmQuery.text(query ?? "", access.algorithms(.native)))
         case .short(let letter, let value): try applyTunnel(letter, value, to: &store)
         case .operand(let text):
             let destination = try DestinationText.parse(text)
@@ -75,6 +76,7 @@ private func parseTunnel(
             // In its place among the options, as in ssh: what came before it wins, what comes after does not.
             store.user = store.user ?? destination.user
             store.port = store.port ?? destination.port
+        case .command where isPrinted: continue
         case .command(let command):
             let host = typedHost ?? "the destination"
             if ["up", "check", "relay"].contains(host) {
@@ -106,7 +108,7 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     store.applyPlain(letter: letter, value: value)
     switch option.meaning {
     case .used: try store.apply(letter: letter, value: value)
-    case .implied, .file, .print, .help, .version: break
+    case .implied, .file, .print, .query, .help, .version: break
     case .meaningless(let what): store.note("-\(letter) (\(what)) has no effect here: ignored")
     case .lacking where value?.lowercased() == "none": break
     case .lacking(let mend):

@@ -197,8 +197,8 @@ import Testing
             "-o RekeyLimit=1G 1x: give an amount such as 1G or default, and perhaps a time such as 1h behind it"
         ),
         (
-            "Ciphers=a,,b",
-            "-o Ciphers=a,,b: give names with commas between them, after '+', '-' or '^' to change the default list"
+            "Ciphers=,,",
+            "-o Ciphers=,,: give names with commas between them, after '+', '-' or '^' to change the default list"
         ),
         ("UserKnownHostsFile=\"\"", "-o UserKnownHostsFile=: a file's name is empty"),
         ("IdentityFile=%T", "IdentityFile %T: unknown token after '%': write %% for the sign itself"),

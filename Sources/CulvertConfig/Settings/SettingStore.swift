@@ -10,7 +10,7 @@ struct SettingStore {
     var bindAddress: String?
     var checkHostIP: Bool?
     var checking: HostKeyOptions.Checking?
-    var ciphers: AlgorithmSetting?
+    var ciphers: AlgorithmList?
     var clearAllForwardings: Bool?
     var compression: Bool?
     var connectTimeout: Duration?
@@ -23,7 +23,7 @@ struct SettingStore {
     var gatewayPorts: Bool?
     var globalKnownHostsFiles: [String]?
     var hashKnownHosts: Bool?
-    var hostKeyAlgorithms: AlgorithmSetting?
+    var hostKeyAlgorithms: AlgorithmList?
     var hostKeyAlias: String?
     var hostName: String?
     var identitiesOnly: Bool?
@@ -31,14 +31,14 @@ struct SettingStore {
     var identityFiles: [IdentityFileSetting] = []
     var ignoreUnknown: String?
     var kbdInteractiveAuthentication: Bool?
-    var kexAlgorithms: AlgorithmSetting?
+    var kexAlgorithms: AlgorithmList?
     var logLevel: Verbosity?
-    var macs: AlgorithmSetting?
+    var macs: AlgorithmList?
     var numberOfPasswordPrompts: Int?
     var passwordAuthentication: Bool?
     var port: UInt16?
     var preferredAuthentications: [String]?
-    var pubkeyAcceptedAlgorithms: AlgorithmSetting?
+    var pubkeyAcceptedAlgorithms: AlgorithmList?
     /// A jump, or a command, whichever came first.
     var proxyCommand: String?
     var proxyJump: String?
