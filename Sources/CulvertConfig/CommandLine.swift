@@ -63,6 +63,7 @@ private func parseTunnel(
     var files = ConfigurationFiles.usual
     var isPrinted = false
     var typedHost: String?
+    var command: [String] = []
     for word in words {
         switch word {
         case .long: continue
@@ -76,14 +77,7 @@ private func parseTunnel(
             // In its place among the options, as in ssh: what came before it wins, what comes after does not.
             store.user = store.user ?? destination.user
             store.port = store.port ?? destination.port
-        case .command where isPrinted: continue
-        case .command(let command):
-            let host = typedHost ?? "the destination"
-            if ["up", "check", "relay"].contains(host) {
-                throw ConfigurationError("\(host) is a subcommand only as the first word: culvert \(host) …")
-            }
-            throw ConfigurationError(
-                "'\(command[0])' after \(host): a tunnel runs no command there: leave it out, or use ssh for it")
+        case .command(let words): command = words
         }
     }
     guard let typedHost else {
@@ -97,7 +91,8 @@ private func parseTunnel(
         typedHost, store, files: files, environment: environment, access: access)
     let engine = access.algorithms(OwnSettings(long, resolution.store.culvert).engine)
     if isPrinted { return .show(try SettingsText(resolution, long, engine).text) }
-    return .tunnel(try tunnel(resolution, long, RouteResolution(files: files, access: access, engine: engine)))
+    let use = try TunnelUse(command, resolution.store, host: typedHost)
+    return .tunnel(try tunnel(resolution, long, use, RouteResolution(files: files, access: access, engine: engine)))
 }
 
 private func applyTunnel(_ letter: Character, _ value: String?, to store: inout SettingStore) throws(ConfigurationError)
@@ -118,18 +113,24 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     }
 }
 
-private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: RouteResolution)
+private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ use: TunnelUse, _ route: RouteResolution)
     throws(ConfigurationError) -> TunnelConfiguration
 {
     let store = resolution.store
-    if store.clearAllForwardings == true, store.streams == nil {
-        throw ConfigurationError("ClearAllForwardings yes: it takes every forward away: leave it out")
-    }
     var host = try resolution.configuration(route.engine)
-    if let streams = store.streams { try carryOnly(streams, &host, store, long) }
-    if host.forwards.isEmpty {
-        throw ConfigurationError("nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432")
+    if store.clearAllForwardings == true {
+        let why = store.streams == nil ? "ClearAllForwardings yes" : "-W is the only forward"
+        host.notes += host.forwards.map { "\($0.typed) is left out: \(why)" }
+        host.forwards = []
     }
+    if let streams = store.streams {
+        try checkStreams(store, long)
+        host.forwards.append(streams)
+    }
+    if host.forwards.isEmpty, !use.staysWithoutForward {
+        throw ConfigurationError("nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432, or -N")
+    }
+    host.notes += use.notes
     let own = OwnSettings(long, store.culvert)
     if own.nodelay && own.engine != .native { throw ConfigurationError("--nodelay: only the native engine has it") }
     var plan = TunnelPlan(server: host.server)
@@ -145,24 +146,21 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: 
     plan.persist = own.persist
     plan.nodelay = own.nodelay
     plan.runtime = own.runtime
+    plan.stay = use.stay
+    plan.portFile = try long.portFile.map { path throws(ConfigurationError) in
+        try resolution.expansion.path(path, origin: "--port-file")
+    }
     return TunnelConfiguration(
         plan: plan, forwards: host.forwards, forwarding: host.forwarding, output: host.output,
         background: store.background ?? false, files: route.files, notes: host.notes)
 }
 
-/// `-W`, and what it clears away unless ClearAllForwardings is no.
-private func carryOnly(
-    _ streams: ForwardSpecification, _ host: inout HostConfiguration, _ store: SettingStore, _ long: LongOptions
-) throws(ConfigurationError) {
+/// That nothing contradicts `-W`.
+private func checkStreams(_ store: SettingStore, _ long: LongOptions) throws(ConfigurationError) {
     if store.background == true { throw ConfigurationError("-f: -W needs standard input and output: leave it out") }
     if let links = long.links, links > 1 {
         throw ConfigurationError("--links \(links): -W is one connection, and goes through one link: leave it out")
     }
-    if store.clearAllForwardings == true {
-        host.notes += host.forwards.map { "\($0.flag) \($0.text) is left out: -W is the only forward" }
-        host.forwards = []
-    }
-    host.forwards.append(streams)
 }
 
 // MARK: The relay

@@ -177,7 +177,6 @@ struct MemoryFiles: Sendable {
         ("ProxyJump a,,b\n", "line 1: ProxyJump a,,b: '' is no jump host: give [user@]host[:port]"),
         ("CulvertLinks 0\n", "line 1: CulvertLinks 0: give a number from 1 to 64"),
         ("Include ~bob/x\n", "line 1: Include ~bob/x: the home directory of another user is not looked up"),
-        ("BindInterface lo\n", "line 1: BindInterface lo: not supported yet: leave it out"),
         (
             "RefuseConnection \"gone for good\"\n",
             "line 1: RefuseConnection gone for good: not supported yet: leave it out"
@@ -281,7 +280,7 @@ struct MemoryFiles: Sendable {
     @Test func whatHasNoEffectIsNotedWhereItApplies() throws {
         let files = MemoryFiles([
             Self.user:
-                "Host other\nForwardAgent yes\nBindInterface lo\nHost *\nForwardX11 yes\nForwardAgent no\nProtocol 2\n"
+                "Host other\nForwardAgent yes\nRefuseConnection no\nHost *\nForwardX11 yes\nForwardAgent no\nProtocol 2\n"
         ])
         #expect(
             try Self.tunnel(files, "-L1:a:2 host").notes == [

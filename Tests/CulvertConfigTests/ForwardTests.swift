@@ -65,11 +65,12 @@ import Testing
         #expect(try ForwardParser.parse(good.text, kind: .remote) == expected)
     }
 
-    @Test func portZeroIsForRemoteOnly() throws {
+    @Test func portZeroIsForWhoeverListensToChoose() throws {
         let zero = try ForwardParser.parse("0:a:2", kind: .remote)
         #expect(zero.listen == .tcp(bind: .default, port: 0))
         #expect(try ForwardParser.parse("*:0:a:2", kind: .remote).listen == .tcp(bind: .everywhere, port: 0))
-        #expect(fault(["-L", "0:a:2", "h"]) == "-L 0:a:2: port 0 is for -R, where the server chooses: give the port")
+        let here = try tunnel(["-L", "0:a:2", "-D", "*:0", "-L", "[::1]:0:a:2", "-L", "1:a:2", "-L/s:/t", "h"]).plan
+        #expect(here.forwards.map(\.choosesPort) == [true, true, true, false, false])
     }
 
     static let form = "give [bind_address:]port:host:hostport"
@@ -100,7 +101,6 @@ import Testing
         ("-L 1:a:2:/p", ": a path where none can stand: \(form), port:/path, /path:host:hostport or /path:/path"),
         ("-L 1:a:2/", ": listening port 'a' is not a port: give a number from 1 to 65535"),
         ("-D x", ": no port to listen on: give [bind_address:]port"),
-        ("-D 0", ": port 0 is for -R, where the server chooses: give the port"),
         ("-D 1:a:2", ": SOCKS clients name the target: give [bind_address:]port"),
         ("-D /run/s", ": no port to listen on: give [bind_address:]port"),
         ("-W a", ": no host and port: give host:port"),

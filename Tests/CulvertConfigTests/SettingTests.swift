@@ -213,10 +213,6 @@ import Testing
             "-L 1: no target: give [bind_address:]port:host:hostport"
         ),
         ("LocalForward=1 a:2 b:3", "-o LocalForward=1 a:2 b:3: give [bind_address:]port host:hostport"),
-        (
-            "ClearAllForwardings=yes",
-            "ClearAllForwardings yes: it takes every forward away: leave it out"
-        ),
         ("ProxyUseFdpass=yes", "-o ProxyUseFdpass=yes: not supported yet: leave it out"),
         ("DynamicForward=a b", "-o DynamicForward=a b: give [bind_address:]port"),
         ("PermitRemoteOpen=db", "-o PermitRemoteOpen=db: give host:port, any or none"),

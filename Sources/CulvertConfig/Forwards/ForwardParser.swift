@@ -114,7 +114,6 @@ struct ForwardParser {
         guard let port = PortNumber.parse(field.text) else {
             throw fault("listening port '\(field.text)' is \(PortNumber.cause)")
         }
-        if port == 0, kind != .remote { throw fault("port 0 is for -R, where the server chooses: give the port") }
         return port
     }
 

@@ -130,6 +130,7 @@ struct SettingsText {
             ],
         ]
         values["bindaddress"] = store.bindAddress.map { [$0] }
+        values["bindinterface"] = store.bindInterface.map { [$0] }
         values["hostkeyalias"] = store.hostKeyAlias.map { [$0.lowercased()] }
         values["ignoreunknown"] = store.ignoreUnknown.map { [$0] }
         values["preferredauthentications"] = store.preferredAuthentications.map { [$0.joined(separator: ",")] }

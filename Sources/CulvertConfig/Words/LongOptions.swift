@@ -4,10 +4,11 @@ internal import CulvertPlan
 /// culvert's own options, which ssh has not.
 enum LongOptionName: String, CaseIterable, Sendable {
     case io, links, threads, engine, hold, knocks, drain, memory, persist, nodelay, version, help
+    case portFile = "port-file"
 
     var takesValue: Bool {
         switch self {
-        case .io, .links, .threads, .engine, .hold, .knocks, .drain, .memory: true
+        case .io, .links, .threads, .engine, .hold, .knocks, .drain, .memory, .portFile: true
         case .persist, .nodelay, .version, .help: false
         }
     }
@@ -27,6 +28,7 @@ private struct LongOptionTexts: ParsableArguments {
     @Option(parsing: .unconditionalSingleValue) var knocks: [String] = []
     @Option(parsing: .unconditionalSingleValue) var drain: [String] = []
     @Option(parsing: .unconditionalSingleValue) var memory: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var portFile: [String] = []
     @Flag var persist: Int
     @Flag var nodelay: Int
 }
@@ -42,6 +44,8 @@ struct LongOptions {
     let drain: Duration?
     /// Bytes.
     let memory: Int?
+    /// As typed.
+    let portFile: String?
     let persist: Bool
     let nodelay: Bool
 
@@ -62,6 +66,7 @@ struct LongOptions {
         knocks = try Self.first(.knocks, texts.knocks, Self.knocks)
         drain = try Self.first(.drain, texts.drain, Self.time)
         memory = try Self.first(.memory, texts.memory, Self.memory)
+        portFile = try Self.first(.portFile, texts.portFile, Self.path)
         persist = texts.persist > 0
         nodelay = texts.nodelay > 0
     }
@@ -71,10 +76,8 @@ struct LongOptions {
         var spelled: [String] = []
         for case .long(let name, let value) in words {
             guard let known = LongOptionName(rawValue: String(name.dropFirst(2))) else {
-                let nearest = NearestName.of(
-                    String(name.dropFirst(2)), among: LongOptionName.allCases.map(\.rawValue))
-                let hint = nearest.map { ": did you mean --\($0)?" } ?? ""
-                throw ConfigurationError("\(name): unknown option\(hint)", command: command)
+                let hint = OtherNames.hint(for: String(name.dropFirst(2)))
+                throw ConfigurationError("\(name): \(hint)", command: command)
             }
             if value != nil, !known.takesValue {
                 throw ConfigurationError("\(name) takes no value", command: command)
@@ -142,6 +145,11 @@ struct LongOptions {
     static func time(_ text: String) throws(Cause) -> Duration {
         guard let seconds = TimeValue.seconds(text) else { throw Cause(TimeValue.cause) }
         return .seconds(seconds)
+    }
+
+    static func path(_ text: String) throws(Cause) -> String {
+        if text.isEmpty { throw Cause("give a file's name") }
+        return text
     }
 
     static func flag(_ text: String) throws(Cause) -> Bool {

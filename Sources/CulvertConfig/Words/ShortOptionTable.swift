@@ -30,8 +30,8 @@ struct ShortOption: Sendable {
 enum ShortOptionTable {
     static let options: [Character: ShortOption] = {
         var table: [Character: ShortOption] = [:]
-        for letter in "46CDEFGJLNQRTVWbcfghilmnopqvy" {
-            let takesValue = "DEFJLQRWbcilmop".contains(letter)
+        for letter in "46BCDEFGJLNQRTVWbcfghilmnopqvy" {
+            let takesValue = "BDEFJLQRWbcilmop".contains(letter)
             let meaning: ShortOption.Meaning =
                 switch letter {
                 case "N", "n", "T": .implied
@@ -76,7 +76,6 @@ enum ShortOptionTable {
 
     private static let notYet: [(Character, Bool, String)] = [
         ("1", false, "SSH protocol 1 is broken: leave it out"),
-        ("B", true, "name the interface's address with -b"),
         ("O", true, "there is no shared connection to control: start a culvert of its own"),
         ("P", true, "it is ssh's configuration tag: the port is -p"),
     ]

@@ -200,7 +200,7 @@ extension LinkPool {
     }
 
     /// A local connection waits.
-    private func isWaited(_ now: Tick) -> Bool { waitersUntil.map { now < $0 } ?? false }
+    func isWaited(_ now: Tick) -> Bool { waitersUntil.map { now < $0 } ?? false }
 
     mutating func settleByAge(_ index: Int, now: Tick) {
         guard isRunning, let at = places[index].settlesAt, at <= now else { return }

@@ -56,6 +56,7 @@ struct AllowedDifference: Sendable {
             .refused, in: "environment name in a jump", "what a shell reads can stand in no host's name"),
         AllowedDifference(
             .refused, in: "generated 130", "a user's name that a shell reads may not stand in a command of Match exec"),
+        AllowedDifference(.accepted, in: "from port 0", "the kernel chooses a port, and culvert says which"),
         AllowedDifference(
             .accepted, in: "a list: -m +", "what MACs takes -m takes too"),
         AllowedDifference(

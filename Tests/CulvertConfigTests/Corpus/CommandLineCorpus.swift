@@ -72,6 +72,8 @@ enum CommandLineCorpus {
         CorpusCase("options behind the host", "", "host -p 22 -v"), CorpusCase("a host by URI", "", "ssh://a@b:3"),
         CorpusCase("a cluster with a value", "", "-NTvp2222 host"),
         CorpusCase("the same flag twice", "", "-p1 -p2 host"),
+        CorpusCase("-B", "BindInterface x\n", "-B lo host"), CorpusCase("-B twice", "", "-B lo -Beth0 host"),
+        CorpusCase("an interface of the file", "BindInterface lo\nBindInterface x\n"),
         CorpusCase("-b and -4", "", "-b 127.0.0.1 -4 host"),
         CorpusCase("two binds", "", "-b 127.0.0.1 -b 127.0.0.2 host"),
         CorpusCase("-N without a forward", "", "-N host"), CorpusCase("-fN without a forward", "", "-fN host"),
