@@ -22,6 +22,7 @@ struct ForwardParser {
     static func parse(_ text: String, kind: ForwardSpecification.Kind) throws(ConfigurationError)
         -> ForwardSpecification
     {
+        let text = String(text.drop { $0.isWhitespace })
         let parser = ForwardParser(kind: kind, text: text)
         do {
             return try parser.specification(from: ForwardField.split(text, parser: parser))

@@ -59,7 +59,8 @@ enum CommandLineCorpus {
                 "-L1:h?:2", "-L1:h|x:2", "-L1:h&x:2", "-L1:*:2", "-L1:.:2", "-L1:~b:2", "-L1:h]:2", "-L1:h[x]:2",
                 "-Lh$:1:h:2", "-R[h;]:1:h:2", "-Rh_x:1:h:2", "-L1:/a_b", "-L/a_b:h:1", "-Lhttp:h:ssh", "-Dsocks",
                 "-L[*]:1:h:2", "-L[localhost]:1:h:2", "-L[::1%lo]:1:[::1%lo]:2", "-R1:h$x:2", "-R[::]:0:h$x:2",
-                "-L1:h=b:2", "-L1:h#b:2", "-L1:h+b:2", "-L/a/b:c/d:2", "-L1:h:2_", "-oLocalForward=[/a]_[/b]",
+                "-L1:h=b:2", "-L1:h#b:2", "-L1:h+b:2", "-L/a/b:c/d:2", "-L1:h:2_", "-L_1:h:2", "-R__1:h:2", "-D_1",
+                "-L1:_h:2", "-oLocalForward=[/a]_[/b]",
                 "-oLocalForward=1_[/b]", "-oRemoteForward=[/a:b]_h;x:1", "-oLocalForward=1_h_x:2",
             ])
         + [
