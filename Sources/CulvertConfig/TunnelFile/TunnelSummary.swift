@@ -39,9 +39,10 @@ extension TunnelConfiguration {
         case .standardStreams: return "nothing"
         case .tcp(let bind, let port):
             switch bind.localBinding(gatewayPorts: forwarding.gatewayPorts) {
-            case .loopback: return "loopback, \(Self.text(port))"
+            case .loopback: return port == 0 ? "loopback, \(Self.text(port))" : "loopback port \(port)"
             case .everywhere: return "every address, \(Self.text(port))"
-            case .address(let address): return "\(address), \(Self.text(port))"
+            case .address(let address):
+                return port == 0 ? "\(address), \(Self.text(port))" : "\(address) port \(port)"
             }
         }
     }
