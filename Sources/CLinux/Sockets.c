@@ -2,7 +2,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -54,6 +56,35 @@ int culvert_resolve(const char *host, uint16_t port, int family, int numeric, cu
     for (struct addrinfo *each = results; each && count < capacity; each = each->ai_next)
         store(&out[count++], each->ai_addr, each->ai_addrlen);
     freeaddrinfo(results);
+    return count;
+}
+
+// Of this machine alone, or of its link alone.
+static int is_near(const struct sockaddr *address) {
+    if (address->sa_family == AF_INET)
+        return ((const struct sockaddr_in *)address)->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+    const struct in6_addr *six = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(six) || IN6_IS_ADDR_LINKLOCAL(six);
+}
+
+int culvert_interface_addresses(const char *name, culvert_address out[2]) {
+    static const int families[] = {AF_INET, AF_INET6};
+    struct ifaddrs *all = NULL;
+    if (getifaddrs(&all) < 0) return -errno;
+    int count = 0;
+    for (int index = 0; index < 2; index++) {
+        const struct ifaddrs *found = NULL;
+        for (const struct ifaddrs *each = all; each; each = each->ifa_next) {
+            if (!each->ifa_addr || each->ifa_addr->sa_family != families[index] || !(each->ifa_flags & IFF_UP)
+                || strcmp(each->ifa_name, name) != 0)
+                continue;
+            if (!found || (is_near(found->ifa_addr) && !is_near(each->ifa_addr))) found = each;
+        }
+        if (found)
+            store(&out[count++], found->ifa_addr,
+                  families[index] == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+    }
+    freeifaddrs(all);
     return count;
 }
 

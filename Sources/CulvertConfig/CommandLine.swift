@@ -64,12 +64,14 @@ private func parseTunnel(
     var isPrinted = false
     var typedHost: String?
     var monitor: String?
+    var command: [String] = []
     for word in words {
         switch word {
         case .long: continue
         case .short("F", let path): files = ConfigurationFiles(argument: path ?? "")
         case .short("G", _): isPrinted = true
         case .short("M", let ports?): monitor = monitor ?? ports
+        case .short("Q", let query): return .show(try AlgorithmQuery.text(query ?? "", access.algorithms(.native)))
         case .short(let letter, let value): try applyTunnel(letter, value, to: &store)
         case .operand(let text):
             let destination = try DestinationText.parse(text)
@@ -77,13 +79,7 @@ private func parseTunnel(
             // In its place among the options, as in ssh: what came before it wins, what comes after does not.
             store.user = store.user ?? destination.user
             store.port = store.port ?? destination.port
-        case .command(let command):
-            let host = typedHost ?? "the destination"
-            if ["up", "check", "relay"].contains(host) {
-                throw ConfigurationError("\(host) is a subcommand only as the first word: culvert \(host) …")
-            }
-            throw ConfigurationError(
-                "'\(command[0])' after \(host): a tunnel runs no command there: leave it out, or use ssh for it")
+        case .command(let words): command = words
         }
     }
     guard let typedHost else {
@@ -103,7 +99,9 @@ private func parseTunnel(
         typedHost, store, files: files, environment: environment, access: access)
     let engine = access.algorithms(OwnSettings(long, resolution.store.culvert).engine)
     if isPrinted { return .show(try SettingsText(resolution, long, engine).text) }
-    var configuration = try tunnel(resolution, long, RouteResolution(files: files, access: access, engine: engine))
+    let use = try TunnelUse(command, resolution.store, host: typedHost)
+    let route = RouteResolution(files: files, access: access, engine: engine)
+    var configuration = try tunnel(resolution, long, use, route)
     autossh?.apply(to: &configuration)
     return .tunnel(configuration)
 }
@@ -116,7 +114,7 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     store.applyPlain(letter: letter, value: value)
     switch option.meaning {
     case .used: try store.apply(letter: letter, value: value)
-    case .implied, .file, .print, .help, .version: break
+    case .implied, .file, .print, .query, .help, .version: break
     case .meaningless(let what): store.note("-\(letter) (\(what)) has no effect here: ignored")
     case .lacking where value?.lowercased() == "none": break
     case .lacking(let mend):
@@ -126,18 +124,24 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     }
 }
 
-private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: RouteResolution)
+private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ use: TunnelUse, _ route: RouteResolution)
     throws(ConfigurationError) -> TunnelConfiguration
 {
     let store = resolution.store
-    if store.clearAllForwardings == true, store.streams == nil {
-        throw ConfigurationError("ClearAllForwardings yes: it takes every forward away: leave it out")
-    }
     var host = try resolution.configuration(route.engine)
-    if let streams = store.streams { try carryOnly(streams, &host, store, long) }
-    if host.forwards.isEmpty {
-        throw ConfigurationError("nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432")
+    if store.clearAllForwardings == true {
+        let why = store.streams == nil ? "ClearAllForwardings yes" : "-W is the only forward"
+        host.notes += host.forwards.map { "\($0.typed) is left out: \(why)" }
+        host.forwards = []
     }
+    if let streams = store.streams {
+        try checkStreams(store, long)
+        host.forwards.append(streams)
+    }
+    if host.forwards.isEmpty, !use.staysWithoutForward {
+        throw ConfigurationError("nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432, or -N")
+    }
+    host.notes += use.notes
     let own = OwnSettings(long, store.culvert)
     if own.nodelay && own.engine != .native { throw ConfigurationError("--nodelay: only the native engine has it") }
     var plan = TunnelPlan(server: host.server)
@@ -153,25 +157,22 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ route: 
     plan.persistence = own.persistence
     plan.nodelay = own.nodelay
     plan.runtime = own.runtime
+    plan.stay = use.stay
+    plan.portFile = try long.portFile.map { path throws(ConfigurationError) in
+        try resolution.expansion.path(path, origin: "--port-file")
+    }
     return TunnelConfiguration(
         plan: plan, forwards: host.forwards, forwarding: host.forwarding, output: host.output,
         process: ProcessOptions(background: store.background == true ? .standing : nil, pidFile: own.pidFile),
         files: route.files, notes: host.notes)
 }
 
-/// `-W`, and what it clears away unless ClearAllForwardings is no.
-private func carryOnly(
-    _ streams: ForwardSpecification, _ host: inout HostConfiguration, _ store: SettingStore, _ long: LongOptions
-) throws(ConfigurationError) {
+/// That nothing contradicts `-W`.
+private func checkStreams(_ store: SettingStore, _ long: LongOptions) throws(ConfigurationError) {
     if store.background == true { throw ConfigurationError("-f: -W needs standard input and output: leave it out") }
     if let links = long.links, links > 1 {
         throw ConfigurationError("--links \(links): -W is one connection, and goes through one link: leave it out")
     }
-    if store.clearAllForwardings == true {
-        host.notes += host.forwards.map { "\($0.flag) \($0.text) is left out: -W is the only forward" }
-        host.forwards = []
-    }
-    host.forwards.append(streams)
 }
 
 // MARK: The relay

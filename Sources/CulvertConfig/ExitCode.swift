@@ -3,7 +3,8 @@
 public enum ExitCode: Int32, Sendable, CaseIterable {
     /// Ended as asked: Ctrl-C, SIGTERM, `--help`, `--version`.
     case success = 0
-    /// EX_USAGE: the command line is wrong, or a configuration file.
+    /// EX_USAGE: the command line is wrong, or a configuration file. ssh has 255 for it, as for everything; here whoever
+    /// starts culvert again and again can tell what no new attempt mends.
     case usage = 64
     /// EX_SOFTWARE: a fault of culvert's own. It ends at once, with one line; CULVERT_BACKTRACE=1 in the environment leaves
     /// faults to the Swift runtime, which shows where it was.
@@ -19,8 +20,8 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
     /// For `--help`.
     var meaning: String {
         switch self {
-        case .success: "ended as asked (Ctrl-C, SIGTERM)"
-        case .usage: "the command line is wrong, or a configuration file"
+        case .success: "ended as asked (Ctrl-C, SIGTERM, the time of a sleep behind the host)"
+        case .usage: "the command line is wrong, or a configuration file (ssh has 255 for it)"
         case .internalFault:
             "a fault of culvert's own: please report it (CULVERT_BACKTRACE=1 shows more)"
         case .system: "the system refused threads, memory, or the io_uring asked for with --io"

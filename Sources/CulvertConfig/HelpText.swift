@@ -23,8 +23,9 @@ enum HelpText {
 
         Forwards (any number of each; an IPv6 address stands in brackets):
           -L [bind_address:]port:host:hostport    listen here, dial from the server
-          -R [bind_address:]port:host:hostport    listen at the server, dial from here; port 0: the server chooses
-                                                  -L and -R also take /path in place of a port or host:hostport
+          -R [bind_address:]port:host:hostport    listen at the server, dial from here
+                                                  -L and -R also take /path in place of a port or host:hostport;
+                                                  port 0: one that is free, and culvert says which
           -R [bind_address:]port                  listen at the server; clients there say in SOCKS what to dial from
                                                   here (-o PermitRemoteOpen=host:port limits it)
           -D [bind_address:]port                  listen here; clients say in SOCKS 4, 4a or 5 what to dial from the
@@ -39,8 +40,9 @@ enum HelpText {
           -l USER               log in as USER (also user@host, ssh://user@host:port)
           -i FILE               log in with this key; may be repeated
           -b ADDRESS            connect from this address
+          -B INTERFACE          connect from this interface's address
           -4, -6                IPv4 only, IPv6 only
-          -c LIST, -m LIST      ciphers, MACs
+          -c LIST, -m LIST      ciphers, MACs; of a list what culvert has is used (-Q prints that)
           -o KEY=VALUE          a setting of ssh_config(5); may be repeated, the first value wins
                                 (ProxyCommand='nc %h %p' runs a program as the connection)
                                 ServerAliveInterval is 15 here, where ssh has 0
@@ -49,6 +51,7 @@ enum HelpText {
                                 CulvertPersist, CulvertEngine, CulvertIO, CulvertThreads, CulvertMemory and
                                 CulvertNoDelay, behind a line IgnoreUnknown Culvert*
           -G                    print the settings of the host, as ssh -G does, and end
+          -Q QUERY              print what the native engine has: cipher, mac, kex, key, sig, …; help prints all queries
           --links N             SSH connections to the server, as one tunnel (1)
           --hold TIME           how long a new connection waits while the link is down (30s)
           --knocks N            once something has failed: at most N attempts in any 30 s at one address, so that no
@@ -62,6 +65,10 @@ enum HelpText {
 
         Running:
           -f                    to the background once the forwards stand
+          -N                    stay connected without a forward too
+          sleep TIME            behind the host: end after that time, once no connection is open; culvert runs no
+                                other command
+          --port-file FILE      write each forward's port to FILE once they stand (-L 0:…, -D 0 and -R 0:… choose one)
           -v, -vv, -vvv         say more; -q say nothing
           --pid-file FILE       FILE has the process's number while it runs
           -M PORT[:ECHO_PORT]   takes autossh's place: AUTOSSH_GATETIME, _PIDFILE, _LOGFILE, _POLL, _MAXSTART, … count,
@@ -72,8 +79,8 @@ enum HelpText {
           --memory SIZE         ceiling of buffers (256M)
           -V, --version         print the version
           -h, --help            print this
-          ssh's other options are accepted where they mean nothing for a tunnel (-N -n -T, and with a note at -v
-          -A -C -M -t -X …) and refused where leaving them out would change what you get (-B -O …).
+          ssh's other options are accepted where they mean nothing for a tunnel (-n -T, and with a note at -v
+          -A -C -M -t -X …) and refused where leaving them out would change what you get (-O -w …).
 
         Subcommands:
           up, check             run the tunnels of a file in one process; say what that would do

@@ -2,14 +2,14 @@
 enum NearestName {
     /// The candidate with the fewest edits (insert, delete, replace, swap of neighbours), case-insensitive; the first
     /// in order of those that tie. nil where each would take more edits than a third of its length, or of the name's:
-    /// that is no mistake of typing; nor is one of more than `edits`.
-    static func of(_ name: String, among candidates: some Sequence<String>, edits most: Int = .max) -> String? {
+    /// that is no mistake of typing.
+    static func of(_ name: String, among candidates: some Sequence<String>) -> String? {
         var best: (name: String, distance: Int)?
         let wanted = Array(name.lowercased())
         for candidate in candidates {
             let letters = Array(candidate.lowercased())
             let distance = edits(wanted, letters)
-            guard distance <= most, distance * 3 <= max(wanted.count, letters.count) else { continue }
+            guard distance * 3 <= max(wanted.count, letters.count) else { continue }
             if best.map({ distance < $0.distance }) ?? true { best = (candidate, distance) }
         }
         return best?.name

@@ -4,7 +4,7 @@ public import CulvertPlan
 public struct TunnelConfiguration: Hashable, Sendable {
     /// What is to be run.
     public var plan: TunnelPlan
-    /// The plan's forwards as they were typed, in that order; empty never.
+    /// The plan's forwards as they were typed, in that order; empty where none was asked for (`-N`).
     public var forwards: [ForwardSpecification]
     /// And what was said of all of them.
     public var forwarding: ForwardingOptions

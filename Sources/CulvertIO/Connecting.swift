@@ -35,13 +35,18 @@ extension BlockingSocket {
     /// second each: so a path that comes back is used within a second of it, not at the next doubling of an old
     /// attempt's timer.
     ///
+    /// `sources`: the address of each family to come from; empty: the system chooses.
+    ///
     /// `mayKnock` is asked before every SYN, the kernel's repetitions included, and not where there is no way, which fails
     /// without one; TCP_SYNCNT keeps those few that this process is not there to give up, because it is stopped. Throws
     /// ETIMEDOUT at the deadline, which is put off by the wait for the first leave.
     public static func connect(
-        toAnyOf addresses: [SocketAddress], from source: SocketAddress?, deadline: Tick,
+        toAnyOf addresses: [SocketAddress], from sources: [SocketAddress], deadline: Tick,
         mayKnock: (SocketAddress, Knock) -> KnockAnswer
     ) throws(IOError) -> BlockingSocket {
+        func source(_ address: SocketAddress) -> SocketAddress? {
+            sources.first { $0.isIPv6 == address.isIPv6 } ?? sources.first
+        }
         var attempts: [Attempt] = []
         defer { for attempt in attempts { _ = culvert_close(attempt.descriptor) } }
         var dialler = Dialler(
@@ -50,12 +55,12 @@ extension BlockingSocket {
             askForRepeats(&attempts, &dialler, mayKnock)
             // What sends nothing is no knock: while the network is away, the leave to knock is kept for its return.
             switch dialler.step(
-                .current(), mayKnock: { $0.leadsNowhere(from: source) ? .granted : mayKnock($0, .begins) })
+                .current(), mayKnock: { $0.leadsNowhere(from: source($0)) ? .granted : mayKnock($0, .begins) })
             {
             case .failed(let error): throw IOError(error, "connect")
             case .connect(let address):
                 var pending = false
-                let made = address.connect(from: source, pending: &pending)
+                let made = address.connect(from: source(address), pending: &pending)
                 if made >= 0, !pending { return BlockingSocket(adopting: Descriptor(made)) }
                 if made >= 0 {
                     attempts.append(Attempt(Descriptor(made), to: address, now: .current()))

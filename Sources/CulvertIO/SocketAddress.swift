@@ -85,6 +85,21 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         return found.prefix(Int(count)).map { SocketAddress($0) }
     }
 
+    /// The addresses of an interface, at most one of each family, for sockets that are to go out by it: one that reaches
+    /// other machines where it has such. Empty: there is no interface of that name, it is down, or it has none.
+    public static func of(interface name: String) throws(IOError) -> [SocketAddress] {
+        var found = [culvert_address](repeating: culvert_address(), count: 2)
+        let count = unsafe culvert_interface_addresses(name, &found)
+        guard count >= 0 else { throw IOError(-count, "getifaddrs") }
+        return found.prefix(Int(count)).map { SocketAddress($0) }
+    }
+
+    /// The same place at another port; nil for a Unix path.
+    public func at(port: UInt16) -> SocketAddress? {
+        if isUnix { return nil }
+        return try? SocketAddress.resolve(host: host, port: port, numeric: true).first
+    }
+
     /// The address a socket is bound to.
     public static func local(of descriptor: Descriptor) -> SocketAddress? {
         var address = culvert_address()

@@ -4,6 +4,9 @@ internal import CulvertSSH
 struct AgentKey: Hashable, Sendable {
     let key: PublicKey
     let comment: [UInt8]
+
+    /// For messages.
+    var described: String { "agent key \(PeerText(comment)) (\(key.described))" }
 }
 
 /// Requests and answers of the agent protocol (RFC 9987 §3), as payloads without their length.

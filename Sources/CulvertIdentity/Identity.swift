@@ -38,6 +38,8 @@ public final class Identity: LoginAuthority {
     /// What was handed out last and not refused is what led in.
     public var accepted: [String] { succeededNames + (handedOut.map { [$0.name] } ?? []) }
 
+    private var wereMethodsTold = false
+
     private let route: [IdentityMemory.Step]
     private var triesRoute = true
 
@@ -106,8 +108,28 @@ public final class Identity: LoginAuthority {
                 }
             if let credential { return credential }
         }
-        attempted += passwords.takeRemark(allowed) + interactive.takeRemark(allowed)
+        attempted += passwords.takeRemark(allowed) + interactive.takeRemark(allowed) + remarks(on: methods)
         return nil
+    }
+
+    public var untried: [String] { offers?.offers.map(\.name) ?? [] }
+
+    /// Why methods that the server would take were passed over, and keys that it takes none of; once.
+    private func remarks(on methods: [String]) -> [String] {
+        guard !wereMethodsTold else { return [] }
+        wereMethodsTold = true
+        let own = server.login.methods
+        var remarks = methods.compactMap { name -> String? in
+            guard let method = LoginOptions.Method(rawValue: name) else {
+                return "\(PeerText(name)): not tried: culvert has no such method"
+            }
+            return own.contains(method)
+                ? nil : "\(name): not tried: \(method.setting) or PreferredAuthentications says so"
+        }
+        if succeeded.isEmpty, own.contains(.publicKey), !methods.contains(LoginOptions.Method.publicKey.rawValue) {
+            remarks.append("publickey: not tried: the server takes no key here")
+        }
+        return remarks
     }
 
     /// Another round of everything but what has been taken already.
@@ -157,7 +179,7 @@ public final class Identity: LoginAuthority {
         switch offer {
         case .file(let file): return try credential(for: file, offer)
         case .agent(let agentKey, _):
-            let name = "agent key \(PeerText(agentKey.comment)) (\(agentKey.key.described))"
+            let name = offer.name
             record(HandedOut(step: offer.step, name: name, offer: offer))
             let key = agentKey.key
             return unsafe .signer(name: name, publicKey: key.blob) { data throws(SSHError) in
@@ -167,7 +189,7 @@ public final class Identity: LoginAuthority {
     }
 
     private func credential(for file: IdentityFile, _ offer: KeyOffers.Offer) throws(SSHError) -> Credential? {
-        let name = "key \(file.described)"
+        let name = offer.name
         let contents: Secret
         do throws(LocalFile.Failure) {
             var bytes = try LocalFile(path: file.path).read(secret: true)
@@ -231,6 +253,16 @@ public final class Identity: LoginAuthority {
             attempted += gathered.withoutPrivatePart.map {
                 "key \($0.described) not used: only its public part is here, and no agent has the private one"
             }
+            attempted += gathered.passedOver.map {
+                "\($0.described) not used: it is no identity file's, and IdentitiesOnly is set"
+            }
+            if gathered.offers.isEmpty, gathered.withoutPrivatePart.isEmpty, sources.agentKeys.isEmpty,
+                server.login.identityFiles == .defaults
+            {
+                let files = ServerPlan.defaultIdentityFiles.joined(separator: ", ")
+                let agent = server.login.agentSocket == nil ? "there is no agent" : "no agent has a key"
+                attempted.append("publickey: no key: no \(files) that can be used, and \(agent)")
+            }
         }
         offers = gathered
     }
@@ -292,5 +324,16 @@ public final class Identity: LoginAuthority {
 
     public func show(banner: PeerText) {
         notice(serverSays(banner))
+    }
+}
+
+extension LoginOptions.Method {
+    /// The key of ssh_config(5) that turns it off.
+    fileprivate var setting: String {
+        switch self {
+        case .publicKey: "PubkeyAuthentication"
+        case .keyboardInteractive: "KbdInteractiveAuthentication"
+        case .password: "PasswordAuthentication"
+        }
     }
 }

@@ -6,6 +6,14 @@ struct KeyOffers {
         case agent(AgentKey, file: IdentityFile?)
         case file(IdentityFile)
 
+        /// For messages.
+        var name: String {
+            switch self {
+            case .agent(let agentKey, _): agentKey.described
+            case .file(let file): "key \(file.described)"
+            }
+        }
+
         var step: IdentityMemory.Step {
             switch self {
             case .agent(let agentKey, _): .agentKey(agentKey.key)
@@ -17,6 +25,8 @@ struct KeyOffers {
     private(set) var offers: [Offer]
     /// Files that would need an agent which has their key.
     let withoutPrivatePart: [IdentityFile]
+    /// Keys of the agent that are left out because only identity files count (IdentitiesOnly).
+    let passedOver: [AgentKey]
 
     /// - Parameter needsQuestion: whether a file's passphrase would have to be asked for. Such files come last: ssh asks
     ///   only once the server has taken the public key, and here the question comes first.
@@ -25,14 +35,18 @@ struct KeyOffers {
     ) {
         var matched: [Offer] = []
         var others: [Offer] = []
+        var passedOver: [AgentKey] = []
         for agentKey in agentKeys {
             let plain = files.first { $0.publicKey == agentKey.key }
             if let plain {
                 matched.append(.agent(agentKey, file: plain))
-            } else if !identitiesOnly {
+            } else if identitiesOnly {
+                passedOver.append(agentKey)
+            } else {
                 others.append(.agent(agentKey, file: nil))
             }
         }
+        self.passedOver = passedOver
         let inAgent = Set(agentKeys.map(\.key))
         let notInAgent = files.filter { !($0.publicKey.map(inAgent.contains) ?? false) }
         let rest = notInAgent.filter { $0.privatePart != nil }

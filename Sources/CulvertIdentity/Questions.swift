@@ -84,7 +84,7 @@ struct PasswordQuestions {
     /// Why the method was not used although the server would take it; once.
     mutating func takeRemark(_ allowed: [LoginOptions.Method]) -> [String] {
         let unused = asked == 0 && memory.password(for: server.memoryKey) == nil
-        guard allowed.contains(.password), !wasTold, gaveUp || (unused && prompter == nil) else { return [] }
+        guard allowed.contains(.password), !wasTold, gaveUp || unused else { return [] }
         wasTold = true
         return [gaveUp ? "password: none was given" : "password: not asked for (\(reasonNotToAsk(server)))"]
     }
@@ -179,5 +179,6 @@ func serverSays(_ line: PeerText) -> String {
 }
 
 private func reasonNotToAsk(_ server: ServerPlan) -> String {
-    server.login.batchMode ? "BatchMode" : "a later login asks nothing"
+    if server.login.batchMode { return "BatchMode" }
+    return server.login.numberOfPasswordPrompts == 0 ? "NumberOfPasswordPrompts 0" : "a later login asks nothing"
 }

@@ -100,14 +100,15 @@ enum AlgorithmChoice: CaseIterable {
             let all = known.joined(separator: ",")
             let option = PeerText(list.place).description + option
             switch error {
-            case .unknown(let name) where withheld.contains(name):
+            case .unknown(let names) where names.contains(where: withheld.contains):
+                let name = names.filter(withheld.contains).joined(separator: ",")
                 throw SSHError(
                     .unsupported,
                     "\(option): \(name) is open to Terrapin (CVE-2023-48795) before libssh2 "
                         + "\(LibSSH2Version.strictKeyExchange.text), and this is \(LibSSH2Version.inUse.text)")
-            case .unknown(let name):
-                throw SSHError(
-                    .unsupported, "\(option): libssh2 has no \(words) \"\(PeerText(name))\"; it has \(all)")
+            case .unknown(let names):
+                let missing = PeerText(names.joined(separator: ","))
+                throw SSHError(.unsupported, "\(option): libssh2 has no \(words) \"\(missing)\"; it has \(all)")
             case .empty:
                 throw SSHError(.unsupported, "\(option)=\(list) leaves no \(words); libssh2 has \(all)")
             }

@@ -21,16 +21,15 @@ public struct AlgorithmList: Hashable, Sendable, CustomStringConvertible {
         self.place = place
     }
 
-    /// nil: empty, an empty name, or a character that no name has (RFC 4251 §6).
+    /// nil: no name, or a character that no name has (RFC 4251 §6). Empty names between commas are passed over, as in ssh.
     public init?(_ text: String) {
         place = ""
         change = text.first.flatMap { Change(rawValue: String($0)) } ?? .replace
-        names = text.dropFirst(change.rawValue.count).split(separator: ",", omittingEmptySubsequences: false)
-            .map(String.init)
+        names = text.dropFirst(change.rawValue.count).split(separator: ",").map(String.init)
         let fits = names.allSatisfy { name in
-            !name.isEmpty && name.utf8.count <= 64 && name.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+            name.utf8.count <= 64 && name.utf8.allSatisfy { (0x21...0x7e).contains($0) }
         }
-        if !fits { return nil }
+        if !fits || names.isEmpty { return nil }
     }
 
     /// Where it stands is no difference.
@@ -50,27 +49,30 @@ public struct AlgorithmList: Hashable, Sendable, CustomStringConvertible {
 extension AlgorithmList {
     /// Why a list comes to nothing that can be offered.
     public enum Fault: Error, Hashable {
-        /// Of a name, or a pattern, that stands for nothing the engine has.
-        case unknown(String)
+        /// The engine has nothing of what is named: these names and patterns.
+        case unknown([String])
         /// Nothing is left.
         case empty
     }
 
-    /// What it makes of an engine's own list: the names to offer, best first, each once, never none.
+    /// What it makes of an engine's own list: the names to offer, best first, each once, never none. A name that the engine
+    /// has not falls out: lists are written for servers and programs that know more.
     ///
     /// `known`: all that the engine has. `preferred`: moved to the front unless this list gives an order.
     public func offer(standard: [String], known: [String], preferred: [String] = []) throws(Fault) -> [String] {
         let list: [String]
         switch change {
-        case .replace: list = try expanded(known)
+        case .replace:
+            list = expanded(known)
+            if list.isEmpty { throw .unknown(names) }
         case .append:
-            let more = try expanded(known)
+            let more = expanded(known)
             list = Self.moved(preferred, standard + more.filter { !standard.contains($0) })
         case .remove:
             list = Self.moved(
                 preferred, standard.filter { name in !names.contains { Wildcard.matches(name, pattern: $0) } })
         case .prepend:
-            let first = try expanded(known)
+            let first = expanded(known)
             list = first + standard.filter { !first.contains($0) }
         }
         if list.isEmpty { throw .empty }
@@ -84,12 +86,16 @@ extension AlgorithmList {
         return first + list.filter { !first.contains($0) }
     }
 
-    private func expanded(_ known: [String]) throws(Fault) -> [String] {
+    /// The names and patterns that stand for nothing among `known`; what is taken away need not exist.
+    public func missing(from known: [String]) -> [String] {
+        if change == .remove { return [] }
+        return names.filter { pattern in !known.contains { Wildcard.matches($0, pattern: pattern) } }
+    }
+
+    private func expanded(_ known: [String]) -> [String] {
         var list: [String] = []
         for name in names {
-            let found = known.filter { Wildcard.matches($0, pattern: name) }
-            if found.isEmpty { throw .unknown(name) }
-            list += found.filter { !list.contains($0) }
+            list += known.filter { Wildcard.matches($0, pattern: name) && !list.contains($0) }
         }
         return list
     }

@@ -24,7 +24,7 @@ public enum Target: Hashable, Sendable, CustomStringConvertible {
 /// A direct forward (`-L`, `-D`, `-W`), or one of `culvert relay`: its connections come in here.
 public struct LocalForward: Hashable, Sendable {
     public enum Listen: Hashable, Sendable {
-        /// 127.0.0.1 and ::1.
+        /// 127.0.0.1 and ::1. Port 0 here and below: the kernel chooses one, the same for every address.
         case loopback(port: UInt16)
         /// 0.0.0.0 and ::.
         case everywhere(port: UInt16)
@@ -47,6 +47,14 @@ public struct LocalForward: Hashable, Sendable {
     }
 
     public var isStandardStreams: Bool { listen == .standardStreams }
+
+    /// The kernel chooses the port.
+    public var choosesPort: Bool {
+        switch listen {
+        case .loopback(let port), .everywhere(let port), .address(_, let port): port == 0
+        case .unix, .standardStreams: false
+        }
+    }
 }
 
 /// A reverse forward (`-R`): listened on by the server, dialled from here.

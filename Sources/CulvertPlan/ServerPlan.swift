@@ -69,6 +69,8 @@ public struct ConnectionOptions: Hashable, Sendable {
     public var addressFamily = AddressFamily.any
     /// `-b`: the source address; nil: the system chooses.
     public var bindAddress: String?
+    /// `-B`: the interface whose address is the source, where none is named.
+    public var bindInterface: String?
     /// nil: about as long as the kernel's own patience.
     public var connectTimeout: Duration?
     /// Tries of the first connection, a second apart; of the destination only.

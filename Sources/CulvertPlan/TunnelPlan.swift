@@ -39,6 +39,11 @@ public struct TunnelPlan: Hashable, Sendable {
     /// engine only.
     public var nodelay = false
     public var runtime = RuntimeOptions()
+    /// It ends when so much time has passed since it stood and no connection is open (`sleep` behind the destination);
+    /// nil: when it is told to.
+    public var stay: Duration?
+    /// Where the ports of the forwards are written (`--port-file`).
+    public var portFile: String?
 
     public init(server: ServerPlan) { self.server = server }
 

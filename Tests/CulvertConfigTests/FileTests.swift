@@ -89,15 +89,17 @@ struct MemoryFiles: Sendable {
         #expect(typed.forwards.map(\.text) == ["1:a:2", "5432:localhost:5432", "8022:localhost:22"])
     }
 
-    /// Files are shared with other programs, some of them newer.
+    /// Files are shared with other programs, some of them newer; what nobody knows is a mistake, as in ssh.
     @Test func aFileMayNameAlgorithmsOfAnotherSSH() throws {
         let files = MemoryFiles([
             Self.user: "KexAlgorithms mlkem768nistp256-sha256,gss-group14-sha256-,curve25519-sha256\n"
         ])
         let algorithms = try Self.tunnel(files, "-L1:a:2 host").algorithms
         #expect(algorithms.keyExchanges?.names.last == "curve25519-sha256")
+        let typed = try Self.tunnel(files, "-L1:a:2 -oKexAlgorithms=gss-group14-sha256- host").algorithms
+        #expect(typed.keyExchanges?.names == ["gss-group14-sha256-"])
         #expect(throws: ConfigurationError.self) {
-            try Self.tunnel(files, "-L1:a:2 -oKexAlgorithms=gss-group14-sha256- host")
+            try Self.tunnel(MemoryFiles([Self.user: "KexAlgorithms x,curve25519-sha256\n"]), "-L1:a:2 host")
         }
     }
 
@@ -143,21 +145,23 @@ struct MemoryFiles: Sendable {
         ("Nonsense 1\n", "line 1: Nonsense: unknown key: leave it out, or name it in IgnoreUnknown"),
         (
             "\nCiphers aes256-gcm@openssh.com,aes128-gmc@openssh.com\n",
-            "line 2: Ciphers aes256-gcm@openssh.com,aes128-gmc@openssh.com: no cipher is called"
+            "line 2: Ciphers: Bad SSH2 cipher spec 'aes256-gcm@openssh.com,aes128-gmc@openssh.com': no cipher is called"
                 + " 'aes128-gmc@openssh.com': did you mean aes128-gcm@openssh.com?"
         ),
         (
             "KexAlgorithms +curve22519-sha256\n",
-            "line 1: KexAlgorithms +curve22519-sha256: no key exchange is called 'curve22519-sha256':"
+            "line 1: KexAlgorithms: Bad SSH2 KexAlgorithms '+curve22519-sha256': no key exchange is called 'curve22519-sha256':"
                 + " did you mean curve25519-sha256?"
         ),
         (
             "HostKeyAlgorithms ssh-ed25518\n",
-            "line 1: HostKeyAlgorithms ssh-ed25518: no algorithm is called 'ssh-ed25518': did you mean ssh-ed25519?"
+            "line 1: HostKeyAlgorithms: Bad key types 'ssh-ed25518': no algorithm is called 'ssh-ed25518':"
+                + " did you mean ssh-ed25519?"
         ),
         (
             "PubkeyAcceptedKeyTypes ^ssh-ed25591\n",
-            "line 1: PubkeyAcceptedKeyTypes ^ssh-ed25591: no algorithm is called 'ssh-ed25591': did you mean ssh-ed25519?"
+            "line 1: PubkeyAcceptedKeyTypes: Bad key types '^ssh-ed25591': no algorithm is called 'ssh-ed25591':"
+                + " did you mean ssh-ed25519?"
         ),
         ("Host x\n  Port 0x1\n", "line 2: Port 0x1: not a port: give a number from 1 to 65535"),
         ("User\n", "line 1: User: no value: give User value"), ("User 'a\n", "line 1: User 'a: a quote is not closed"),
@@ -173,7 +177,6 @@ struct MemoryFiles: Sendable {
         ("ProxyJump a,,b\n", "line 1: ProxyJump a,,b: '' is no jump host: give [user@]host[:port]"),
         ("CulvertLinks 0\n", "line 1: CulvertLinks 0: give a number from 1 to 64"),
         ("Include ~bob/x\n", "line 1: Include ~bob/x: the home directory of another user is not looked up"),
-        ("BindInterface lo\n", "line 1: BindInterface lo: not supported yet: leave it out"),
         (
             "RefuseConnection \"gone for good\"\n",
             "line 1: RefuseConnection gone for good: not supported yet: leave it out"
@@ -277,7 +280,7 @@ struct MemoryFiles: Sendable {
     @Test func whatHasNoEffectIsNotedWhereItApplies() throws {
         let files = MemoryFiles([
             Self.user:
-                "Host other\nForwardAgent yes\nBindInterface lo\nHost *\nForwardX11 yes\nForwardAgent no\nProtocol 2\n"
+                "Host other\nForwardAgent yes\nRefuseConnection no\nHost *\nForwardX11 yes\nForwardAgent no\nProtocol 2\n"
         ])
         #expect(
             try Self.tunnel(files, "-L1:a:2 host").notes == [
@@ -286,13 +289,14 @@ struct MemoryFiles: Sendable {
             ])
     }
 
-    /// A list of a file was written for ssh: what the engine has not falls out; one that was typed is meant.
-    @Test func listsOfFilesLoseWhatTheEngineHasNot() throws {
+    /// A list was written for programs that know more: what the engine has not falls out, wherever it was given.
+    @Test func listsLoseWhatTheEngineHasNot() throws {
         func options(_ text: String, _ words: [String] = []) throws -> (AlgorithmOptions, [String]) {
             var access = MemoryFiles([Self.user: text]).access
             access.algorithms = { _ in
                 var engine = EngineAlgorithms()
                 engine.ciphers = ["aes128-gcm@openssh.com", "aes256-ctr"]
+                engine.macs = ["hmac-sha2-256"]
                 engine.hostKeys = ["ssh-ed25519"]
                 return engine
             }
@@ -313,8 +317,23 @@ struct MemoryFiles: Sendable {
         #expect(try options("Ciphers -x\n").0.ciphers?.names == ["x"])
         // An engine that can do nothing with it names the line.
         #expect(try options("\nCiphers aes128-cbc\n").0.ciphers?.place.hasSuffix(" line 2: ") == true)
-        let typed = try options("", ["-c", "3des-cbc,aes256-ctr"]).0
-        #expect(typed.ciphers?.names == ["3des-cbc", "aes256-ctr"])
+        let (typed, said) = try options("", ["-c", "3des-cbc,aes256-ctr", "-oHostKeyAlgorithms=+ssh-rsa"])
+        #expect(typed.ciphers?.names == ["aes256-ctr"] && typed.hostKeys == nil)
+        #expect(
+            said == [
+                "Ciphers: the engine has no 3des-cbc: left out",
+                "HostKeyAlgorithms: the engine has no ssh-rsa: left out",
+            ])
+        // Without a MAC only what needs none is offered; where that is nothing the engine says so.
+        for list in ["hmac-sha1", "-*"] {
+            let (alone, words) = try options("", ["-oMACs=\(list)"])
+            #expect(alone.macs == nil && alone.ciphers?.names == ["aes128-gcm@openssh.com"])
+            #expect(words.last == "MACs: the engine has none of \(list): only ciphers that need no MAC are used")
+        }
+        let sealed = try options("", ["-m", "hmac-sha1", "-c", "aes128-gcm@openssh.com"]).0
+        #expect(sealed.macs == nil && sealed.ciphers?.names == ["aes128-gcm@openssh.com"])
+        let both = try options("", ["-m", "hmac-sha1", "-c", "aes256-ctr"]).0
+        #expect(both.macs?.names == ["hmac-sha1"] && both.ciphers?.names == ["aes256-ctr"])
     }
 
     @Test func aHopHasItsOwnSettings() throws {

@@ -22,6 +22,11 @@ import Testing
         #expect(try settings("-E", "/log", "-E", "/log2").output.logFile == "/log2")
         #expect(try settings("-C").notes == ["compression (-C) is not supported: the connection goes uncompressed"])
         #expect(try settings("-NnT").notes.isEmpty)
+        let bound = try settings("-oBindInterface=b", "-B", "eth0", "-b", "127.0.0.1")
+        #expect(bound.connection.bindInterface == "eth0" && bound.connection.bindAddress == "127.0.0.1")
+        #expect(try settings("-oBindInterface=b", "-oBindInterface=c").connection.bindInterface == "b")
+        #expect(try settings("--port-file", "~/p-%p").plan.portFile == "/home/ann/p-22")
+        #expect(try settings().plan.portFile == nil)
         #expect(try settings("-F/dev/null", "-F", "none", "-J", "none").notes.isEmpty)
     }
 
@@ -56,11 +61,10 @@ import Testing
             ]
         ),
         (
-            ["-S", "none", "-e~", "-Qkey"],
+            ["-S", "none", "-e~"],
             [
                 "-S (connection sharing) has no effect here: ignored",
                 "-e (the escape character) has no effect here: ignored",
-                "-Q (a query for algorithms) has no effect here: ignored",
             ]
         ),
     ]
@@ -69,9 +73,12 @@ import Testing
         #expect(try tunnel(arguments + ["-L1:a:2", "h"]).notes == notes)
     }
 
+    static let noCommand =
+        "'ls' after h: culvert runs no command there: leave it out, or use ssh for it (sleep TIME is understood: the"
+        + " tunnel ends after it, once no connection is open)"
+
     static let refused: [(String, String)] = [
         ("-F f h", "f: no such file"),
-        ("-B eth0 h", "-B eth0: not supported yet: name the interface's address with -b"),
         ("-P tag h", "-P tag: not supported yet: it is ssh's configuration tag: the port is -p"),
         (
             "-O exit h",
@@ -87,27 +94,47 @@ import Testing
         ),
         (
             "-c aes256-gcm@opnssh.com h",
-            "-c aes256-gcm@opnssh.com: no cipher is called 'aes256-gcm@opnssh.com':"
+            "-c: Bad SSH2 cipher spec 'aes256-gcm@opnssh.com': no cipher is called 'aes256-gcm@opnssh.com':"
                 + " did you mean aes256-gcm@openssh.com?"
         ),
         (
             "-c aes* h",
-            "-c aes*: no cipher is called 'aes*': 'ssh -Q Ciphers' prints most of them"
+            "-c: Bad SSH2 cipher spec 'aes*': no cipher is called 'aes*': 'culvert -Q Ciphers' prints those that culvert has"
         ),
-        ("-m hmac-sha3 h", "-m hmac-sha3: no MAC is called 'hmac-sha3': did you mean hmac-sha1?"),
+        (
+            "-m hmac-sha1,hmac-sha3 h",
+            "-m: Bad SSH2 MAC spec 'hmac-sha1,hmac-sha3': no MAC is called 'hmac-sha3': did you mean hmac-sha1?"
+        ),
         ("-1 h", "-1: not supported yet: SSH protocol 1 is broken: leave it out"),
         ("-p http! h", "-p http!: not a port: give a number from 1 to 65535"),
         ("-b a;b h", "-b a;b: not a name or an address"),
-        ("-c a,,b h", "-c a,,b: give names with commas between them, after '+', '-' or '^' to change the default list"),
+        ("-c , h", "-c ,: give names with commas between them, after '+', '-' or '^' to change the default list"),
         ("-l -x h", "-l: '-x' is not a user's name"),
-        ("-L1:a:2 h ls -l", "'ls' after h: a tunnel runs no command there: leave it out, or use ssh for it"),
-        ("-L1:a:2 h -- ls", "'ls' after h: a tunnel runs no command there: leave it out, or use ssh for it"),
+        ("-L1:a:2 h ls -l", noCommand), ("-L1:a:2 h -- ls", noCommand), ("h ls", noCommand),
+        ("-L1:a:2 up ls", "up is a subcommand only as the first word: culvert up …"),
         ("-L1:a:2", "no destination: give one, for example culvert -L 5432:db:5432 user@server"),
         ("", "no destination: give one, for example culvert -L 5432:db:5432 user@server"),
-        ("-N h", "nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432"),
+        ("-T h", "nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432, or -N"),
+        ("-L1:a:2 --port-file= h", "--port-file : give a file's name"),
+        ("-L1:a:2 --port 22 h", "--port: unknown option: ssh calls it -p"),
+        ("-L1:a:2 --Identity_file k h", "--Identity_file: unknown option: give -o IdentityFile=VALUE"),
+        (
+            "-L1:a:2 --ServerAliveInterval=5 h",
+            "--ServerAliveInterval: unknown option: give -o ServerAliveInterval=VALUE"
+        ),
+        (
+            "-L1:a:2 --strict-host-key-checking h",
+            "--strict-host-key-checking: unknown option: give -o StrictHostKeyChecking=VALUE"
+        ),
+        ("-L1:a:2 --verbos h", "--verbos: unknown option: did you mean -v?"),
+        (
+            "-L1:a:2 --server-alive-intervall h",
+            "--server-alive-intervall: unknown option: did you mean -o ServerAliveInterval=VALUE?"
+        ),
         ("-L1:a:2 --lnks 4 h", "--lnks: unknown option: did you mean --links?"),
         ("-L1:a:2 --hlod=4 h", "--hlod: unknown option: did you mean --hold?"),
-        ("-L1:a:2 --compress h", "--compress: unknown option"),
+        ("-L1:a:2 --compress h", "--compress: unknown option: ssh calls it -C"),
+        ("-L1:a:2 --qqqqqqqq h", "--qqqqqqqq: unknown option"),
         ("-L1:a:2 --persist=yes h", "--persist takes no value"),
         ("-L1:a:2 --io aio h", "--io aio: give auto, uring or epoll"),
         ("-L1:a:2 --engine x h", "--engine x: give native or libssh2"),

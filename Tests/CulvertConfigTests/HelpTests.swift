@@ -32,12 +32,13 @@ import Testing
         let help = try text("--help")
         for code in ExitCode.allCases { #expect(help.contains(" \(code.rawValue)  "), "\(code)") }
         for option in [
-            "io", "links", "threads", "engine", "hold", "knocks", "drain", "memory", "persist", "version", "help",
+            "io", "links", "threads", "engine", "hold", "knocks", "drain", "memory", "persist", "port-file", "version",
+            "help",
         ] {
             #expect(help.contains("--\(option)"), "--\(option)")
         }
         for key in CulvertKey.allCases { #expect(help.contains(key.rawValue), "\(key)") }
-        for letter in "LRgplib46cmoFGfvqEyVh" { #expect(help.contains("-\(letter)"), "-\(letter)") }
+        for letter in "LRgplibB46cmoFGQfvqEyVh" { #expect(help.contains("-\(letter)"), "-\(letter)") }
     }
 
     @Test func helpAndVersionOutrankWhatElseIsMissing() throws {

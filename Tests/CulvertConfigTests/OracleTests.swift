@@ -13,7 +13,8 @@ import Testing
         ["-v", "h"], ["-vv", "h"], ["-vvvv", "h"], ["-q", "h"], ["-v", "-q", "h"], ["-q", "-v", "h"],
         ["-q", "-oLogLevel=debug", "h"], ["-oLogLevel=error", "-vv", "h"], ["-oLogLevel=verbose", "h"],
         ["-ologlevel=FATAL", "-oLogLevel=info", "h"], ["-4", "-6", "h"], ["-6", "-4", "-oAddressFamily=inet6", "h"],
-        ["-oAddressFamily=inet6", "-4", "h"], ["-b", "127.0.0.1", "-b127.0.0.2", "h"],
+        ["-oAddressFamily=inet6", "-4", "h"], ["-b", "127.0.0.1", "-b127.0.0.2", "h"], ["-B", "lo", "h"],
+        ["-Blo", "-oBindInterface=x", "h"],
         ["-oBindAddress=127.0.0.1", "-b", "127.0.0.2", "h"], ["-g", "-oGatewayPorts=no", "h"],
         ["-oGatewayPorts=yes", "h"],
         ["-o", "ServerAliveInterval=1w2d", "h"], ["-oServerAliveInterval = 1m30", "h"],
@@ -52,12 +53,12 @@ import Testing
     }
 
     static let refusedByBoth: [[String]] = [
-        ["-p0", "h"], ["-p", "70000", "h"], ["-L1:a", "h"], ["-L0:a:2", "h"], ["-L1:a:0", "h"], ["-L::1:2:a:3", "h"],
+        ["-p0", "h"], ["-p", "70000", "h"], ["-L1:a", "h"], ["-L1:a:0", "h"], ["-L::1:2:a:3", "h"],
         ["-L[::1:1:a:2", "h"], ["-La:/p:3:4", "h"], ["-L1:a:2:/p", "h"], ["-L/a:b", "h"], ["-L:", "h"], ["-z", "h"],
         ["-oFoo=1", "h"], ["-oPort", "h"], ["-oPort=22 33", "h"], ["-oBatchMode=ON", "h"],
         ["-oServerAliveInterval=5x", "h"],
         ["-oLogLevel=debug4", "h"], ["-oConnectionAttempts=0x10", "h"], ["@h"], ["ssh://h/path"], ["-p"],
-        ["ssh://h:x!"], ["-D0", "h"], ["-Dx!", "h"], ["-D1:a:2", "h"], ["-D::1:1", "h"], ["-Wa", "h"], ["-Wa:0", "h"],
+        ["ssh://h:x!"], ["-Dx!", "h"], ["-D1:a:2", "h"], ["-D::1:1", "h"], ["-Wa", "h"], ["-Wa:0", "h"],
         ["-oPermitRemoteOpen=a", "h"],
     ]
 
@@ -104,6 +105,7 @@ import Testing
             ("hostname", [tunnel.destination.host]), ("loglevel", [level(tunnel.output.verbosity)]),
             ("addressfamily", [connection.addressFamily.rawValue]),
             ("bindaddress", connection.bindAddress.map { [$0] } ?? []),
+            ("bindinterface", connection.bindInterface.map { [$0] } ?? []),
             ("gatewayports", [flag(tunnel.forwarding.gatewayPorts)]),
             ("serveraliveinterval", [seconds(connection.serverAliveInterval, "0")]),
             ("serveralivecountmax", ["\(connection.serverAliveCountMax)"]),

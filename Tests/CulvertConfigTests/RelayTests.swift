@@ -56,6 +56,6 @@ import Testing
     ]) func canBeAHost(_ arguments: [String]) throws {
         let whole = arguments.first == "--" ? ["-L1:a:2"] + arguments : arguments
         #expect(try tunnel(whole).destination.host == "relay")
-        #expect(fault(["--", "relay"]) == "nothing to forward: give -L, -R, -D or -W, for example -L 5432:db:5432")
+        #expect(fault(["--", "relay"])?.hasPrefix("nothing to forward: give -L, -R, -D or -W") == true)
     }
 }

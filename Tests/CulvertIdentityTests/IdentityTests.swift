@@ -65,6 +65,53 @@ import Testing
             try refuseAll(login(settings), ["publickey"]) == ["agent key made for both", "~/fileonly true -"])
     }
 
+    /// A refusal names each key and method that was passed over, and why.
+    @Test func whatIsPassedOverIsTold() throws {
+        let agent = try RealAgent(workshop)
+        for name in ["file", "left", "second"] {
+            try workshop.makeKey(name)
+            try agent.add(name)
+        }
+        var settings = workshop.settings()
+        settings.login.agentSocket = agent.socket
+        settings.login.identityFiles = .listed(["~/file"])
+        settings.login.identitiesOnly = true
+        settings.login.methods = [.publicKey]
+        settings.login.numberOfPasswordPrompts = 0
+        let identity = login(settings)
+        #expect(identity.untried.isEmpty)
+        let offered = ["publickey", "password", "gssapi-with-mic"]
+        #expect(try refuseAll(identity, offered) == ["agent key made for file"])
+        let told = identity.attempted.joined(separator: "\n")
+        for name in ["left", "second"] {
+            let key = try workshop.publicKey(name).described
+            #expect(
+                told.contains(
+                    "agent key made for \(name) (\(key)) not used: it is no identity file's, and IdentitiesOnly is set")
+            )
+        }
+        #expect(told.contains("password: not tried: PasswordAuthentication or PreferredAuthentications says so"))
+        #expect(told.contains("gssapi-with-mic: not tried: culvert has no such method"))
+        #expect(identity.attempted.count == 5)
+
+        settings.login.identitiesOnly = false
+        settings.login.methods = [.publicKey, .password]
+        let open = login(settings, ScriptedPrompter(["never"]))
+        _ = try open.nextCredential(methods: ["publickey"], partialSuccess: false)
+        #expect(open.untried.count == 2 && open.untried[0].hasPrefix("agent key made for left ("))
+        open.refused(reason: nil)
+        let last = try open.nextCredential(methods: ["password"], partialSuccess: false)
+        #expect(last == nil)
+        #expect(open.attempted.contains("password: not asked for (NumberOfPasswordPrompts 0)"))
+        #expect(open.attempted.last == "publickey: not tried: the server takes no key here")
+
+        settings.login.identityFiles = .defaults
+        settings.login.agentSocket = nil
+        let bare = login(settings)
+        #expect(try refuseAll(bare, ["publickey"]).isEmpty)
+        #expect(bare.attempted.count == 1 && bare.attempted[0].hasPrefix("publickey: no key: no ~/.ssh/id_ed25519, "))
+    }
+
     @Test func thePublicPartAloneFindsTheAgentsKey() throws {
         let agent = try RealAgent(workshop)
         try workshop.makeKey("key")
@@ -170,7 +217,9 @@ import Testing
         #expect(try refuseAll(identity, ["password"]) == ["password a", "password b", "password c"])
         #expect(prompter.asked == Array(repeating: "alice@db.example's password: ", count: 3))
         #expect(notices.lines == Array(repeating: "Permission denied, please try again.", count: 2))
-        #expect(identity.attempted == ["password", "password", "password"])
+        #expect(
+            identity.attempted
+                == ["password", "password", "password", "publickey: not tried: the server takes no key here"])
         #expect(try refuseAll(login(workshop.settings(), mayPrompt: false), ["password"]).isEmpty)
     }
 

@@ -24,8 +24,11 @@ import Testing
         #expect(try list("aes256-ctr,aes128-ctr", preferred: ["aes128-ctr"]) == "aes256-ctr,aes128-ctr")
     }
 
-    @Test func mistakesAreNamed() {
-        let unknown = #expect(throws: SSHError.self) { _ = try list("+chacha20-poly1305@openssh.com") }
+    @Test func mistakesAreNamed() throws {
+        let standard = try list(nil)
+        #expect(try list("+chacha20-poly1305@openssh.com") == standard)
+        #expect(try list("chacha20-poly1305@openssh.com,aes128-ctr") == "aes128-ctr")
+        let unknown = #expect(throws: SSHError.self) { _ = try list("chacha20-poly1305@openssh.com") }
         #expect(unknown?.kind == .unsupported)
         #expect(unknown?.description.contains("chacha20-poly1305@openssh.com") == true)
         #expect(unknown?.description.contains("3des-cbc") == true)
@@ -64,7 +67,7 @@ import Testing
         }
         let error = #expect(throws: SSHError.self) {
             _ = try AlgorithmChoice.mac.list(
-                AlgorithmList("+hmac-sha2-256-etm@openssh.com"), known: ["hmac-sha2-256"],
+                AlgorithmList("hmac-sha2-256-etm@openssh.com"), known: ["hmac-sha2-256"],
                 withheld: ["hmac-sha2-256-etm@openssh.com"])
         }
         #expect(error?.description.contains("Terrapin") == true)

@@ -43,7 +43,8 @@ import Testing
             ["-o", "ServerAliveIntervall=3"], culvertOnly: true),
         usage("a bad value", ["ServerAliveInterval", "soon"], ["-o", "ServerAliveInterval=soon"], culvertOnly: true),
         usage(
-            "a cipher with a mistake of typing", ["-c aes256-gmc@openssh.com", "did you mean aes256-gcm@openssh.com?"],
+            "a cipher with a mistake of typing",
+            ["-c", "'aes256-gmc@openssh.com'", "did you mean aes256-gcm@openssh.com?"],
             ["-c", "aes256-gmc@openssh.com"], culvertOnly: true),
         usage("a tunnel device", ["-w 0:0", "no tunnel device"], ["-w", "0:0", "-L", "1:a:1"], culvertOnly: true),
         usage("an unknown long option", ["--link"], ["--link", "2"], culvertOnly: true),

@@ -84,6 +84,8 @@ int culvert_resolve(const char *host, uint16_t port, int family, int numeric, cu
 const char *culvert_resolve_error(int code);
 // 1: the same question may have an answer soon.
 int culvert_resolve_error_is_temporary(int code);
+// The addresses of an interface that is up, at most one of each family; such as reach other machines go before others.
+int culvert_interface_addresses(const char *name, culvert_address out[2]);
 int culvert_address_unix(const char *path, culvert_address *out);
 // 4, 6, or 1 for a Unix socket; 0 for none.
 int culvert_address_family(const culvert_address *address);

@@ -8,8 +8,8 @@ internal import CulvertPlan
 /// /path                                                               -R
 /// host:port                            /path                          -W
 /// ```
-/// An IPv6 address stands in brackets, a backslash takes the next character as it is, and a field with a slash in it
-/// is the path of a Unix socket. `bind/port/host/hostport`, OpenSSH's older form, is read when the other one fails.
+/// An IPv6 address stands in brackets, as may every field; a backslash takes the next character as it is, and a field with
+/// a slash in it, in brackets too, is the path of a Unix socket where one can stand. `bind/port/host/hostport`, OpenSSH's older form, is read when the other one fails.
 struct ForwardParser {
     let kind: ForwardSpecification.Kind
     let text: String
@@ -22,6 +22,7 @@ struct ForwardParser {
     static func parse(_ text: String, kind: ForwardSpecification.Kind) throws(ConfigurationError)
         -> ForwardSpecification
     {
+        let text = String(text.drop { $0.isWhitespace })
         let parser = ForwardParser(kind: kind, text: text)
         do {
             return try parser.specification(from: ForwardField.split(text, parser: parser))
@@ -111,10 +112,9 @@ struct ForwardParser {
     }
 
     private func listenPort(_ field: ForwardField) throws(ConfigurationError) -> UInt16 {
-        guard !field.isBracketed, let port = PortNumber.parse(field.text) else {
+        guard let port = PortNumber.parse(field.text) else {
             throw fault("listening port '\(field.text)' is \(PortNumber.cause)")
         }
-        if port == 0, kind != .remote { throw fault("port 0 is for -R, where the server chooses: give the port") }
         return port
     }
 
@@ -132,7 +132,7 @@ struct ForwardParser {
         if host.utf8.count > Self.maximumHostLength {
             throw fault("\(what) of \(host.utf8.count) bytes: at most \(Self.maximumHostLength) are possible")
         }
-        if !HostName.isWellFormed(host) { throw fault("\(what) '\(host)' is not a name or an address") }
+        if !HostName.isPrintable(host) { throw fault("\(what) '\(host)' is not printable") }
         return host
     }
 
@@ -154,8 +154,7 @@ struct ForwardParser {
         else { return nil }
         return parts.map { part in
             let bracketed = part.hasPrefix("[") && part.hasSuffix("]")
-            return ForwardField(
-                text: bracketed ? String(part.dropFirst().dropLast()) : part, isPath: false, isBracketed: bracketed)
+            return ForwardField(text: bracketed ? String(part.dropFirst().dropLast()) : part, isPath: false)
         }
     }
 }
@@ -164,7 +163,6 @@ struct ForwardParser {
 struct ForwardField: Hashable {
     var text: String
     var isPath: Bool
-    var isBracketed: Bool
 
     static func split(_ text: String, parser: ForwardParser) throws(ConfigurationError) -> [ForwardField] {
         var fields: [ForwardField] = []
@@ -184,9 +182,9 @@ struct ForwardField: Hashable {
             let inside = String(rest[rest.index(after: rest.startIndex)..<close])
             rest = rest[rest.index(after: close)...]
             guard rest.isEmpty || rest.first == ":" else { throw parser.fault("':' is missing after ']'") }
-            return ForwardField(text: inside, isPath: false, isBracketed: true)
+            return ForwardField(text: inside, isPath: inside.contains("/"))
         }
-        var field = ForwardField(text: "", isPath: false, isBracketed: false)
+        var field = ForwardField(text: "", isPath: false)
         while let character = rest.first, character != ":" {
             rest.removeFirst()
             if character == "\\", let next = rest.popFirst() {

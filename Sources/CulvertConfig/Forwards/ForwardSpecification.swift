@@ -55,7 +55,7 @@ extension ForwardSpecification.Kind {
 
 /// The incoming end of a forward.
 public enum ListenEndpoint: Hashable, Sendable {
-    /// Port 0, on `-R` only: the server chooses.
+    /// Port 0: whoever listens chooses.
     case tcp(bind: BindAddress, port: UInt16)
     case unix(path: String)
     /// Of `-W`.

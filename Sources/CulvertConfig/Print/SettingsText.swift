@@ -1,7 +1,7 @@
 internal import CulvertPlan
 
-/// The algorithms that an engine has, best first, for `-G`. Empty: not known, and such a key is printed only where it
-/// was set.
+/// The algorithms that an engine has, best first, for `-G` and `-Q`. Empty: not known, and such a key is printed only where
+/// it was set.
 public struct EngineAlgorithms: Hashable, Sendable {
     public var ciphers: [String] = []
     public var macs: [String] = []
@@ -130,6 +130,7 @@ struct SettingsText {
             ],
         ]
         values["bindaddress"] = store.bindAddress.map { [$0] }
+        values["bindinterface"] = store.bindInterface.map { [$0] }
         values["hostkeyalias"] = store.hostKeyAlias.map { [$0.lowercased()] }
         values["ignoreunknown"] = store.ignoreUnknown.map { [$0] }
         values["preferredauthentications"] = store.preferredAuthentications.map { [$0.joined(separator: ",")] }
@@ -216,7 +217,8 @@ struct SettingsText {
             case .standardStreams: preconditionFailure("ssh prints no -W")
             case .tcp(.default, let port): "\(port)"
             // An empty bind address and `*` are one value here.
-            case .tcp(.everywhere, let port): (forward.text.hasPrefix("*") ? "[*]:" : "[]:") + "\(port)"
+            case .tcp(.everywhere, let port):
+                (["*", "[*]"].contains(where: forward.text.hasPrefix) ? "[*]:" : "[]:") + "\(port)"
             case .tcp(.loopback, let port): "[localhost]:\(port)"
             case .tcp(.address(let address), let port): "[\(address)]:\(port)"
             }
@@ -232,11 +234,10 @@ struct SettingsText {
 
     private var algorithms: [String: [String]] {
         var values: [String: [String]] = [:]
-        func add(_ key: String, _ setting: AlgorithmSetting?, _ known: [String]) {
-            var names = known
-            if let list = setting?.restricted(to: known).list {
-                names = list.change == .replace ? list.names : list.applied(to: known, known: known)
-            }
+        func add(_ key: String, _ list: AlgorithmList?, _ known: [String]) {
+            var names = list?.applied(to: known, known: known) ?? known
+            // Nothing that the engine has: it will say so.
+            if names.isEmpty, let list, list.change == .replace { names = list.names }
             values[key] = names.isEmpty ? nil : [names.joined(separator: ",")]
         }
         add("ciphers", store.ciphers, engine.ciphers)

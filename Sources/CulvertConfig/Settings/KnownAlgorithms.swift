@@ -1,7 +1,7 @@
 internal import CulvertPlan
 
-/// The names that may stand in a list of algorithms: those of OpenSSH up to 10.0, which a file may name for ssh's sake,
-/// and those of the two engines. Any other is a mistake of typing.
+/// The names that may stand in a list of algorithms: those of any OpenSSH up to 10.5 and of its distributors, which a list
+/// may name for ssh's sake, and those of the two engines. Any other is a mistake of typing.
 enum KnownAlgorithms: CaseIterable {
     case cipher, mac, keyExchange
     /// Of host keys and of keys to log in with, certificates included.
@@ -38,13 +38,40 @@ enum KnownAlgorithms: CaseIterable {
         }
     }
 
+    /// What ssh says before a list that it does not take.
+    var refusal: String {
+        switch self {
+        case .cipher: "Bad SSH2 cipher spec"
+        case .mac: "Bad SSH2 MAC spec"
+        case .keyExchange: "Bad SSH2 KexAlgorithms"
+        case .signature, .plainSignature: "Bad key types"
+        }
+    }
+
+    /// Names of earlier and later versions than the one whose `-G` is printed, and of distributors': they mean something
+    /// to those, and stand for nothing here.
+    var fromOtherVersions: [String] {
+        switch self {
+        case .cipher: Self.otherCiphers
+        case .mac: Self.otherMACs
+        case .keyExchange: Self.otherKeyExchanges
+        case .signature, .plainSignature: Self.otherSignatures
+        }
+    }
+
     /// Only those of keys may be patterns, as in ssh.
     func has(_ name: String) -> Bool {
-        switch self {
+        if fromOtherVersions.contains(name) { return true }
+        return switch self {
         case .cipher, .mac, .keyExchange: names.contains(name)
         case .signature, .plainSignature: names.contains { Wildcard.matches($0, pattern: name) }
         }
     }
+
+    /// Ciphers that authenticate by themselves (AEAD), for which no MAC is chosen.
+    static let authenticatedCiphers: Set<String> = [
+        "aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com",
+    ]
 
     private static func list(_ text: String) -> [String] { text.split(whereSeparator: \.isWhitespace).map(String.init) }
 
@@ -73,6 +100,28 @@ enum KnownAlgorithms: CaseIterable {
         diffie-hellman-group-exchange-sha256 diffie-hellman-group16-sha512 diffie-hellman-group18-sha512
         diffie-hellman-group14-sha256 diffie-hellman-group14-sha1 diffie-hellman-group-exchange-sha1
         diffie-hellman-group1-sha1 mlkem768nistp256-sha256
+        """)
+
+    private static let otherCiphers = list("acss@openssh.org arcfour256")
+
+    private static let otherMACs = list(
+        """
+        hmac-ripemd160-etm@openssh.com hmac-sha2-256-96 hmac-sha2-512-96
+        """)
+
+    // The last lines: of Debian's and Fedora's.
+    private static let otherKeyExchanges = list(
+        """
+        mlkem768nistp256-sha256 mlkem1024nistp384-sha384 sntrup4591761x25519-sha512@tinyssh.org
+        gss-gex-sha1- gss-group1-sha1- gss-group14-sha1- gss-group14-sha256- gss-group16-sha512-
+        gss-nistp256-sha256- gss-curve25519-sha256-
+        """)
+
+    private static let otherSignatures = list(
+        """
+        ssh-rsa-cert-v00@openssh.com ssh-dss-cert-v00@openssh.com ssh-xmss@openssh.com ssh-xmss-cert-v01@openssh.com
+        webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com
+        ssh-mldsa44-ed25519@openssh.com ssh-mldsa44-ed25519-cert-v01@openssh.com
         """)
 
     private static let signatures = DefaultAlgorithms.knownSignatures.split(separator: ",").map(String.init)

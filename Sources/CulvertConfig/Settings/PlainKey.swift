@@ -67,7 +67,6 @@ struct PlainKey: Sendable {
 
     /// How the connection is made, and what is written about it.
     private static let connection = [
-        PlainKey("BindInterface", .text, nil, .refused(unless: [])),
         PlainKey("CanonicalDomains", .domains, "none"),
         PlainKey("CanonicalizeFallbackLocal", .flag, "yes"),
         PlainKey("CanonicalizeHostname", .choice(.canonicalization), "false", .refused(unless: ["false"])),

@@ -94,7 +94,7 @@ enum PlainShape: Sendable {
             case .signatures: (DefaultAlgorithms.signatures, .signature)
             case .plainSignatures: (DefaultAlgorithms.plainSignatures, .plainSignature)
             }
-        let list = try setting.algorithms(known).list
+        let list = try setting.algorithms(known)
         return list.applied(to: standard.split(separator: ",").map(String.init), known: known.names)
             .joined(separator: ",")
     }

@@ -100,21 +100,20 @@ struct Setting: Hashable, Sendable {
 
     /// Throws for a name that no engine and no ssh has: it is a mistake of typing. What is taken away need not exist,
     /// as in ssh.
-    func algorithms(_ kind: KnownAlgorithms) throws(ConfigurationError) -> AlgorithmSetting {
-        guard var list = AlgorithmList(try word()) else {
+    func algorithms(_ kind: KnownAlgorithms) throws(ConfigurationError) -> AlgorithmList {
+        let text = try word()
+        guard var list = AlgorithmList(text) else {
             throw fault("give names with commas between them, after '+', '-' or '^' to change the default list")
         }
-        let isFromFile = if case .line = origin { true } else { false }
-        let unknown = list.change == .remove ? [] : list.names.filter { !kind.has($0) }
-        for name in unknown {
-            // A file may name what only a newer ssh, or that of another system, has.
-            if isFromFile, NearestName.of(name, among: kind.names, edits: 2) == nil { continue }
+        if list.change != .remove, let name = list.names.first(where: { !kind.has($0) }) {
             let hint = NearestName.hint(
-                for: name, among: kind.names, otherwise: ": 'ssh -Q \(kind.keyword)' prints most of them")
-            throw fault("no \(kind.words) is called '\(name)'\(hint)")
+                for: name, among: kind.names + kind.fromOtherVersions,
+                otherwise: ": 'culvert -Q \(kind.keyword)' prints those that culvert has")
+            throw ConfigurationError(
+                "\(origin.text): \(kind.refusal) '\(text)': no \(kind.words) is called '\(name)'\(hint)")
         }
         list.place = origin.place
-        return AlgorithmSetting(list: list, isFromFile: isFromFile)
+        return list
     }
 
     /// File names; empty for "none".

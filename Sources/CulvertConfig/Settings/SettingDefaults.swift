@@ -28,6 +28,7 @@ extension SettingStore {
         var options = ConnectionOptions()
         options.addressFamily = addressFamily ?? options.addressFamily
         options.bindAddress = bindAddress
+        options.bindInterface = bindInterface
         options.connectTimeout = connectTimeout.flatMap { $0 == .zero ? nil : $0 }
         options.connectionAttempts = connectionAttempts ?? options.connectionAttempts
         options.tcpKeepAlive = tcpKeepAlive ?? options.tcpKeepAlive

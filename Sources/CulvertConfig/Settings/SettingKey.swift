@@ -3,6 +3,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     case addressFamily = "AddressFamily"
     case batchMode = "BatchMode"
     case bindAddress = "BindAddress"
+    case bindInterface = "BindInterface"
     case checkHostIP = "CheckHostIP"
     case ciphers = "Ciphers"
     case clearAllForwardings = "ClearAllForwardings"

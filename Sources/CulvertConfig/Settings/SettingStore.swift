@@ -1,16 +1,17 @@
 internal import CulvertPlan
 
 /// What settings have said so far. The first value of a key wins, whether a flag or `-o` gave it; the flags that
-/// OpenSSH lets outrank `-o` (-4 -6 -b -c -m -g -f, and of themselves the last) do so here.
+/// OpenSSH lets outrank `-o` (-4 -6 -b -B -c -m -g -f, and of themselves the last) do so here.
 ///
 /// Every value is checked, also one that comes too late to count.
 struct SettingStore {
     var addressFamily: ConnectionOptions.AddressFamily?
     var batchMode: Bool?
     var bindAddress: String?
+    var bindInterface: String?
     var checkHostIP: Bool?
     var checking: HostKeyOptions.Checking?
-    var ciphers: AlgorithmSetting?
+    var ciphers: AlgorithmList?
     var clearAllForwardings: Bool?
     var compression: Bool?
     var connectTimeout: Duration?
@@ -23,7 +24,7 @@ struct SettingStore {
     var gatewayPorts: Bool?
     var globalKnownHostsFiles: [String]?
     var hashKnownHosts: Bool?
-    var hostKeyAlgorithms: AlgorithmSetting?
+    var hostKeyAlgorithms: AlgorithmList?
     var hostKeyAlias: String?
     var hostName: String?
     var identitiesOnly: Bool?
@@ -31,14 +32,14 @@ struct SettingStore {
     var identityFiles: [IdentityFileSetting] = []
     var ignoreUnknown: String?
     var kbdInteractiveAuthentication: Bool?
-    var kexAlgorithms: AlgorithmSetting?
+    var kexAlgorithms: AlgorithmList?
     var logLevel: Verbosity?
-    var macs: AlgorithmSetting?
+    var macs: AlgorithmList?
     var numberOfPasswordPrompts: Int?
     var passwordAuthentication: Bool?
     var port: UInt16?
     var preferredAuthentications: [String]?
-    var pubkeyAcceptedAlgorithms: AlgorithmSetting?
+    var pubkeyAcceptedAlgorithms: AlgorithmList?
     /// A jump, or a command, whichever came first.
     var proxyCommand: String?
     var proxyJump: String?
@@ -101,6 +102,7 @@ struct SettingStore {
             if streams != nil { throw ConfigurationError("-W \(text): there is only one standard input: give one -W") }
             streams = try ForwardParser.parse(text, kind: .streams)
         case "b": bindAddress = try setting.host()
+        case "B": bindInterface = try setting.text()
         case "c": ciphers = try setting.algorithms(.cipher)
         case "f": background = true
         case "g": gatewayPorts = true
@@ -247,7 +249,8 @@ struct SettingStore {
                 throw setting.fault("give \(Verbosity.accepted)")
             }
             first(\.logLevel, level)
-        case .addressFamily, .bindAddress, .connectTimeout, .connectionAttempts, .hostName, .port, .proxyCommand,
+        case .addressFamily, .bindAddress, .bindInterface, .connectTimeout, .connectionAttempts, .hostName, .port,
+            .proxyCommand,
             .proxyJump,
             .serverAliveCountMax, .serverAliveInterval, .tcpKeepAlive, .user:
             try applyConnection(key, setting)
@@ -272,6 +275,7 @@ struct SettingStore {
         case .addressFamily:
             first(\.addressFamily, try setting.choice([("any", .any), ("inet", .inet), ("inet6", .inet6)]))
         case .bindAddress: first(\.bindAddress, try setting.host())
+        case .bindInterface: first(\.bindInterface, try setting.text())
         // As in ssh "none" is silence here, and another value may follow.
         case .connectTimeout: if try setting.word() != "none" { first(\.connectTimeout, try setting.time()) }
         case .connectionAttempts: first(\.connectionAttempts, try setting.count(from: 1))

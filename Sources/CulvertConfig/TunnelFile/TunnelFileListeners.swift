@@ -40,7 +40,7 @@ struct TunnelFileListeners {
         switch (old.forward.listen, new.forward.listen) {
         case (.unix(let left), .unix(let right)): return left == right
         case (.tcp(let left, let port), .tcp(let right, let otherPort)):
-            // Port 0: the server chooses.
+            // Port 0: whoever listens chooses.
             guard port == otherPort, port != 0 else { return false }
             // What the server makes of an address is its affair.
             if isRemote { return left.remoteBindAddress == right.remoteBindAddress }

@@ -39,12 +39,15 @@ extension TunnelConfiguration {
         case .standardStreams: return "nothing"
         case .tcp(let bind, let port):
             switch bind.localBinding(gatewayPorts: forwarding.gatewayPorts) {
-            case .loopback: return "loopback port \(port)"
-            case .everywhere: return "every address, port \(port)"
-            case .address(let address): return "\(address) port \(port)"
+            case .loopback: return port == 0 ? "loopback, \(Self.text(port))" : "loopback port \(port)"
+            case .everywhere: return "every address, \(Self.text(port))"
+            case .address(let address):
+                return port == 0 ? "\(address), \(Self.text(port))" : "\(address) port \(port)"
             }
         }
     }
+
+    private static func text(_ port: UInt16) -> String { port == 0 ? "a port of its choice" : "port \(port)" }
 
     private func remote(_ listen: ListenEndpoint) -> String {
         switch listen {
@@ -53,7 +56,7 @@ extension TunnelConfiguration {
         case .tcp(let bind, let port):
             let address = bind.remoteBindAddress
             let place = address.isEmpty ? "every address that its GatewayPorts allows" : address
-            return "\(place), \(port == 0 ? "a port of its choice" : "port \(port)")"
+            return "\(place), \(Self.text(port))"
         }
     }
 

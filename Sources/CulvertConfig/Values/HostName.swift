@@ -14,6 +14,16 @@ enum HostName {
         }
     }
 
+    /// Whether it can stand as the end of a forward: whoever looks it up judges it, and no command is made of it. What
+    /// cannot be seen would falsify what is told of it.
+    static func isPrintable(_ host: String) -> Bool {
+        !host.isEmpty
+            && host.unicodeScalars.allSatisfy { scalar in
+                ![.control, .format, .lineSeparator, .paragraphSeparator, .surrogate].contains(
+                    scalar.properties.generalCategory)
+            }
+    }
+
     /// Whether a shell may be given a command that names the host key's alias (`%k`): it is no name of a host by itself.
     static func mayStand(alias: String, in command: String) -> Bool {
         isWellFormed(alias) || !PathExpansion.uses("k", in: command)

@@ -5,10 +5,11 @@ internal import CulvertPlan
 enum LongOptionName: String, CaseIterable, Sendable {
     case io, links, threads, engine, hold, knocks, drain, memory, persist, nodelay, version, help
     case pidFile = "pid-file"
+    case portFile = "port-file"
 
     var takesValue: Bool {
         switch self {
-        case .io, .links, .threads, .engine, .hold, .knocks, .drain, .memory, .pidFile: true
+        case .io, .links, .threads, .engine, .hold, .knocks, .drain, .memory, .pidFile, .portFile: true
         case .persist, .nodelay, .version, .help: false
         }
     }
@@ -29,6 +30,7 @@ private struct LongOptionTexts: ParsableArguments {
     @Option(parsing: .unconditionalSingleValue) var drain: [String] = []
     @Option(parsing: .unconditionalSingleValue) var memory: [String] = []
     @Option(parsing: .unconditionalSingleValue) var pidFile: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var portFile: [String] = []
     @Flag var persist: Int
     @Flag var nodelay: Int
 }
@@ -44,7 +46,9 @@ struct LongOptions {
     let drain: Duration?
     /// Bytes.
     let memory: Int?
+    /// As typed.
     let pidFile: String?
+    let portFile: String?
     let persist: Bool
     let nodelay: Bool
 
@@ -66,6 +70,7 @@ struct LongOptions {
         drain = try Self.first(.drain, texts.drain, Self.time)
         memory = try Self.first(.memory, texts.memory, Self.memory)
         pidFile = try Self.first(.pidFile, texts.pidFile, Self.path)
+        portFile = try Self.first(.portFile, texts.portFile, Self.path)
         persist = texts.persist > 0
         nodelay = texts.nodelay > 0
     }
@@ -75,10 +80,8 @@ struct LongOptions {
         var spelled: [String] = []
         for case .long(let name, let value) in words {
             guard let known = LongOptionName(rawValue: String(name.dropFirst(2))) else {
-                let nearest = NearestName.of(
-                    String(name.dropFirst(2)), among: LongOptionName.allCases.map(\.rawValue))
-                let hint = nearest.map { ": did you mean --\($0)?" } ?? ""
-                throw ConfigurationError("\(name): unknown option\(hint)", command: command)
+                let hint = OtherNames.hint(for: String(name.dropFirst(2)))
+                throw ConfigurationError("\(name): \(hint)", command: command)
             }
             if value != nil, !known.takesValue {
                 throw ConfigurationError("\(name) takes no value", command: command)
@@ -149,7 +152,7 @@ struct LongOptions {
     }
 
     static func path(_ text: String) throws(Cause) -> String {
-        guard !text.isEmpty else { throw Cause("give a path") }
+        if text.isEmpty { throw Cause("give a file's name") }
         return text
     }
 

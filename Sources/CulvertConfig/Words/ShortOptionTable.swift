@@ -16,6 +16,8 @@ struct ShortOption: Sendable {
         case file
         /// `-G`: prints the settings.
         case print
+        /// `-Q`: prints algorithms.
+        case query
         case help
         case version
     }
@@ -28,8 +30,8 @@ struct ShortOption: Sendable {
 enum ShortOptionTable {
     static let options: [Character: ShortOption] = {
         var table: [Character: ShortOption] = [:]
-        for letter in "46CDEFGJLNRTVWbcfghilmnopqvy" {
-            let takesValue = "DEFJLRWbcilmop".contains(letter)
+        for letter in "46BCDEFGJLNQRTVWbcfghilmnopqvy" {
+            let takesValue = "BDEFJLQRWbcilmop".contains(letter)
             let meaning: ShortOption.Meaning =
                 switch letter {
                 case "N", "n", "T": .implied
@@ -37,6 +39,7 @@ enum ShortOptionTable {
                 case "h": .help
                 case "F": .file
                 case "G": .print
+                case "Q": .query
                 default: .used
                 }
             table[letter] = ShortOption(takesValue: takesValue, meaning: meaning)
@@ -63,7 +66,7 @@ enum ShortOptionTable {
     ]
 
     private static let withValueMeaningless: [(Character, String)] = [
-        ("Q", "a query for algorithms"), ("S", "connection sharing"),
+        ("S", "connection sharing"),
         ("e", "the escape character"),
     ]
 
@@ -73,7 +76,6 @@ enum ShortOptionTable {
 
     private static let notYet: [(Character, Bool, String)] = [
         ("1", false, "SSH protocol 1 is broken: leave it out"),
-        ("B", true, "name the interface's address with -b"),
         ("O", true, "there is no shared connection to control: start a culvert of its own"),
         ("P", true, "it is ssh's configuration tag: the port is -p"),
     ]

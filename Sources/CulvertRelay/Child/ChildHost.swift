@@ -153,7 +153,8 @@ final class ChildHost: Sendable {
                 // Counted while it is on its way.
                 links[id.place].flowBegan()
                 connections.post(.carry(connection, link: id.place))
-            })
+            },
+            flows: { links.reduce(0) { $0 + $1.flowCount } })
     }
 }
 

@@ -62,6 +62,7 @@ final class AskingAuthority: LoginAuthority {
     }
 
     var attempted: [String] { texts(.attempted) }
+    var untried: [String] { texts(.untried) }
     var accepted: [String] { texts(.accepted) }
     func knownHostKeyAlgorithms() -> [String] { texts(.knownHostKeyAlgorithms) }
 

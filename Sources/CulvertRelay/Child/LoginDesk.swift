@@ -118,6 +118,7 @@ struct LoginDesk {
         guard let authority else { throw .unreadable }
         switch question {
         case .attempted: return .texts(authority.attempted)
+        case .untried: return .texts(authority.untried)
         case .accepted: return .texts(authority.accepted)
         case .knownHostKeyAlgorithms: return .texts(authority.knownHostKeyAlgorithms())
         case .verify(let key):

@@ -12,6 +12,7 @@ enum LoginQuestion: Sendable {
     // As `LoginAuthority` has them: first whose it is, for those that follow.
     case authority(hop: Int?)
     case attempted
+    case untried
     case accepted
     case knownHostKeyAlgorithms
     case verify(hostKey: [UInt8])
@@ -62,6 +63,7 @@ extension LoginQuestion: Portable {
         case .show(let banner): out.put(UInt8(12), banner)
         case .loggedIn(let summary): out.put(UInt8(13), summary)
         case .failed(let error): out.put(UInt8(14), error)
+        case .untried: out.put(UInt8(15))
         }
     }
 
@@ -83,6 +85,7 @@ extension LoginQuestion: Portable {
         case 12: self = .show(banner: try reader.take())
         case 13: self = .loggedIn(summary: try reader.take())
         case 14: self = .failed(try reader.take())
+        case 15: self = .untried
         default: throw .unreadable
         }
     }

@@ -8,19 +8,37 @@ enum Listening {
         let description: String
     }
 
+    typealias Opened = (descriptor: Descriptor, address: SocketAddress)
+
+    /// A port that the kernel chose for one address may be somebody's at the next: another is chosen, so often.
+    private static let choices = 16
+
     /// One descriptor for each address, or none and the reason. A second address of a forward may be missing (no IPv6).
-    static func open(_ forward: LocalForward, family: SocketAddress.Family)
-        throws(Failure) -> [(descriptor: Descriptor, address: SocketAddress)]
-    {
-        var opened: [(descriptor: Descriptor, address: SocketAddress)] = []
-        var failure: Failure?
+    static func open(_ forward: LocalForward, family: SocketAddress.Family) throws(Failure) -> [Opened] {
         let addresses = try addresses(forward, family)
         var modeMask: UInt32 = 0o177
         if case .unix(let path, let mask, let unlinksFirst) = forward.listen {
             modeMask = mask
             if unlinksFirst { removeSocket(path) }
         }
-        for address in addresses {
+        for _ in 1..<choices where forward.choosesPort {
+            if let opened = try open(addresses, modeMask: modeMask, choosesAgain: true) { return opened }
+        }
+        guard let opened = try open(addresses, modeMask: modeMask, choosesAgain: false) else {
+            preconditionFailure("only a port that is chosen again is no failure")
+        }
+        return opened
+    }
+
+    /// All addresses at one port: the first one's, where that is chosen. nil: another port may be chosen.
+    private static func open(_ addresses: [SocketAddress], modeMask: UInt32, choosesAgain: Bool) throws(Failure)
+        -> [Opened]?
+    {
+        var opened: [Opened] = []
+        var failure: Failure?
+        for wanted in addresses {
+            let chosen = wanted.port == 0 ? opened.first?.address.port : nil
+            let address = chosen.flatMap { wanted.at(port: $0) } ?? wanted
             do throws(IOError) {
                 let descriptor = try address.listen(modeMask: modeMask, resetsAccepted: true)
                 opened.append((descriptor, SocketAddress.local(of: descriptor) ?? address))
@@ -30,6 +48,7 @@ enum Listening {
                     continue
                 }
                 for each in opened { SocketOption.close(each.descriptor) }
+                if choosesAgain, chosen != nil, error.number == EADDRINUSE { return nil }
                 throw Failure(description: words(error.number, address))
             }
         }

@@ -10,6 +10,8 @@ struct LoginPlan: Sendable {
     var family: SocketAddress.Family
     /// The address to connect from (`-b`).
     var source: String?
+    /// The interface whose address it is where none is named (`-B`).
+    var interface: String?
     /// Run in place of a TCP connection.
     var command: ProxyCommand?
     /// A connection must stand, and the server must have said its version, within this.
@@ -29,7 +31,7 @@ extension LoginPlan {
         let options = server.connection
         self.init(
             host: server.destination.host, port: server.destination.port, family: options.addressFamily.socketFamily,
-            source: options.bindAddress, command: server.proxyCommand,
+            source: options.bindAddress, interface: options.bindInterface, command: server.proxyCommand,
             connect: options.connectTimeout.map { Tick.Span($0) } ?? Self.patience, tcpKeepAlive: options.tcpKeepAlive)
     }
 }
@@ -78,27 +80,51 @@ enum Login {
         } catch {
             // The last word (SSH_MSG_DISCONNECT), as far as it goes.
             try? send(&login, socket, Tick.current() + .seconds(1))
-            let tried = authority.attempted
-            if error.kind == .protocolViolation, let mend = noSSH(plan, opening) { throw mend }
-            guard error.kind == .authentication, !tried.isEmpty else { throw error }
-            throw SSHError(error.kind, "\(error); tried \(tried.joined(separator: "; "))")
+            // Who says a line and closes without having read ours resets the connection.
+            let isCut = !opening.isEmpty && [ECONNRESET, EPIPE].contains { error == transport(IOError($0, "")) }
+            if error.kind == .protocolViolation || isCut, let mend = noSSH(plan, opening) { throw mend }
+            throw explained(error, authority)
         }
         let summary = login.summary
         return LoggedInLink(
             socket: socket, engine: engine(login), ring: ring, summary: summary, path: path)
     }
 
+    /// A refusal, with all that was tried, and all that was not.
+    private static func explained(_ error: SSHError, _ authority: any LoginAuthority) -> SSHError {
+        if error.kind == .disconnected, error.description.contains(tooMany) {
+            authority.refused(reason: "the server ended the login then")
+            let left = authority.untried
+            let mend =
+                left.isEmpty
+                ? ""
+                : "; not tried any more: \(left.joined(separator: "; ")) (name the key with -i, and set IdentitiesOnly=yes)"
+            return SSHError(error.kind, "\(error); tried \(authority.attempted.joined(separator: "; "))\(mend)")
+        }
+        let tried = authority.attempted
+        guard error.kind == .authentication, !tried.isEmpty else { return error }
+        return SSHError(error.kind, "\(error); tried \(tried.joined(separator: "; "))")
+    }
+
     static func connect(
         _ plan: LoginPlan, _ knocks: LoginKnocks, _ journal: Journal, _ watch: LoginWatch? = nil
     ) throws(SSHError) -> BlockingSocket {
-        let addresses = try resolve(plan.host, plan.port, plan.family)
+        var addresses = try resolve(plan.host, plan.port, plan.family)
+        let sources = try sources(plan)
+        if !sources.isEmpty {
+            addresses.removeAll { address in !sources.contains { $0.isIPv6 == address.isIPv6 } }
+            if addresses.isEmpty {
+                throw SSHError(
+                    .transport,
+                    "connect to host \(plan.host) port \(plan.port): no address of it is of the family of"
+                        + " \(sources.map(\.host).joined(separator: ", ")), which is to be connected from")
+            }
+        }
         knocks.intends(addresses)
-        var source: SocketAddress?
-        if let name = plan.source { source = try resolve(name, 0, plan.family).first }
         journal.debug("connecting to \(addresses.map(\.description).joined(separator: ", "))")
         do throws(IOError) {
             let socket = try BlockingSocket.connect(
-                toAnyOf: addresses, from: source, deadline: Tick.current() + plan.connect
+                toAnyOf: addresses, from: sources, deadline: Tick.current() + plan.connect
             ) { watch?.isOver == true ? .never : knocks.ask($0, $1) }
             knocks.stands(at: SocketAddress.peer(of: socket.descriptor))
             SocketOption.setNoDelay(socket.descriptor)
@@ -108,6 +134,22 @@ enum Login {
             throw SSHError(
                 .transport, "connect to host \(plan.host) port \(plan.port): \(errorText(error.number))")
         }
+    }
+
+    /// Where to connect from, as ssh has it: the address that is named, else an interface's. Empty: the system chooses.
+    private static func sources(_ plan: LoginPlan) throws(SSHError) -> [SocketAddress] {
+        if let name = plan.source { return try resolve(name, 0, plan.family) }
+        guard let interface = plan.interface else { return [] }
+        let found: [SocketAddress]
+        do throws(IOError) { found = try SocketAddress.of(interface: interface) } catch {
+            throw SSHError(.local, "BindInterface \(PeerText(interface)): \(error)")
+        }
+        if found.isEmpty {
+            throw SSHError(
+                .transport,
+                "BindInterface \(PeerText(interface)): no suitable addresses: no interface of that name is up with one")
+        }
+        return found
     }
 
     private static func resolve(_ host: String, _ port: UInt16, _ family: SocketAddress.Family) throws(SSHError)
@@ -139,8 +181,28 @@ enum Login {
                 "the server closed the connection during the login, without a word (\(place): is the port right?)")
         }
         let said = PeerText(opening.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") })
+        if let reason = refusals.first(where: { said.description.hasPrefix($0.words) })?.reason {
+            return SSHError(.transport, "\(place) lets nobody in for now: it said \"\(said)\": \(reason)")
+        }
         return SSHError(.transport, "\(place) speaks no SSH: it said \"\(said)\": is the port right?")
     }
+
+    /// What OpenSSH's sshd says in place of its version to whom it does not let in, and what that means.
+    private static let refusals: [(words: String, reason: String)] = [
+        (
+            "Not allowed at this time",
+            "a penalty for logins from here that failed or were broken off, which ends by itself after 15 s to 10 min"
+                + " (PerSourcePenalties in its sshd_config)"
+        ),
+        (
+            "Exceeded MaxStartups",
+            "too many connections there have not logged in yet, and there is room again when they have, or after its"
+                + " LoginGraceTime (MaxStartups in its sshd_config)"
+        ),
+    ]
+
+    /// What ends a login that offered too much, in sshd's words.
+    private static let tooMany = "Too many authentication failures"
 
     /// False when the server has closed the connection.
     private static func receive(

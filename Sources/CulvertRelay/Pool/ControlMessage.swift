@@ -56,4 +56,6 @@ struct WorkerCrew: Sendable {
     let listen: @Sendable (WorkerID, Descriptor, _ forward: DirectID) -> Void
     /// A connection for a flow, to the worker that has the link.
     let carry: @Sendable (IncomingConnection, LinkID) -> Void
+    /// How many are open, on every link.
+    let flows: @Sendable () -> Int
 }

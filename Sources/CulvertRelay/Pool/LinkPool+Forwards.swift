@@ -10,7 +10,7 @@ extension LinkPool {
         guard case .opening(let id, let summary) = listeners else { return openedAgain(answers, now: now) }
         for answer in answers {
             switch answer.outcome {
-            case .success(let addresses): for each in addresses { say(.listening(forward: answer.forward, each)) }
+            case .success(let addresses): sayListening(answer.forward, addresses)
             case .failure(let failure):
                 unopened.append(answer.forward)
                 say(.listenerFailed(forward: answer.forward, reason: failure.description))
@@ -26,6 +26,12 @@ extension LinkPool {
         admit(id, summary, now: now)
     }
 
+    private mutating func sayListening(_ forward: DirectID, _ addresses: [SocketAddress]) {
+        for each in addresses { say(.listening(forward: forward, each)) }
+        guard plan.choosing.contains(forward), let port = addresses.first?.port else { return }
+        say(.allocated(forward: forward, port: port))
+    }
+
     /// Why the tunnel ends now that its listeners were opened; nil: it goes on.
     private func endingReason(_ now: Tick) -> PoolNews? {
         guard !unopened.isEmpty else { return nil }
@@ -39,7 +45,7 @@ extension LinkPool {
             switch answer.outcome {
             case .success(let addresses):
                 unopened.removeAll { $0 == answer.forward }
-                for each in addresses { say(.listening(forward: answer.forward, each)) }
+                sayListening(answer.forward, addresses)
             case .failure(let failure):
                 say(.listenerStillFails(forward: answer.forward, reason: failure.description))
             }
@@ -83,6 +89,7 @@ extension LinkPool {
             return stop(.connectionFailed, now: now)
         }
         isReady = true
+        staysUntil = plan.stay.map { now + $0 }
         act(.tell(.ready))
     }
 

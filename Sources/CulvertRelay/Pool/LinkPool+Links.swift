@@ -213,7 +213,7 @@ extension LinkPool {
     }
 
     /// A local connection waits; `since`: one that came before that moment does not any more.
-    private func isWaited(_ now: Tick, since: Tick = Tick(nanoseconds: 0)) -> Bool {
+    func isWaited(_ now: Tick, since: Tick = Tick(nanoseconds: 0)) -> Bool {
         waitedAt.map { now < $0 + plan.hold && $0 >= since } ?? false
     }
 

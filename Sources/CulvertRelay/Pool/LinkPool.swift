@@ -31,6 +31,8 @@ struct LinkPool {
     /// Routing daemons and container hosts make news of the network all the time: it is acted upon at once, then at most
     /// this often.
     static let pathPause = Tick.Span.seconds(1)
+    /// A tunnel that has stayed for as long as it was to, and is used yet, is looked at again so often.
+    static let usePause = Tick.Span.milliseconds(250)
     static let firstAttemptsPause = Tick.Span.seconds(1)
     /// A tunnel that had a link, and meets another host key for so long without one, is over.
     static let hostKeyPatience = Tick.Span.seconds(600)
@@ -52,6 +54,8 @@ struct LinkPool {
     var isReady = false
     /// `-W` has its link.
     var streamsHaveBegun = false
+    /// It has stayed for as long as it was to; then whether it is used is looked at.
+    var staysUntil: Tick?
     var wasToldOfNodelay = false
     var wasToldOfSilence = false
     var wasToldOfUnusedTimeout = false
@@ -117,6 +121,7 @@ struct LinkPool {
         case .questionsUnanswered: tellOnce(.questionsUnanswered, \.wasToldOfSilence)
         case .connectionWaits: connectionWaits(now: now)
         case .streamsEnded(let cleanly): streamsEnded(cleanly, now: now)
+        case .flows(let count): flowsCounted(count, now: now)
         case .listenersOpened(let answers): listenersOpened(answers, now: now)
         case .networkChanged: networkChanged(now: now)
         case .slept: doubtPath(.sleep, now: now)
@@ -137,6 +142,7 @@ struct LinkPool {
         if isRunning { moments += places.compactMap(\.settlesAt) }
         if let pathCheckAt { moments.append(pathCheckAt) }
         if let openAgainAt { moments.append(openAgainAt) }
+        if isRunning, let staysUntil { moments.append(staysUntil) }
         if case .stopping(_, let deadline) = phase { moments.append(deadline) }
         return phase == .ended ? nil : moments.min()
     }
@@ -157,6 +163,17 @@ struct LinkPool {
             openAgainAt = nil
             act(.openListeners(unopened))
         }
+        if isRunning, let due = staysUntil, due <= now {
+            staysUntil = now + Self.usePause
+            act(.countFlows)
+        }
+    }
+
+    /// The time that the tunnel was to stay has passed: it ends as soon as nobody uses it.
+    private mutating func flowsCounted(_ count: Int, now: Tick) {
+        guard isRunning, count == 0, !isWaited(now) else { return }
+        say(.endsUnused)
+        stop(.asAsked, now: now)
     }
 
     private mutating func begin(now: Tick) {

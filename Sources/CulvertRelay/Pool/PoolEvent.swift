@@ -18,6 +18,8 @@ enum PoolEvent: Sendable {
     case questionsUnanswered
     case connectionWaits
     case streamsEnded(cleanly: Bool)
+    /// The answer to `.countFlows`: so many are open.
+    case flows(Int)
     /// The answer to `.openListeners`: each forward that was named there.
     case listenersOpened([ListenerAnswer])
     /// The kernel has news of interfaces, addresses or routes.
@@ -62,6 +64,8 @@ enum PoolAction: Equatable, Sendable {
     /// Standard input and output become a flow of this link, which was delivered.
     case carryStreams(LinkID)
     case post(WorkerOrder)
+    /// Answered by `.flows`.
+    case countFlows
     /// The link has proved itself: the address where it stands owes nothing to the budget of knocks.
     case settled(LinkID, KnockBudget.Settling)
     /// The link ended before that.
@@ -99,6 +103,8 @@ enum PoolNews: Equatable, Sendable {
     case questionsUnanswered
     case checksLinks(PathDoubt)
     case listening(forward: DirectID, SocketAddress)
+    /// The kernel chose the port of a forward.
+    case allocated(forward: DirectID, port: UInt16)
     case listenerFailed(forward: DirectID, reason: String)
     case listenerStillFails(forward: DirectID, reason: String)
     case reverseStands(forward: ReverseID, port: UInt16)
@@ -110,6 +116,8 @@ enum PoolNews: Equatable, Sendable {
     case loginsUsedUp(Int)
     /// The tunnel ends: no forward stands.
     case endsWithoutForward
+    /// The tunnel ends: the time that it was to stay has passed, and no connection is open.
+    case endsUnused
     case snapshot(PoolSnapshot)
     case workerFailed(IOError)
 }

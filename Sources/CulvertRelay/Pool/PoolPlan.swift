@@ -23,6 +23,10 @@ struct PoolPlan: Sendable {
     var hold = Tick.Span.seconds(30)
     /// How long the workers may take to end.
     var drain = Tick.Span.seconds(5)
+    /// Of those that are listened for, whose port the kernel chooses.
+    var choosing: [DirectID] = []
+    /// It ends when so much time has passed since it stood and no connection is open; nil: when it is told to.
+    var stay: Tick.Span?
 
     var direct: Int { listening.count + (carriesStreams ? 1 : 0) }
 
@@ -45,5 +49,7 @@ extension PoolPlan {
         exitOnForwardFailure = tunnel.exitOnForwardFailure
         hold = Tick.Span(tunnel.hold)
         drain = Tick.Span(tunnel.drain)
+        choosing = listening.filter { tunnel.forwards[$0].choosesPort }
+        stay = tunnel.stay.map { Tick.Span($0) }
     }
 }

@@ -33,6 +33,9 @@ struct PoolThread: ~Copyable {
     /// What follows from what was done, and is handled before anything else.
     private var following: [PoolEvent] = []
     private var ending: Ending?
+    private let journal: Journal
+    /// `--port-file`.
+    private var ports: PortFile?
 
     init(
         _ tunnel: Tunnel, leadsTo: @escaping @Sendable () -> String, crew: WorkerCrew, control: Mailbox<ControlMessage>,
@@ -49,6 +52,8 @@ struct PoolThread: ~Copyable {
         narrator = Narrator(
             plan: tunnel.plan, workers: crew.count, kind: crew.kind, journal: tunnel.journal, leadsTo: leadsTo)
         pool = LinkPool(PoolPlan(tunnel.plan, workers: crew.count))
+        journal = tunnel.journal
+        ports = tunnel.plan.portFile.map { PortFile(path: $0, tunnel.plan) }
     }
 
     /// A suspended machine's monotonic clock stands still: waking at least this often shows that it slept.
@@ -130,11 +135,17 @@ struct PoolThread: ~Copyable {
         case .openListeners(let forwards): openListeners(forwards)
         case .carryStreams(let id): carryStreams(id)
         case .post(let order): crew.post(order)
+        case .countFlows: following.append(.flows(crew.flows()))
         case .settled(let id, let settling):
             if let door = door(of: id) { knocks.withLock { $0.settled(settling, at: door, now: .current()) } }
         case .unsettled(let id): if let door = door(of: id) { knocks.withLock { $0.failed(at: door) } }
-        case .tell(let news): tell(news)
-        case .say(let news): narrator.say(news)
+        case .tell(let news):
+            // Whoever waits for the tunnel to stand reads it then.
+            if news == .ready { ports?.write(journal) }
+            tell(news)
+        case .say(let news):
+            narrator.say(news)
+            ports?.take(news, journal)
         case .end(let ending): self.ending = ending
         }
     }

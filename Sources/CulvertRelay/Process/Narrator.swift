@@ -51,6 +51,11 @@ struct Narrator: Sendable {
         case .checksLinks(.sleep): journal.verbose("the machine has slept: checking the links")
         case .listening(let forward, let address):
             journal.info("listening on \(address) for \(plan.forwards[forward].target)")
+        case .allocated(let forward, let port):
+            // In ssh's words for -R.
+            let target = plan.forwards[forward].target
+            journal.info(
+                "Allocated port \(port) for \(target == .requested ? "dynamic forward" : "local forward to \(target)")")
         case .listenerFailed(let forward, let reason): journal.error("\(plan.forwards[forward].text): \(reason)")
         case .listenerStillFails(let forward, let reason):
             journal.verbose("\(plan.forwards[forward].text): still \(reason)")
@@ -61,6 +66,7 @@ struct Narrator: Sendable {
         case .endsForForward: journal.error("ending: a forward failed and ExitOnForwardFailure is set")
         case .loginsUsedUp(let most): journal.error("ending: AUTOSSH_MAXSTART=\(most) logins were begun")
         case .endsWithoutForward: journal.error("ending: no forward stands")
+        case .endsUnused: journal.verbose("ending: its time has passed, and no connection is open")
         case .snapshot(let snapshot): journal.report(text(of: snapshot))
         case .workerFailed(let error): journal.error("a worker failed: \(error)")
         }

@@ -72,6 +72,7 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
                 // Counted while it is on its way.
                 links[id.place].flowBegan()
                 mailboxes[links[id.place].worker.number].post(.carry(connection, link: id.place))
-            })
+            },
+            flows: { links.reduce(0) { $0 + $1.flowCount } })
     }
 }

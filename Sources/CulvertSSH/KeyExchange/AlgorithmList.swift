@@ -10,11 +10,15 @@ extension AlgorithmKind {
             let all = known.joined(separator: ",")
             let option = PeerText(list.place).description + option
             switch error {
-            case .unknown(let name):
-                let mend = OlderEngine.names(self).contains(name) ? "; --engine libssh2 has it" : ""
+            case .unknown(let names):
+                let older = names.filter(OlderEngine.names(self).contains)
+                let mend =
+                    older.isEmpty
+                    ? "" : "; --engine libssh2 has \(older == names ? "it" : older.joined(separator: ","))"
+                let missing = PeerText(names.joined(separator: ","))
                 throw SSHError(
                     .unsupported,
-                    "\(option): the native engine has no \(words) \"\(PeerText(name))\"; it has \(all)\(mend)")
+                    "\(option): the native engine has no \(words) \"\(missing)\"; it has \(all)\(mend)")
             case .empty:
                 throw SSHError(
                     .unsupported,

@@ -3,8 +3,12 @@
 public protocol LoginAuthority: AnyObject {
     var userName: String { get }
 
-    /// What was tried and came to nothing, one line each, for the error that ends the attempt.
+    /// What was tried and came to nothing, and what was passed over and why, one line each, for the error that ends the
+    /// attempt.
     var attempted: [String] { get }
+
+    /// Keys that would have been tried next, one line each.
+    var untried: [String] { get }
 
     /// What the server took, in order, one name each; after a login. Empty: it asked for nothing.
     var accepted: [String] { get }
@@ -44,6 +48,7 @@ public protocol LoginAuthority: AnyObject {
 
 extension LoginAuthority {
     public var attempted: [String] { [] }
+    public var untried: [String] { [] }
     public var accepted: [String] { [] }
     public var handedOutSecret: Bool { false }
 

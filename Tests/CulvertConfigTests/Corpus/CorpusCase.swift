@@ -135,7 +135,7 @@ struct Corpus {
 
     static let engineNames: Set<String> = {
         let all = Self.engine(.native)
-        return Set(all.ciphers + all.macs + all.keyExchanges + all.hostKeys)
+        return Set(all.ciphers + all.macs + all.keyExchanges + all.hostKeys + all.publicKeys)
     }()
 
     /// Such as an engine has: some of what ssh has, in another order.

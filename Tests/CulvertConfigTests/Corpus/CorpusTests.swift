@@ -5,10 +5,10 @@ import Testing
 
 /// `-G` of ssh and of culvert over a corpus of files and command lines: they agree but for `AllowedDifference.all`.
 @Suite struct CorpusTests {
-    static let cases = HandwrittenCorpus.cases + RegressCorpus.cases + GeneratedCorpus.cases
+    static let cases = HandwrittenCorpus.cases + CommandLineCorpus.cases + RegressCorpus.cases + GeneratedCorpus.cases
 
     @Test func culvertReadsWhatSSHReads() throws {
-        #expect(Self.cases.count >= 150 && Set(Self.cases.map(\.name)).count == Self.cases.count)
+        #expect(Self.cases.count >= 300 && Set(Self.cases.map(\.name)).count == Self.cases.count)
         let corpus = try Corpus()
         defer { corpus.remove() }
         let ssh = try corpus.askSSH(Self.cases)

@@ -137,12 +137,22 @@ import Testing
         let bound = try source.map { try SocketAddress.resolve(host: $0, port: 0, numeric: true)[0] }
         var asked = 0
         do {
-            _ = try BlockingSocket.connect(toAnyOf: address, from: bound, deadline: .current() + .seconds(5)) { _, _ in
+            _ = try BlockingSocket.connect(
+                toAnyOf: address, from: bound.map { [$0] } ?? [], deadline: .current() + .seconds(5)
+            ) { _, _ in
                 asked += 1
                 return .granted
             }
             return (0, asked)
         } catch { return (error.number, asked) }
+    }
+
+    @Test func anInterfaceHasAddresses() throws {
+        let loopback = try SocketAddress.of(interface: "lo")
+        #expect(loopback.first?.host == "127.0.0.1" && loopback.count <= 2)
+        #expect(try SocketAddress.of(interface: "no-such-interface").isEmpty)
+        #expect(
+            loopback.first?.at(port: 7)?.description == "127.0.0.1:7" && SocketAddress(path: "/s")?.at(port: 7) == nil)
     }
 
     @Test func whatSendsNothingIsNoKnock() throws {

@@ -138,6 +138,7 @@ final class PoolScene {
         // The scene listens already.
         case .openListeners(let forwards): following.append(.listenersOpened(PoolBench.opened(forwards)))
         case .carryStreams: throw Missed("no streams are carried here")
+        case .countFlows: throw Missed("it stays until it is told to end")
         case .post(let order):
             posted.append(order)
             scene.tell(WorkerMessage(order))

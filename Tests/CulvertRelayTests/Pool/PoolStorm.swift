@@ -283,6 +283,7 @@ struct PoolStorm {
             guard standing[id.place]?.id == id, plan.carriesStreams else { throw Missed("streams of \(id)") }
             streamsCarried += 1
         case .post(.stop): stopsPosted += 1
+        case .countFlows: throw Missed("it stays until it is told to end")
         case .post(.probe), .post(.snapshot), .say: break
         case .post(.refuse(let reason)):
             guard (reason == nil) != (refusal == nil) || reason != refusal else { throw Missed("told twice") }

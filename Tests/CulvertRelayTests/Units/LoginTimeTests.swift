@@ -64,6 +64,45 @@ import Testing
         #expect(Tick.current() - began < .seconds(15))
     }
 
+    /// What sshd says to whom it does not let in is no wrong port.
+    @Test(arguments: [
+        ("Not allowed at this time\r\n", ["lets nobody in for now", "penalty", "PerSourcePenalties"]),
+        ("Exceeded MaxStartups\r\n", ["lets nobody in for now", "have not logged in yet", "MaxStartups"]),
+        ("220 mail\r\n", ["speaks no SSH", "220 mail", "is the port right?"]),
+    ])
+    func aRefusalBeforeTheVersionIsToldAsThat(_ words: String, _ parts: [String]) throws {
+        let port = try serveOne { socket in _ = send(socket, words, words.utf8.count, Int32(MSG_NOSIGNAL)) }
+        let plan = LoginPlan(host: "127.0.0.1", port: port, family: .any, connect: .seconds(20), tcpKeepAlive: false)
+        let error = #expect(throws: SSHError.self) {
+            _ = try Login.perform(
+                plan, over: Login.connect(plan, freeKnocks(), Journal(level: .error) { _ in }), login: ClientLogin(),
+                authority: EverybodyIsWelcome()
+            ) { $0.engine() }
+        }
+        #expect(error?.kind == .transport)
+        for part in parts { #expect(error?.description.contains(part) == true, "\(String(describing: error))") }
+    }
+
+    /// An interface is gone out by, and one that is not there is named.
+    @Test func anInterfaceIsBoundTo() throws {
+        let port = try serveOne { socket in _ = send(socket, "x\r\n", 3, Int32(MSG_NOSIGNAL)) }
+        var plan = LoginPlan(host: "localhost", port: port, family: .any, connect: .seconds(5), tcpKeepAlive: false)
+        plan.interface = "no-such-interface"
+        let error = #expect(throws: SSHError.self) {
+            _ = try Login.connect(plan, freeKnocks(), Journal(level: .error) { _ in })
+        }
+        #expect(error?.description.hasPrefix("BindInterface no-such-interface: no suitable addresses") == true)
+        plan.interface = "lo"
+        let socket = try Login.connect(plan, freeKnocks(), Journal(level: .error) { _ in })
+        #expect(SocketAddress.local(of: socket.descriptor)?.host == "127.0.0.1")
+        plan.source = "::1"
+        plan.host = "127.0.0.1"
+        let family = #expect(throws: SSHError.self) {
+            _ = try Login.connect(plan, freeKnocks(), Journal(level: .error) { _ in })
+        }
+        #expect(family?.description.contains("family of ::1") == true)
+    }
+
     /// Before the server's key is to be judged silence is told, once a silence, and the login goes on.
     @Test func silenceIsToldAndTheLoginGoesOn() throws {
         let port = try serveOne { socket in

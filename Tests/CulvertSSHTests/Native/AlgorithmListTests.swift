@@ -21,7 +21,10 @@ import Testing
         #expect(try list(nil, preferred: ["rsa-sha2-256", "unknown"]) == ["rsa-sha2-256"] + all.dropLast())
         // An order of the user's own stands.
         #expect(try list("rsa-sha2-512,rsa-sha2-256", preferred: ["rsa-sha2-256"]) == ["rsa-sha2-512", "rsa-sha2-256"])
-        for wrong in ["ssh-rsa", "+ssh-dss", "^x", "-*", "ssh-ed25519,x"] {
+        // What the engine has not falls out, as long as something is left.
+        for nothing in ["+ssh-dss", "^x"] { #expect(try list(nothing) == all) }
+        #expect(try list("ssh-rsa,ssh-ed25519,x") == ["ssh-ed25519"])
+        for wrong in ["ssh-rsa", "ssh-rsa,ssh-dss", "-*", "x*"] {
             let error = #expect(throws: SSHError.self) { try list(wrong) }
             #expect(error?.kind == .unsupported)
             #expect(error?.description.contains("HostKeyAlgorithms") == true)
@@ -49,7 +52,7 @@ import Testing
     }
 
     /// What is no list is none before an engine sees it.
-    @Test(arguments: ["", ",", "a,", "+", "-", "^,a", "a b", "é", String(repeating: "a", count: 65)])
+    @Test(arguments: ["", ",", ",,", "+", "-", "^,", "a b", "é", String(repeating: "a", count: 65)])
     func noList(_ text: String) { #expect(AlgorithmList(text) == nil) }
 
     @Test(arguments: ["a", "+a,b", "-a*", "^a,b", "a@b.c"])
@@ -65,7 +68,7 @@ import Testing
 
     @Test func aWrongListIsFoundBeforeAnythingIsSent() {
         for change in [
-            { $0.ciphers = AlgorithmList("aes256-ctr") }, { $0.keyExchange = AlgorithmList("x") },
+            { $0.ciphers = AlgorithmList("aes256-cbc") }, { $0.keyExchange = AlgorithmList("x") },
             { $0.macs = AlgorithmList("x") }, { $0.hostKeyAlgorithms = AlgorithmList("x") },
             { $0.publicKeyAlgorithms = AlgorithmList("ssh-rsa") },
         ] as [(inout NativeSettings) -> Void] {
@@ -76,14 +79,18 @@ import Testing
         }
     }
 
-    @Test func theOtherEngineIsNamedForWhatItHas() {
-        for (name, words) in [("aes256-ctr", "; --engine libssh2 has it"), ("aes256-crt", "")] {
+    @Test func theOtherEngineIsNamedForWhatItHas() throws {
+        for (name, words) in [
+            ("aes256-cbc", "; --engine libssh2 has it"), ("aes256-cbc,3des-cbc", "; --engine libssh2 has it"),
+            ("aes256-cbc,arcfour", "; --engine libssh2 has aes256-cbc"), ("aes256-crt", ""),
+        ] {
             let error = #expect(throws: SSHError.self) {
                 try AlgorithmKind.cipher.offer(AlgorithmList(name))
             }
             let all = AlgorithmKind.cipher.known.joined(separator: ",")
             #expect(error?.description == "Ciphers: the native engine has no cipher \"\(name)\"; it has \(all)\(words)")
-            let list = AlgorithmList(change: .replace, names: [name], place: "config line 3: ")
+            var list = try #require(AlgorithmList(name))
+            list.place = "config line 3: "
             let placed = #expect(throws: SSHError.self) { try AlgorithmKind.cipher.offer(list) }
             #expect(placed?.description.hasPrefix("config line 3: Ciphers: ") == true)
         }

@@ -1,0 +1,50 @@
+internal import CulvertIO
+internal import CulvertPlan
+
+/// Which port each forward of a tunnel has (`--port-file`), for the program that started it: a line a forward, with its
+/// port and what was typed. Those of `-L` and `-D` come first, then those of `-R`; `-` stands for the port of one that does
+/// not stand, or has none.
+///
+/// The file is there once the forwards stand, and follows what becomes of them; one that is left from before is taken away
+/// first.
+struct PortFile {
+    private let path: String
+    private let direct: [String]
+    private let reverse: [String]
+    private var directPorts: [DirectID: UInt16] = [:]
+    private var reversePorts: [ReverseID: UInt16] = [:]
+    /// From the first time on it is written with every change.
+    private var isWritten = false
+
+    init(path: String, _ plan: TunnelPlan) {
+        self.path = path
+        direct = plan.forwards.map(\.text)
+        reverse = plan.reverse.map(\.text)
+        WholeFile.remove(path)
+    }
+
+    var text: String {
+        func line(_ port: UInt16?, _ text: String) -> String { "\(port.map { "\($0)" } ?? "-") \(text)\n" }
+        return direct.indices.map { line(directPorts[DirectID(index: $0)], direct[$0]) }.joined()
+            + reverse.indices.map { line(reversePorts[ReverseID(index: $0)], reverse[$0]) }.joined()
+    }
+
+    mutating func take(_ news: PoolNews, _ journal: Journal) {
+        let before = text
+        switch news {
+        case .listening(let forward, let address) where !address.isUnix: directPorts[forward] = address.port
+        // A socket's path has no port.
+        case .reverseStands(let forward, let port): reversePorts[forward] = port == 0 ? nil : port
+        case .reverseFailed(let forward, _): reversePorts[forward] = nil
+        default: return
+        }
+        if isWritten, text != before { write(journal) }
+    }
+
+    mutating func write(_ journal: Journal) {
+        isWritten = true
+        do throws(IOError) { try WholeFile.replace(path, with: text) } catch {
+            journal.error("--port-file \(path): \(errorText(error.number))")
+        }
+    }
+}
