@@ -20,6 +20,8 @@ public enum NativeAlgorithms {
     public static var ciphers: [String] { AlgorithmKind.cipher.known }
     public static var macs: [String] { AlgorithmKind.mac.known }
     public static var keyExchanges: [String] { AlgorithmKind.keyExchange.known }
+    /// Those that are offered where nothing is said.
+    public static var standardKeyExchanges: [String] { AlgorithmKind.keyExchange.standard }
     public static var hostKeys: [String] { AlgorithmKind.hostKey.known }
     public static var publicKeys: [String] { AlgorithmKind.publicKey.known }
 }

@@ -52,6 +52,7 @@ struct Culvert {
         algorithms.ciphers = NativeAlgorithms.ciphers
         algorithms.macs = NativeAlgorithms.macs
         algorithms.keyExchanges = NativeAlgorithms.keyExchanges
+        algorithms.standardKeyExchanges = NativeAlgorithms.standardKeyExchanges
         algorithms.hostKeys = NativeAlgorithms.hostKeys
         algorithms.publicKeys = NativeAlgorithms.publicKeys
         return algorithms

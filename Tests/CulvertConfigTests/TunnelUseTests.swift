@@ -20,7 +20,7 @@ import Testing
 
     @Test func theIdiomIsMeant() throws {
         let idiom = try tunnel(["-f", "-L", "1:a:2", "h", "sleep", "10"])
-        #expect(idiom.background && idiom.plan.stay == .seconds(10) && idiom.notes.isEmpty)
+        #expect(idiom.process.background == .standing && idiom.plan.stay == .seconds(10) && idiom.notes.isEmpty)
         #expect(try tunnel(["-L1:a:2", "h", "--", "sleep 1m"]).plan.stay == .seconds(60))
         #expect(try tunnel(["-L1:a:2", "h"]).plan.stay == nil)
         #expect(try tunnel(["-L1:a:2", "h", "sleep", "infinity"]).plan.stay == nil)

@@ -6,6 +6,8 @@ public struct EngineAlgorithms: Hashable, Sendable {
     public var ciphers: [String] = []
     public var macs: [String] = []
     public var keyExchanges: [String] = []
+    /// Those of them that are offered where nothing is said; of the others that is all.
+    public var standardKeyExchanges: [String] = []
     public var hostKeys: [String] = []
     public var publicKeys: [String] = []
 
@@ -234,15 +236,16 @@ struct SettingsText {
 
     private var algorithms: [String: [String]] {
         var values: [String: [String]] = [:]
-        func add(_ key: String, _ list: AlgorithmList?, _ known: [String]) {
-            var names = list?.applied(to: known, known: known) ?? known
+        func add(_ key: String, _ list: AlgorithmList?, _ known: [String], standard: [String]? = nil) {
+            let standard = standard ?? known
+            var names = list?.applied(to: standard, known: known) ?? standard
             // Nothing that the engine has: it will say so.
             if names.isEmpty, let list, list.change == .replace { names = list.names }
             values[key] = names.isEmpty ? nil : [names.joined(separator: ",")]
         }
         add("ciphers", store.ciphers, engine.ciphers)
         add("macs", store.macs, engine.macs)
-        add("kexalgorithms", store.kexAlgorithms, engine.keyExchanges)
+        add("kexalgorithms", store.kexAlgorithms, engine.keyExchanges, standard: engine.standardKeyExchanges)
         add("hostkeyalgorithms", store.hostKeyAlgorithms, engine.hostKeys)
         add("pubkeyacceptedalgorithms", store.pubkeyAcceptedAlgorithms, engine.publicKeys)
         return values
