@@ -50,7 +50,7 @@
         case .none:
             // What stood here before must not leak to the peer; nothing is ciphered, so randomness hides nothing.
             unsafe tail.initializeMemory(as: UInt8.self, repeating: 0, count: count)
-        case .aes128GCM, .aes256GCM, .chaCha20Poly1305:
+        case .aes128GCM, .aes256GCM, .chaCha20Poly1305, .aesCTR:
             // At most 19 bytes, at least 4, and there is room for 16 more, the tag: three stores cover them all.
             let bytes = unsafe padding.take(count)
             unsafe tail.storeBytes(of: bytes.loadUnaligned(as: UInt64.self), as: UInt64.self)

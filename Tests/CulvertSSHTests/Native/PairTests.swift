@@ -1,4 +1,5 @@
 import CulvertPlan
+import Foundation
 import Testing
 
 @testable import CulvertSSH
@@ -6,19 +7,22 @@ import Testing
 /// Two ends of ours against each other: every algorithm, whole and byte by byte, and keys renewed all the time.
 @Suite struct PairTests {
     static let methods = ["mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org"]
+    /// Those that authenticate by themselves.
     static let ciphers = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
+    /// In the words of `PacketCipher.words`: each MAC with one cipher, too.
+    static let protections = ciphers + CipherCase.counter.map(\.cipher.words)
 
     private func settings(_ method: String? = nil, _ cipher: String? = nil, rekey: UInt64? = nil) throws
         -> NativeSettings
     {
         var settings = NativeSettings()
         settings.keyExchange = method.flatMap { AlgorithmList($0) }
-        settings.ciphers = cipher.flatMap { AlgorithmList($0) }
+        if let cipher { settings.protect(cipher) }
         if let rekey { settings.rekeyLimits.bytes = rekey }
         return settings
     }
 
-    @Test(arguments: methods, ciphers)
+    @Test(arguments: methods, protections)
     func logsInAndCarriesData(_ method: String, _ cipher: String) throws {
         for cut in NativeCut.allCases {
             let pair = try NativePair(cut, client: settings(method, cipher))
@@ -53,7 +57,7 @@ import Testing
     }
 
     /// Both begin at once, one begins, the other begins: in turn, with data under way.
-    @Test(arguments: NativeCut.allCases, ciphers)
+    @Test(arguments: NativeCut.allCases, protections)
     func keysAreRenewedUnderData(_ cut: NativeCut, _ cipher: String) throws {
         let pair = try NativePair(cut, seed: 7, client: settings("curve25519-sha256", cipher))
         try pair.settle()
@@ -103,5 +107,14 @@ import Testing
         try pair.settle()
         #expect(pair.takeEvents().map(\.words) == ["all sendable", "probe answered"])
         #expect(pair.client.engine.sendable(channel) > 0)
+    }
+}
+
+extension NativeSettings {
+    /// Offers nothing but this, in the words of `PacketCipher.words`.
+    mutating func protect(_ words: String) {
+        let names = words.components(separatedBy: " with ")
+        ciphers = AlgorithmList(names[0])
+        if names.count > 1 { macs = AlgorithmList(names[1]) }
     }
 }
