@@ -100,7 +100,7 @@ import Testing
             var output = PacketOutput()
             output.setKey(try test.key(.sealing), resetsSequence: true)
             output.send([number] + [UInt8](repeating: 0, count: 20))
-            #expect(output.unsent.count == test.cipher.wireLength(messageLength: 21))
+            #expect(output.unsent.count == PacketLayout(test.cipher).wireLength(messageLength: 21))
         }
     }
 }

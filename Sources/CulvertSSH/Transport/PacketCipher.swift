@@ -69,9 +69,6 @@ enum PacketCipher: BitwiseCopyable, Hashable {
         }
     }
 
-    /// Bytes of a packet that must be there before its length can be known.
-    var lengthPrefix: Int { hidesLength ? blockLength : 4 }
-
     /// Bytes of key and of initial IV to be derived for each direction (RFC 4253 §7.2).
     var keyLength: Int {
         switch self {
@@ -107,36 +104,6 @@ enum PacketCipher: BitwiseCopyable, Hashable {
     static let minimumPadding = 4
     /// Least length of a packet of ours without its tag (RFC 4253 §6).
     static let minimumSent = 16
-
-    /// The least `packet_length` that is taken. RFC 4253 §6 wants 12 bytes; OpenSSH's packets of one byte of message
-    /// (SSH_MSG_USERAUTH_SUCCESS) have 8 with a cipher that does not count the length.
-    var minimumLength: Int { lengthIsPadded ? Self.minimumSent - 4 : blockLength }
-
-    func paddingLength(messageLength: Int) -> Int {
-        let covered = (lengthIsPadded ? 4 : 0) + 1 + messageLength
-        let padding = blockLength - covered % blockLength
-        let isShort = padding < Self.minimumPadding || 5 + messageLength + padding < Self.minimumSent
-        return isShort ? padding + blockLength : padding
-    }
-
-    /// What a message whose length says something is padded to a multiple of, bytes: as OpenSSH pads passwords.
-    static let concealedMultiple = 64
-
-    /// The padding of such a message: at least the least, and the next multiple after it, as OpenSSH has it.
-    func concealingPaddingLength(messageLength: Int) -> Int {
-        let least = paddingLength(messageLength: messageLength)
-        let covered = (lengthIsPadded ? 4 : 0) + 1 + messageLength + least
-        return least + Self.concealedMultiple - covered % Self.concealedMultiple
-    }
-
-    func concealedWireLength(messageLength: Int) -> Int {
-        Self.headroom + messageLength + concealingPaddingLength(messageLength: messageLength) + tagLength
-    }
-
-    /// Bytes on the wire of a packet with this message.
-    func wireLength(messageLength: Int) -> Int {
-        Self.headroom + messageLength + paddingLength(messageLength: messageLength) + tagLength
-    }
 
     // MARK: Negotiation
 

@@ -28,12 +28,14 @@ internal import CCrypto
     }
 
     let cipher: PacketCipher
+    let layout: PacketLayout
     /// Nil with the "none" cipher only.
     private let handle: OpaquePointer?
 
     /// No key: the "none" cipher.
     init() {
         cipher = .none
+        layout = PacketLayout(.none)
         unsafe handle = nil
     }
 
@@ -47,6 +49,7 @@ internal import CCrypto
             key.count == cipher.keyLength && iv.count == cipher.ivLength && macKey.count == cipher.macKeyLength,
             "keys and IV are derived in the lengths that the cipher names")
         self.cipher = cipher
+        layout = PacketLayout(cipher)
         unsafe handle = key.withUnsafeBufferPointer { key in
             unsafe iv.withUnsafeBufferPointer { iv in
                 switch cipher {

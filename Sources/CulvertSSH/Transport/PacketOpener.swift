@@ -55,12 +55,12 @@
         _ bytes: UnsafeMutableRawPointer, available: Int
     ) throws(SSHError) -> (packet: OpenedPacket, wireLength: Int)? {
         if length == 0 {
-            guard available >= key.cipher.lengthPrefix else { return nil }
+            guard available >= key.layout.lengthPrefix else { return nil }
             let claimed = unsafe key.length(of: bytes, sequenceNumber: sequenceNumber)
             try check(length: claimed)
             length = claimed
         }
-        let wireLength = 4 + length + key.cipher.tagLength
+        let wireLength = 4 + length + key.layout.tagLength
         guard available >= wireLength else { return nil }
         guard !use.isSpent else { throw .violation("it sends on without renewing the keys") }
         guard unsafe key.open(bytes, length: length, sequenceNumber: sequenceNumber) else {
@@ -89,10 +89,8 @@
     /// bytes that were waited for what it holds (CVE-2008-5161); in counter mode it can only be this packet's length, which
     /// whoever counts the bytes of the stream sees anyway.
     private func check(length: Int) throws(SSHError) {
-        let cipher = key.cipher
-        let padded = cipher.lengthIsPadded ? length + 4 : length
-        guard length >= cipher.minimumLength, length <= limit,
-            padded.isMultiple(of: cipher.blockLength)
-        else { throw cipher.hidesLength ? altered : .violation("a packet claims a length of \(length) bytes") }
+        guard key.layout.takes(length: length, limit: limit) else {
+            throw key.cipher.hidesLength ? altered : .violation("a packet claims a length of \(length) bytes")
+        }
     }
 }
