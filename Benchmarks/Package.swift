@@ -29,7 +29,8 @@ let package = Package(
     targets: [
         .target(name: "Scenario", swiftSettings: rules),
         scenarios("IO", [modules]),
-        scenarios("SSH", [modules, crypto]),
+        .target(name: "LibcryptoFloor", linkerSettings: [.linkedLibrary("crypto")]),
+        scenarios("SSH", [modules, crypto, "LibcryptoFloor"]),
         scenarios("Relay", [modules]),
         scenarios("Config", [modules]),
         scenarios("Identity", [modules, crypto]),

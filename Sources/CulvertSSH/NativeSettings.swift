@@ -5,7 +5,7 @@ public import CulvertPlan
 public struct NativeSettings: Sendable {
     public var ciphers: AlgorithmList?
     public var keyExchange: AlgorithmList?
-    /// Offered, never used: every cipher here authenticates by itself.
+    /// For ciphers that do not authenticate by themselves: those in counter mode.
     public var macs: AlgorithmList?
     public var hostKeyAlgorithms: AlgorithmList?
     public var publicKeyAlgorithms: AlgorithmList?

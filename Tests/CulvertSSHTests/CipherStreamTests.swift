@@ -4,28 +4,42 @@ import Testing
 
 /// Packets under a key as a stream: in parts, in large number, and over a change of keys.
 @Suite struct CipherStreamTests {
-    /// The length is judged from four bytes alone, sealed by whoever has the keys.
-    @Test(
-        arguments: CipherCase.all,
-        [0, 1, 4, 7, 9, 12, 15, 17, 20, 31, 262145, 262160, 0x50000, 0x7fff_ffff, 0xffff_fff0, 0xffff_ffff])
-    func aFalseLengthThrowsAtOnce(_ test: CipherCase, _ length: Int) throws {
-        var field = Script.u32(length) + [UInt8](repeating: 0, count: 32)
+    /// What must be there for a length to be known, with this length in it, sealed by whoever has the keys.
+    private func prefix(_ test: CipherCase, _ length: Int) throws -> [UInt8] {
+        var field = Script.u32(length) + [UInt8](repeating: 0, count: 16 + test.cipher.tagLength)
         let key = try test.key(.sealing)
         field.withUnsafeMutableBytes { key.seal($0.baseAddress!, length: 16, sequenceNumber: 0) }
+        return Array(field.prefix(test.cipher.hidesLength ? 16 : 4))
+    }
+
+    /// The length is judged from four bytes alone, or the first block. Where it is ciphered with the rest, a false one is not
+    /// told from a false tag.
+    @Test(
+        arguments: CipherCase.all,
+        [
+            0, 1, 4, 7, 9, 15, 17, 20, 31, 262145, 262156, 262160, 0x50000, 0x7fff_ffff, 0xffff_fff0, 0xffff_fffc,
+            0xffff_ffff,
+        ])
+    func aFalseLengthThrowsAtOnce(_ test: CipherCase, _ length: Int) throws {
         var opener = try test.opener()
-        let error = #expect(throws: SSHError.self) { try opener.message(Array(field[..<4])) }
-        #expect(error?.kind == .protocolViolation)
+        let error = #expect(throws: SSHError.self) { try opener.message(prefix(test, length)) }
+        #expect(error?.kind == (test.cipher.hidesLength ? .integrity : .protocolViolation))
+        // What counts toward the multiple is not the same.
+        var other = try test.opener()
+        let another = test.cipher.hidesLength ? 16 : 12
+        #expect(throws: SSHError.self) { try other.message(prefix(test, another)) }
     }
 
     @Test(arguments: CipherCase.all, [16, 32, 34992, 262144]) func aRightLengthWaits(_ test: CipherCase, _ length: Int)
         throws
     {
-        var field = Script.u32(length) + [UInt8](repeating: 0, count: 32)
-        let key = try test.key(.sealing)
-        field.withUnsafeMutableBytes { key.seal($0.baseAddress!, length: 16, sequenceNumber: 0) }
+        let prefix = try prefix(test, test.cipher.hidesLength ? length - 4 : length)
         var opener = try test.opener()
-        #expect(try opener.message(Array(field[..<3])) == nil)
-        #expect(try opener.message(Array(field[..<4])) == nil)
+        for count in 0...prefix.count {
+            #expect(try opener.message(Array(prefix[..<count])) == nil)
+        }
+        // Its length was deciphered once, and is the same.
+        #expect(try opener.message(prefix) == nil)
     }
 
     /// Byte by byte, at one place: each prefix waits and is left as it was, the whole opens.
@@ -143,9 +157,9 @@ import Testing
         #expect(throws: SSHError.self) { try opener.message(packet) }
     }
 
-    /// AES-GCM counts invocations, not packets of the connection: its nonce begins at the IV after each change.
+    /// AES-GCM counts invocations and AES-CTR blocks, not packets of the connection: both begin at the IV after each change.
     @Test(arguments: CipherCase.all.filter { $0.cipher != .chaCha20Poly1305 })
-    func theInvocationCounterBeginsAtTheIV(_ test: CipherCase) throws {
+    func theCounterBeginsAtTheIV(_ test: CipherCase) throws {
         var first = PacketSealer()
         first.setKey(try test.key(.sealing), resetsSequence: false)
         let packet = first.packet([UInt8](repeating: 1, count: 11))

@@ -9,7 +9,11 @@ struct CipherCase: Sendable, CustomTestStringConvertible {
     let cipher: PacketCipher
     let gcm: PacketKey.GCMProvider
 
-    var testDescription: String { cipher.name.hasPrefix("aes") ? "\(cipher.name), \(gcm)" : cipher.name }
+    var testDescription: String { isGCM ? "\(cipher.name), \(gcm)" : cipher.words }
+
+    var isGCM: Bool { cipher == .aes256GCM || cipher == .aes128GCM }
+    /// The tag is checked before anything is deciphered: what was altered is left as it came.
+    var verifiesFirst: Bool { cipher == .chaCha20Poly1305 || cipher.mac?.coversCiphertext ?? false }
 
     /// libipsec-mb too wherever it is; `CipherVectorTests.theFastLibraryIsUsedWhereItIsInstalled` sees to that.
     static let providers: [PacketKey.GCMProvider] =
@@ -18,16 +22,25 @@ struct CipherCase: Sendable, CustomTestStringConvertible {
     static let all: [CipherCase] =
         [PacketCipher.aes256GCM, .aes128GCM].flatMap { cipher in
             providers.map { CipherCase(cipher: cipher, gcm: $0) }
-        } + [CipherCase(cipher: .chaCha20Poly1305, gcm: .best)]
+        } + [CipherCase(cipher: .chaCha20Poly1305, gcm: .best)] + counter
+
+    /// Each key length and each MAC: they do not know of each other.
+    static let counter: [CipherCase] = [
+        (.aes128, .sha256OverCiphertext), (.aes256, .sha512OverCiphertext), (.aes192, .sha256), (.aes256, .sha512),
+    ].map { (key: PacketCipher.CounterKey, mac: PacketMAC) in CipherCase(cipher: .aesCTR(key, mac), gcm: .best) }
 
     /// The same for every run.
     func keyBytes(_ salt: UInt8 = 0) -> [UInt8] { (0..<cipher.keyLength).map { UInt8($0) &* 7 &+ 3 &+ salt } }
+    func macKeyBytes(_ salt: UInt8 = 0) -> [UInt8] {
+        (0..<cipher.macKeyLength).map { UInt8($0) &* 13 &+ 5 &+ salt }
+    }
     var ivBytes: [UInt8] { (0..<cipher.ivLength).map { UInt8($0) &* 11 &+ 1 } }
 
     func key(_ direction: PacketKey.Direction, salt: UInt8 = 0, iv: [UInt8]? = nil) throws -> PacketKey {
         let bytes = keyBytes(salt)
+        let macKey = macKeyBytes(salt)
         let iv = iv ?? ivBytes
-        return try PacketKey(cipher, key: bytes.span, iv: iv.span, direction, gcm: gcm)
+        return try PacketKey(cipher, key: bytes.span, iv: iv.span, macKey: macKey.span, direction, gcm: gcm)
     }
 
     func sealer(salt: UInt8 = 0, iv: [UInt8]? = nil) throws -> PacketSealer {

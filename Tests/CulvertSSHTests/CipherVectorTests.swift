@@ -99,20 +99,30 @@ import Testing
     @Test func theFastLibraryIsUsedWhereItIsInstalled() {
         let isInstalled =
             FileManager.default.fileExists(atPath: "/usr/include/intel-ipsec-mb.h")
-            && dlopen("libIPSec_MB.so.1", RTLD_NOW) != nil && PacketCipher.hasAESInstructions
+            && dlopen("libIPSec_MB.so.1", RTLD_NOW) != nil && CipherAlgorithm.hasAESInstructions
         #expect((PacketKey.GCMProvider.found == .ipsecMB) == isInstalled)
     }
 
-    @Test(arguments: PacketCipher.preference()) func everyCipherIsOffered(_ cipher: PacketCipher) {
-        #expect(PacketKey.offers(cipher))
+    @Test(arguments: CipherAlgorithm.allCases, PacketMAC.allCases)
+    func everyCipherIsOffered(_ algorithm: CipherAlgorithm, _ mac: PacketMAC) throws {
+        var asked = false
+        let cipher = try algorithm.protection { () throws(SSHError) in
+            asked = true
+            return mac
+        }
+        #expect(PacketKey.offers(cipher) && cipher.name == algorithm.rawValue)
+        #expect(asked == algorithm.needsMAC && cipher.mac == (asked ? mac : nil))
     }
 
     @Test func gcmIsPreferredWithInstructionsForIt() {
-        #expect(PacketCipher.preference(aesInstructions: true).first == .aes256GCM)
-        #expect(PacketCipher.preference(aesInstructions: false).first == .chaCha20Poly1305)
+        let counter: [CipherAlgorithm] = [.aes128CTR, .aes192CTR, .aes256CTR]
+        #expect(
+            CipherAlgorithm.preference(aesInstructions: true) == [.aes256GCM, .aes128GCM, .chaCha20Poly1305] + counter)
+        #expect(
+            CipherAlgorithm.preference(aesInstructions: false) == [.chaCha20Poly1305, .aes256GCM, .aes128GCM] + counter)
         let info = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
         let flags = info.split(separator: "\n").first { $0.hasPrefix("flags") || $0.hasPrefix("Features") } ?? ""
-        #expect(PacketCipher.hasAESInstructions == flags.split(separator: " ").contains("aes"))
+        #expect(CipherAlgorithm.hasAESInstructions == flags.split(separator: " ").contains("aes"))
     }
 
     /// What one seals the other two open, and all give the same bytes: libipsec-mb, libcrypto, and BoringSSL in

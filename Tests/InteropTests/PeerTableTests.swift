@@ -48,8 +48,10 @@ import Testing
         let all = Peer.allCases.flatMap(Self.results)
         let shared = try #require(peer.shared)
         let cipher = try #require(shared.ciphers.last)
+        let mac = try #require(shared.macs.last)
         for kept in [
             all.filter { $0.peer != peer || $0.combination?.cipher != cipher },
+            all.filter { $0.peer != peer || $0.combination?.mac != mac },
             all.filter { $0.peer != peer || $0.renewer != shared.renewers.last || $0.renewer == nil },
         ] where kept.contains(where: { $0.peer == peer }) {
             #expect(try PeerTable.found(kept).markdown != PeerTable.declared.markdown)
@@ -71,13 +73,16 @@ import Testing
     @Test("a combination of each pair, and few of them", arguments: Peer.accepted)
     func pairs(_ peer: Peer) throws {
         let shared = try #require(peer.shared)
-        let lists = [shared.keyExchanges, shared.ciphers, shared.hostKeys]
+        let lists = shared.lists
         let cover = Pairwise.cover(lists)
         let all = Pairwise.product(lists)
         #expect(Set(all).count == lists.map(\.count).reduce(1, *))
         #expect(Set(cover.flatMap(Pairwise.pairs)) == Set(all.flatMap(Pairwise.pairs)))
         // No cover is smaller than the product of its two longest lists.
         let least = lists.map(\.count).sorted().suffix(2).reduce(1, *)
-        #expect(cover.count >= least && cover.count <= least + 2)
+        #expect(cover.count >= least && cover.count <= least + 4)
+        // Each MAC with each cipher that needs one.
+        let modes = Set(shared.combinations(full: false).compactMap { one in one.mac.map { "\(one.cipher) \($0)" } })
+        #expect(modes == Set(shared.counterModes(full: true).map { "\($0.cipher) \($0.mac)" }))
     }
 }

@@ -89,22 +89,30 @@ struct PeerTests {
     struct Renewing: CustomTestStringConvertible {
         let peer: Peer
         let renewer: Peer.Renewer
-        let cipher: String
-        let limit: Int
-        let bytes: Int
-        let least: Int
+        let combination: Combination
 
-        var testDescription: String { "\(peer), \(cipher), by \(renewer) after \(limit) bytes" }
+        var limit: Int { peer == .openSSH ? 32 << 10 : 128 << 10 }
+        var bytes: Int { peer == .openSSH ? 20 << 20 : 2 << 20 }
+        var least: Int { peer == .openSSH ? 40 : 4 }
 
+        var testDescription: String { "\(peer), \(combination), by \(renewer) after \(limit) bytes" }
+
+        /// Every renewer, with one of the ciphers that need no MAC each; then by both those that need one.
         static let all: [Renewing] = Peer.accepted.flatMap { peer in
-            guard let shared = peer.shared else { return [Renewing]() }
-            return shared.renewers.enumerated().map { index, renewer in
-                let isOpenSSH = peer == .openSSH
-                return Renewing(
-                    peer: peer, renewer: renewer, cipher: shared.ciphers[index % shared.ciphers.count],
-                    limit: isOpenSSH ? 32 << 10 : 128 << 10, bytes: isOpenSSH ? 20 << 20 : 2 << 20,
-                    least: isOpenSSH ? 40 : 4)
+            guard let shared = peer.shared, let keyExchange = shared.keyExchanges.first, let mac = shared.macs.first
+            else { return [Renewing]() }
+            let alone = shared.ciphers.filter { !Combination.needsMAC($0) }
+            let each = shared.renewers.enumerated().map { index, renewer in
+                Renewing(
+                    peer: peer, renewer: renewer,
+                    combination: Combination([keyExchange, alone[index % alone.count], "ssh-ed25519", mac]))
             }
+            let counter = shared.counterModes(full: PeerTests.isFull).map { mode in
+                Renewing(
+                    peer: peer, renewer: shared.renewers.contains(.both) ? .both : .culvert,
+                    combination: Combination([keyExchange, mode.cipher, "ssh-ed25519", mode.mac]))
+            }
+            return each + counter
         }
     }
 
@@ -116,8 +124,7 @@ struct PeerTests {
                 let server = try PeerServer(
                     peer, on: stage, renewalBytes: renewing.renewer == .culvert ? nil : renewing.limit, window: 4096)
                 let identification = try server.identification()
-                let keyExchange = try #require(peer.shared?.keyExchanges.first)
-                let combination = Combination([keyExchange, renewing.cipher, "ssh-ed25519"])
+                let combination = renewing.combination
                 let ours = renewing.renewer == .server ? [] : ["-o", "RekeyLimit=\(renewing.limit)"]
                 let tunnels = try Tunnels(server, on: stage, combination.options + ours)
                 try tunnels.carry(renewing.bytes)
@@ -206,9 +213,9 @@ struct PeerTests {
             } else {
                 let made = try SSHServer(on: stage, options: ["Ciphers aes256-ctr"])
                 start = { try Tunnel(to: made, forward + $0).process }
-                words = Peer.Shared.allCiphers + ["offers aes256-ctr;"]
+                words = ["we offer aes256-gcm@openssh.com,", "offers aes256-ctr;"]
             }
-            let refused = try start(name == "dropbear" ? ["-c", "aes256-gcm@openssh.com"] : [])
+            let refused = try start(["-c", "aes256-gcm@openssh.com"])
             #expect(try refused.waitForEnd() == .exited(ExpectedCode.connection))
             let line = try refused.waitForLine(["no cipher is shared"] + words)
             // What is named is typed as it stands there.

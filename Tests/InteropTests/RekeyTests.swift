@@ -14,7 +14,9 @@ import Testing
         /// One is enough to find out whether anything is lost; a soak takes them all.
         static let all: [Load] = {
             guard Scale.isFull, Subject.engine != "libssh2" else { return [Load(kind: .direct, cipher: nil)] }
-            let ciphers = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
+            let ciphers = [
+                "aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr",
+            ]
             return [ForwardKind.direct, .reverse].flatMap { kind in ciphers.map { Load(kind: kind, cipher: $0) } }
         }()
     }

@@ -87,7 +87,7 @@ import Testing
         let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
         #expect(process.terminationStatus == 0, "\(said)")
-        #expect(said.contains("5 kinds of fault"))
+        #expect(said.contains("6 kinds of fault"))
     }
 
     @Test("both programs have one version")

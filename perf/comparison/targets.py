@@ -223,6 +223,7 @@ def socat(stage, label, doors, backs):
 
 
 GCM, CHACHA = "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"
+COUNTER = ["-c", "aes128-ctr", "-m", "hmac-sha2-256-etm@openssh.com"]
 CULVERT, SSH = ["culvert", "-F", "none", "-q"], ["ssh", "-F", "none", "-N"]
 RESTARTED = SSH + ["-o", "ExitOnForwardFailure=yes"]
 
@@ -240,9 +241,11 @@ TARGETS = {target.name: target for target in [
     Tunnel("culvert-libssh2", "the libssh2 engine (AES-CTR)", CULVERT + ["--engine", "libssh2"]),
     Tunnel("culvert-default", "culvert as it comes", CULVERT),
     Tunnel("culvert-chacha20", "with ChaCha20-Poly1305", CULVERT + ["-c", CHACHA]),
+    Tunnel("culvert-ctr", "with AES-128-CTR and HMAC-SHA-256", CULVERT + COUNTER),
     Tunnel("ssh", "ssh -L with AES-256-GCM", SSH + ["-c", GCM]),
     Tunnel("ssh-default", "ssh -L as it comes", SSH),
     Tunnel("ssh-chacha20", "ssh -L with ChaCha20-Poly1305", SSH + ["-c", CHACHA]),
+    Tunnel("ssh-ctr", "ssh -L with AES-128-CTR and HMAC-SHA-256", SSH + COUNTER),
     Tunnel("ssh-loop", "ssh, started again as soon as it ends", RESTARTED, runs=in_a_loop),
     Tunnel("autossh", "ssh under autossh -M 0", ["autossh", "-M", "0"] + RESTARTED[1:],
            environment={"AUTOSSH_GATETIME": "0"}),

@@ -18,6 +18,7 @@ struct EngineBench: ~Copyable {
     static func opened(_ test: Case) throws -> EngineBench {
         var settings = NativeSettings()
         settings.ciphers = AlgorithmList(test.cipher.name)
+        settings.macs = test.cipher.mac.flatMap { AlgorithmList($0.rawValue) }
         let ends = try NativeEnds(settings, EverybodyIsWelcome())
         var near = ends.client
         let channel = try near.open(.directTCPIP(host: "far", port: 1, originator: "near", originatorPort: 2))

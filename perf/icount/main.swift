@@ -25,12 +25,17 @@ struct Case {
             PacketKey.GCMProvider.found == .ipsecMB ? [.ipsecMB, .libcrypto] : [.libcrypto]
         let kinds: [(PacketCipher, PacketKey.GCMProvider)] =
             [(PacketCipher.none, .best)] + providers.map { (.aes256GCM, $0) } + providers.map { (.aes128GCM, $0) }
-            + [(.chaCha20Poly1305, .best)]
+            + [
+                (.chaCha20Poly1305, .best), (.aesCTR(.aes128, .sha256OverCiphertext), .best),
+                (.aesCTR(.aes128, .sha512), .best),
+            ]
         let packets = kinds.flatMap { kind in
             payloadLengths.map { Case(isEngine: false, cipher: kind.0, provider: kind.1, payloadLength: $0) }
         }
         // The engine takes the library that it finds best.
-        let engines: [PacketCipher] = [.aes256GCM, .aes128GCM, .chaCha20Poly1305]
+        let engines: [PacketCipher] = [
+            .aes256GCM, .aes128GCM, .chaCha20Poly1305, .aesCTR(.aes128, .sha256OverCiphertext),
+        ]
         return packets
             + engines.flatMap { cipher in
                 [100, 32768].map {
@@ -43,17 +48,18 @@ struct Case {
         let library =
             switch (cipher, provider) {
             case (.none, _): "nothing"
-            case (.chaCha20Poly1305, _), (_, .libcrypto): "libcrypto"
+            case (.chaCha20Poly1305, _), (.aesCTR, _), (_, .libcrypto): "libcrypto"
             case (_, .ipsecMB): "libipsec-mb"
             case (_, .best): "best"
             }
-        return (isEngine ? "engine " : "") + "\(cipher.name) \(library) \(payloadLength)"
+        return (isEngine ? "engine " : "") + "\(cipher.words) \(library) \(payloadLength)"
     }
 
     func key(_ direction: PacketKey.Direction) throws -> PacketKey {
         let key = [UInt8](repeating: 7, count: cipher.keyLength)
         let iv = [UInt8](repeating: 9, count: cipher.ivLength)
-        return try PacketKey(cipher, key: key.span, iv: iv.span, direction, gcm: provider)
+        let macKey = [UInt8](repeating: 5, count: cipher.macKeyLength)
+        return try PacketKey(cipher, key: key.span, iv: iv.span, macKey: macKey.span, direction, gcm: provider)
     }
 }
 

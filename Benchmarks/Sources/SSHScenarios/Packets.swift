@@ -13,8 +13,13 @@ private struct PacketRound: ~Copyable, Round {
     init(_ cipher: PacketCipher, payloadLength: Int, opens: Bool) throws {
         let key = [UInt8](repeating: 7, count: cipher.keyLength)
         let iv = [UInt8](repeating: 9, count: cipher.ivLength)
-        sealer.setKey(try PacketKey(cipher, key: key.span, iv: iv.span, .sealing, gcm: .best), resetsSequence: true)
-        opener.setKey(try PacketKey(cipher, key: key.span, iv: iv.span, .opening, gcm: .best), resetsSequence: true)
+        let macKey = [UInt8](repeating: 5, count: cipher.macKeyLength)
+        sealer.setKey(
+            try PacketKey(cipher, key: key.span, iv: iv.span, macKey: macKey.span, .sealing, gcm: .best),
+            resetsSequence: true)
+        opener.setKey(
+            try PacketKey(cipher, key: key.span, iv: iv.span, macKey: macKey.span, .opening, gcm: .best),
+            resetsSequence: true)
         // With the header of SSH_MSG_CHANNEL_DATA.
         messageLength = 9 + payloadLength
         self.opens = opens

@@ -13,6 +13,7 @@ private struct PathRound: ~Copyable, Round {
     init(_ cipher: PacketCipher, payloadLength: Int) throws {
         var settings = NativeSettings()
         settings.ciphers = AlgorithmList(cipher.name)
+        settings.macs = cipher.mac.flatMap { AlgorithmList($0.rawValue) }
         let ends = try NativeEnds(settings, EverybodyIsWelcome())
         var pair = Pair(near: ends.client, far: FarSide(ends.server))
         channel = try pair.near.open(.directTCPIP(host: "far", port: 1, originator: "near", originatorPort: 2))

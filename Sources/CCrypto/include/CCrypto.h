@@ -58,6 +58,31 @@ int culvert_chachapoly_seal(culvert_chachapoly *key, uint32_t sequence, uint8_t 
 // of this packet, which is left as it came.
 int culvert_chachapoly_open(culvert_chachapoly *key, uint32_t sequence, uint8_t *packet, size_t length);
 
+// MARK: AES in counter mode (RFC 4344) with HMAC-SHA-2 (RFC 6668)
+
+enum { CULVERT_CTR_BLOCK = 16, CULVERT_CTR_IV = 16 };
+
+typedef struct culvert_ctr culvert_ctr;
+
+// key_length: 16, 24 or 32 bytes. iv: CULVERT_CTR_IV bytes, the first counter. bits: 256 or 512, of the digest; the MAC's
+// key and the tag are as long as it. covers_ciphertext: the length stays in the clear, and the MAC is over it and what is
+// ciphered (OpenSSH's -etm); otherwise the length is ciphered with the rest, and the MAC is over what it was before (RFC 4253
+// 6.4). A handle either seals or opens. NULL: no memory, or libcrypto refuses.
+culvert_ctr *culvert_ctr_new(
+    const uint8_t *key, size_t key_length, const uint8_t *iv, int bits, const uint8_t *mac_key,
+    int covers_ciphertext);
+void culvert_ctr_free(culvert_ctr *ctr);
+
+// The length of the packet that is to be opened next, of which 4 bytes are there, or CULVERT_CTR_BLOCK where it is ciphered.
+// They stay as they are; asked again, it is the same.
+int culvert_ctr_length(culvert_ctr *ctr, const uint8_t *packet, uint32_t *length);
+// packet: the length in clear, `length` bytes of text, room for the tag. Ciphers in place and writes the tag.
+int culvert_ctr_seal(culvert_ctr *ctr, uint32_t sequence, uint8_t *packet, size_t length);
+// packet: the length, `length` bytes of text, the tag. Deciphers in place. -1: the tag is not the one of this packet. Then
+// the packet is left as it came where the MAC covers the ciphertext, and is overwritten with zeros otherwise; the handle is of
+// no use any more.
+int culvert_ctr_open(culvert_ctr *ctr, uint32_t sequence, uint8_t *packet, size_t length);
+
 // MARK: Memory for packets that go out
 
 // A thread keeps as many blocks as this, for its next use; beyond it they are freed, and all of them at its end.

@@ -37,30 +37,10 @@ enum AlgorithmKind: CaseIterable {
         switch self {
         case .keyExchange: KeyAgreementMethod.allCases.map(\.rawValue)
         case .hostKey: SignatureScheme.allCases.map(\.rawValue)
-        case .cipher: PacketCipher.preference().map(\.name)
-        // Offered because some peers look for a common one though every cipher here has its own; never used.
-        case .mac:
-            [
-                "hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512",
-            ]
+        case .cipher: CipherAlgorithm.preference().map(\.rawValue)
+        // With ciphers that authenticate by themselves too: some peers look for a common one all the same.
+        case .mac: PacketMAC.allCases.map(\.rawValue)
         case .publicKey: SignatureAlgorithm.all
-        }
-    }
-}
-
-extension PacketCipher {
-    /// The cipher of a name in SSH_MSG_KEXINIT; nil for what the engine does not have, "none" included.
-    init?(name: String) {
-        guard let cipher = PacketCipher.preference().first(where: { $0.name == name }) else { return nil }
-        self = cipher
-    }
-
-    /// Whether packets can be taken out of the stream unseen unless both ends keep to strict key exchange
-    /// (CVE-2023-48795). AES-GCM counts packets by itself.
-    var needsStrictExchange: Bool {
-        switch self {
-        case .chaCha20Poly1305: true
-        case .none, .aes128GCM, .aes256GCM: false
         }
     }
 }

@@ -83,17 +83,22 @@ struct KeyDerivation {
         }
     }
 
-    /// The key of one direction: the IV has letter A toward the server and B toward the client, the key C and D.
+    /// The key of one direction: the IV has letter A toward the server and B toward the client, the key C and D, the MAC's
+    /// key E and F.
     func packetKey(
         _ cipher: PacketCipher, towardServer: Bool, _ direction: PacketKey.Direction
     ) throws(SSHError) -> PacketKey {
         let key = self.key(towardServer ? "C" : "D", count: cipher.keyLength)
         let iv = self.key(towardServer ? "A" : "B", count: cipher.ivLength)
+        let macKey = self.key(towardServer ? "E" : "F", count: cipher.macKeyLength)
         return try unsafe key.withBytes { key throws(SSHError) in
             try unsafe iv.withBytes { iv throws(SSHError) in
-                try unsafe PacketKey(
-                    cipher, key: key.assumingMemoryBound(to: UInt8.self).span,
-                    iv: iv.assumingMemoryBound(to: UInt8.self).span, direction)
+                try unsafe macKey.withBytes { macKey throws(SSHError) in
+                    try unsafe PacketKey(
+                        cipher, key: key.assumingMemoryBound(to: UInt8.self).span,
+                        iv: iv.assumingMemoryBound(to: UInt8.self).span,
+                        macKey: macKey.assumingMemoryBound(to: UInt8.self).span, direction)
+                }
             }
         }
     }

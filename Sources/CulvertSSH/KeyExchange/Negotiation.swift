@@ -1,4 +1,4 @@
-/// What the two KEXINITs agree on (RFC 4253 §7.1). No MAC: every cipher here has its own.
+/// What the two KEXINITs agree on (RFC 4253 §7.1). A MAC is part of the cipher, where that needs one.
 struct NegotiatedAlgorithms: Equatable {
     var method: KeyAgreementMethod
     var hostKey: SignatureScheme
@@ -33,20 +33,31 @@ enum Negotiation {
             }
             throw noCommon(kind, own: list(own), peer: list(peer), older: older)
         }
+        func protection(
+            _ ciphers: (KeyExchangeInit) -> [String], _ macs: (KeyExchangeInit) -> [String]
+        ) throws(SSHError) -> PacketCipher {
+            guard let cipher = CipherAlgorithm(rawValue: try choose(.cipher, ciphers)) else {
+                preconditionFailure("only what the engine has is offered")
+            }
+            return try cipher.protection { () throws(SSHError) in
+                guard let mac = PacketMAC(rawValue: try choose(.mac, macs)) else {
+                    preconditionFailure("only what the engine has is offered")
+                }
+                return mac
+            }
+        }
         // What is chosen stands in our own list, and we know what we offer.
         guard
             let method = KeyAgreementMethod(rawValue: try choose(.keyExchange) { $0.keyExchange }),
-            let hostKey = SignatureScheme(rawValue: try choose(.hostKey) { $0.hostKey }),
-            let clientToServer = PacketCipher(name: try choose(.cipher) { $0.ciphersClientToServer }),
-            let serverToClient = PacketCipher(name: try choose(.cipher) { $0.ciphersServerToClient })
+            let hostKey = SignatureScheme(rawValue: try choose(.hostKey) { $0.hostKey })
         else { preconditionFailure("only what the engine has is offered") }
+        let clientToServer = try protection({ $0.ciphersClientToServer }, { $0.macsClientToServer })
+        let serverToClient = try protection({ $0.ciphersServerToClient }, { $0.macsServerToClient })
         // Compression is chosen like the rest; "none" is all that we offer.
         _ = try choosePlain(client.compressionClientToServer, server.compressionClientToServer)
         _ = try choosePlain(client.compressionServerToClient, server.compressionServerToClient)
-        if !strict && (clientToServer.needsStrictExchange || serverToClient.needsStrictExchange) {
-            throw notStrict(
-                own: own.ciphersClientToServer,
-                peer: role == .client ? peer.ciphersClientToServer : peer.ciphersServerToClient, older: older)
+        if !strict, let unsafe = [clientToServer, serverToClient].first(where: \.needsStrictExchange) {
+            throw notStrict(unsafe, own: own, peer: peer, older: older)
         }
         return NegotiatedAlgorithms(
             method: method, hostKey: hostKey, clientToServer: clientToServer, serverToClient: serverToClient,
@@ -77,15 +88,34 @@ enum Negotiation {
         older ? "--engine libssh2 knows older ones" : "only \(version) version of the peer helps"
     }
 
-    private static func notStrict(own: [String], peer: [String], older: Bool) -> SSHError {
-        let safe = PacketCipher.preference().filter { !$0.needsStrictExchange && peer.contains($0.name) }.map(\.name)
+    /// What is wrong with `chosen` is its MAC, where it has one.
+    private static func notStrict(
+        _ chosen: PacketCipher, own: KeyExchangeInit, peer: KeyExchangeInit, older: Bool
+    ) -> SSHError {
+        let macs = PacketMAC.allCases.filter {
+            !$0.needsStrictExchange && peer.macsClientToServer.contains($0.rawValue)
+        }
+        let ciphers = CipherAlgorithm.preference().filter {
+            !$0.needsStrictExchange && (!$0.needsMAC || !macs.isEmpty)
+                && peer.ciphersClientToServer.contains($0.rawValue)
+        }
+        var options: [String] = []
+        if !ciphers.isEmpty { options.append("-o Ciphers=" + ciphers.map(\.rawValue).joined(separator: ",")) }
+        if ciphers.contains(where: \.needsMAC)
+            && !macs.contains(where: { own.macsClientToServer.contains($0.rawValue) })
+        {
+            options.append("-o MACs=" + macs.map(\.rawValue).joined(separator: ","))
+        }
         let mend =
-            !safe.isEmpty
-            ? "-o Ciphers=\(safe.joined(separator: ",")) accepts it" : mend(older: older, otherwise: "a newer")
+            !options.isEmpty
+            ? options.joined(separator: " ") + " accepts it" : mend(older: older, otherwise: "a newer")
+        let list = { (offer: KeyExchangeInit) in
+            quoted(chosen.mac == nil ? offer.ciphersClientToServer : offer.macsClientToServer)
+        }
         return SSHError(
             .keyExchange,
-            "the peer has no strict key exchange, without which \(PacketCipher.chaCha20Poly1305.name) can be tampered "
-                + "with (CVE-2023-48795): we offer \(quoted(own)), the peer offers \(quoted(peer)); \(mend)")
+            "the peer has no strict key exchange, without which \(chosen.words) can be tampered with "
+                + "(CVE-2023-48795): we offer \(list(own)), the peer offers \(list(peer)); \(mend)")
     }
 
     /// Names that mean something else are left out: they would only puzzle.

@@ -18,17 +18,30 @@ struct Offer {
         if let signer { hostKey = signer.schemes.map(\.rawValue).filter(hostKey.contains) }
     }
 
-    /// Whether our KEXINIT must wait for the peer's: what we like best is safe only with a peer that keeps to strict key
-    /// exchange, and a list cannot be taken back.
-    var waitsForPeer: Bool { ciphers.first.flatMap { PacketCipher(name: $0) }?.needsStrictExchange ?? false }
+    /// Whether our KEXINIT must wait for the peer's: what is offered would be chosen otherwise with a peer that does not keep
+    /// to strict key exchange, and a list cannot be taken back.
+    var waitsForPeer: Bool {
+        ciphers.contains { name in
+            guard let cipher = CipherAlgorithm(rawValue: name) else { return false }
+            return cipher.needsStrictExchange
+                || cipher.needsMAC && macs.contains { PacketMAC(rawValue: $0)?.needsStrictExchange ?? false }
+        }
+    }
 
-    /// Leaves out what is safe only with strict key exchange, as long as something else is shared with the peer.
+    /// Leaves out what is safe only with strict key exchange, as long as something else is shared with the peer: a cipher
+    /// and, where it needs one, a MAC.
     mutating func dropWhatNeedsStrict(_ peer: KeyExchangeInit) {
-        let safe = ciphers.filter { !(PacketCipher(name: $0)?.needsStrictExchange ?? false) }
-        let isShared =
-            safe.contains { peer.ciphersServerToClient.contains($0) }
-            && safe.contains { peer.ciphersClientToServer.contains($0) }
-        if isShared { ciphers = safe }
+        func isShared(_ names: [String], _ toServer: [String], _ toClient: [String]) -> Bool {
+            names.contains(where: toServer.contains) && names.contains(where: toClient.contains)
+        }
+        let safeMACs = macs.filter { !(PacketMAC(rawValue: $0)?.needsStrictExchange ?? false) }
+        let hasMAC = isShared(safeMACs, peer.macsClientToServer, peer.macsServerToClient)
+        let safe = ciphers.filter { name in
+            CipherAlgorithm(rawValue: name).map { !$0.needsStrictExchange && (hasMAC || !$0.needsMAC) } ?? false
+        }
+        guard isShared(safe, peer.ciphersClientToServer, peer.ciphersServerToClient) else { return }
+        ciphers = safe
+        if hasMAC { macs = safeMACs }
     }
 
     /// `isFirst`: the names that are no methods go with the first KEXINIT only (OpenSSH's PROTOCOL §1.9, RFC 8308 §2.1).

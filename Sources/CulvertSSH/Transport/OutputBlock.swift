@@ -18,7 +18,7 @@ internal import CCrypto
     /// A slot for the longest packet of any cipher, bytes.
     static let maximumStride =
         PacketCipher.headroom + ChannelData.headerLength + maximumPayload + PacketCipher.maximumTailroom
-    /// Kept from payload: at 24 to 56 bytes each, some 300 control packets fit before one has to be deferred.
+    /// Kept from payload: at 36 to 116 bytes each, a hundred control packets or more fit before one has to be deferred.
     static let controlRoom = 8 * 1024
     /// Control packets that may stand before a full batch of payload without shortening it.
     static let slack = 4 * 1024

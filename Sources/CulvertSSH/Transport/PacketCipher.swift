@@ -1,5 +1,3 @@
-internal import CCrypto
-
 /// How the packets of one direction are protected, and so how they are laid out (RFC 4253 §6).
 ///
 /// ```
@@ -12,7 +10,7 @@ internal import CCrypto
 /// A cipher that seals in place is one more case: its block, its tag, whether the length field is ciphered with the
 /// rest, and one branch each in `PacketKey`'s functions.
 ///
-/// A full packet, 32 KiB of payload, has 32804 bytes with each of the AEAD ciphers here.
+/// A full packet, 32 KiB of payload, has 32804 bytes with each of the AEAD ciphers here, and 32864 with the longest MAC.
 enum PacketCipher: BitwiseCopyable, Hashable {
     /// The "none" cipher with the "none" MAC (RFC 4253 §6.3): before the first key exchange, and in tests.
     case none
@@ -21,12 +19,27 @@ enum PacketCipher: BitwiseCopyable, Hashable {
     case aes256GCM
     /// chacha20-poly1305@openssh.com (draft-ietf-sshm-chacha20-poly1305).
     case chaCha20Poly1305
+    /// AES in counter mode (RFC 4344 §4): the counter runs on from packet to packet.
+    case aesCTR(CounterKey, PacketMAC)
+
+    enum CounterKey: BitwiseCopyable, CaseIterable {
+        case aes128, aes192, aes256
+
+        /// Bytes.
+        var length: Int {
+            switch self {
+            case .aes128: 16
+            case .aes192: 24
+            case .aes256: 32
+            }
+        }
+    }
 
     /// Packets are padded to a multiple of this; 8 is the least (RFC 4253 §6).
     var blockLength: Int {
         switch self {
         case .none, .chaCha20Poly1305: 8
-        case .aes128GCM, .aes256GCM: 16
+        case .aes128GCM, .aes256GCM, .aesCTR: 16
         }
     }
 
@@ -34,6 +47,7 @@ enum PacketCipher: BitwiseCopyable, Hashable {
         switch self {
         case .none: 0
         case .aes128GCM, .aes256GCM, .chaCha20Poly1305: 16
+        case .aesCTR(_, let mac): mac.length
         }
     }
 
@@ -43,6 +57,15 @@ enum PacketCipher: BitwiseCopyable, Hashable {
         switch self {
         case .none: true
         case .aes128GCM, .aes256GCM, .chaCha20Poly1305: false
+        case .aesCTR(_, let mac): !mac.coversCiphertext
+        }
+    }
+
+    /// Whether `packet_length` is ciphered with the rest of its block and checked with the rest of the packet.
+    var hidesLength: Bool {
+        switch self {
+        case .none, .aes128GCM, .aes256GCM, .chaCha20Poly1305: false
+        case .aesCTR(_, let mac): !mac.coversCiphertext
         }
     }
 
@@ -53,6 +76,7 @@ enum PacketCipher: BitwiseCopyable, Hashable {
         case .aes128GCM: 16
         case .aes256GCM: 32
         case .chaCha20Poly1305: 64
+        case .aesCTR(let key, _): key.length
         }
     }
 
@@ -60,67 +84,60 @@ enum PacketCipher: BitwiseCopyable, Hashable {
         switch self {
         case .none, .chaCha20Poly1305: 0
         case .aes128GCM, .aes256GCM: 12
+        case .aesCTR: 16
+        }
+    }
+
+    /// Bytes of the MAC's key: as many as its digest has (RFC 6668 §2).
+    var macKeyLength: Int {
+        switch self {
+        case .none, .aes128GCM, .aes256GCM, .chaCha20Poly1305: 0
+        case .aesCTR(_, let mac): mac.length
         }
     }
 
     /// Bytes before the message.
     static let headroom = 5
-    /// The longest padding of a packet of ours, for a block of 16, and the longest tag of any cipher or MAC to come.
+    /// The longest padding of a packet of ours, for a block of 16, and the longest tag of any cipher or MAC.
     static let maximumTailroom = 19 + 64
     /// Least padding (RFC 4253 §6).
     static let minimumPadding = 4
     /// Least length of a packet of ours without its tag (RFC 4253 §6).
     static let minimumSent = 16
 
-    /// The least `packet_length` that is taken. RFC 4253 §6 wants 12 bytes; OpenSSH's packets of one byte of message
-    /// (SSH_MSG_USERAUTH_SUCCESS) have 8 with a cipher that does not count the length.
-    var minimumLength: Int { lengthIsPadded ? Self.minimumSent - 4 : blockLength }
-
-    func paddingLength(messageLength: Int) -> Int {
-        let covered = (lengthIsPadded ? 4 : 0) + 1 + messageLength
-        let padding = blockLength - covered % blockLength
-        let isShort = padding < Self.minimumPadding || 5 + messageLength + padding < Self.minimumSent
-        return isShort ? padding + blockLength : padding
-    }
-
-    /// What a message whose length says something is padded to a multiple of, bytes: as OpenSSH pads passwords.
-    static let concealedMultiple = 64
-
-    /// The padding of such a message: at least the least, and the next multiple after it, as OpenSSH has it.
-    func concealingPaddingLength(messageLength: Int) -> Int {
-        let least = paddingLength(messageLength: messageLength)
-        let covered = (lengthIsPadded ? 4 : 0) + 1 + messageLength + least
-        return least + Self.concealedMultiple - covered % Self.concealedMultiple
-    }
-
-    func concealedWireLength(messageLength: Int) -> Int {
-        Self.headroom + messageLength + concealingPaddingLength(messageLength: messageLength) + tagLength
-    }
-
-    /// Bytes on the wire of a packet with this message.
-    func wireLength(messageLength: Int) -> Int {
-        Self.headroom + messageLength + paddingLength(messageLength: messageLength) + tagLength
-    }
-
     // MARK: Negotiation
 
-    /// Its name in SSH_MSG_KEXINIT.
+    /// The cipher's name in SSH_MSG_KEXINIT.
     var name: String {
         switch self {
         case .none: "none"
-        case .aes128GCM: "aes128-gcm@openssh.com"
-        case .aes256GCM: "aes256-gcm@openssh.com"
-        case .chaCha20Poly1305: "chacha20-poly1305@openssh.com"
+        case .aes128GCM: CipherAlgorithm.aes128GCM.rawValue
+        case .aes256GCM: CipherAlgorithm.aes256GCM.rawValue
+        case .chaCha20Poly1305: CipherAlgorithm.chaCha20Poly1305.rawValue
+        case .aesCTR(.aes128, _): CipherAlgorithm.aes128CTR.rawValue
+        case .aesCTR(.aes192, _): CipherAlgorithm.aes192CTR.rawValue
+        case .aesCTR(.aes256, _): CipherAlgorithm.aes256CTR.rawValue
         }
     }
 
-    /// Those that protect, the one to be preferred first: AES-GCM costs a quarter of ChaCha20 with AES instructions,
-    /// and is slow and leaks by its timing without.
-    static func preference(aesInstructions: Bool = hasAESInstructions) -> [PacketCipher] {
-        aesInstructions
-            ? [.aes256GCM, .aes128GCM, .chaCha20Poly1305] : [.chaCha20Poly1305, .aes256GCM, .aes128GCM]
+    /// The MAC beside it; nil where the cipher authenticates by itself, or nothing does.
+    var mac: PacketMAC? {
+        switch self {
+        case .none, .aes128GCM, .aes256GCM, .chaCha20Poly1305: nil
+        case .aesCTR(_, let mac): mac
+        }
     }
 
-    /// Whether this processor has AES instructions.
-    static var hasAESInstructions: Bool { culvert_crypto_has_aes_instructions() != 0 }
+    /// Both, for a person.
+    var words: String { mac.map { "\(name) with \($0.rawValue)" } ?? name }
+
+    /// Whether packets can be taken out of the stream unseen unless both ends keep to strict key exchange
+    /// (CVE-2023-48795). AES-GCM counts packets by itself.
+    var needsStrictExchange: Bool {
+        switch self {
+        case .chaCha20Poly1305: true
+        case .none, .aes128GCM, .aes256GCM: false
+        case .aesCTR(_, let mac): mac.needsStrictExchange
+        }
+    }
 }

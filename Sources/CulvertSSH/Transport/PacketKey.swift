@@ -28,24 +28,28 @@ internal import CCrypto
     }
 
     let cipher: PacketCipher
+    let layout: PacketLayout
     /// Nil with the "none" cipher only.
     private let handle: OpaquePointer?
 
     /// No key: the "none" cipher.
     init() {
         cipher = .none
+        layout = PacketLayout(.none)
         unsafe handle = nil
     }
 
-    /// `key` and `iv` have the lengths that the cipher names, and stay the caller's to overwrite. Throws where the
+    /// `key`, `iv` and `macKey` have the lengths that the cipher names, and stay the caller's to overwrite. Throws where the
     /// machine's libcrypto does not have the cipher.
     init(
-        _ cipher: PacketCipher, key: Span<UInt8>, iv: Span<UInt8>, _ direction: Direction, gcm: GCMProvider = .best
+        _ cipher: PacketCipher, key: Span<UInt8>, iv: Span<UInt8>, macKey: Span<UInt8>, _ direction: Direction,
+        gcm: GCMProvider = .best
     ) throws(SSHError) {
         precondition(
-            key.count == cipher.keyLength && iv.count == cipher.ivLength,
-            "key and IV are derived in the length that the cipher names")
+            key.count == cipher.keyLength && iv.count == cipher.ivLength && macKey.count == cipher.macKeyLength,
+            "keys and IV are derived in the lengths that the cipher names")
         self.cipher = cipher
+        layout = PacketLayout(cipher)
         unsafe handle = key.withUnsafeBufferPointer { key in
             unsafe iv.withUnsafeBufferPointer { iv in
                 switch cipher {
@@ -54,6 +58,12 @@ internal import CCrypto
                     unsafe culvert_gcm_new(
                         gcm.number, direction == .sealing ? 1 : 0, key.baseAddress, key.count, iv.baseAddress)
                 case .chaCha20Poly1305: unsafe culvert_chachapoly_new(key.baseAddress)
+                case .aesCTR(_, let mac):
+                    unsafe macKey.withUnsafeBufferPointer { macKey in
+                        unsafe culvert_ctr_new(
+                            key.baseAddress, key.count, iv.baseAddress, Int32(8 * mac.length), macKey.baseAddress,
+                            mac.coversCiphertext ? 1 : 0)
+                    }
                 }
             }
         }
@@ -67,6 +77,7 @@ internal import CCrypto
         case .none: break
         case .aes128GCM, .aes256GCM: unsafe culvert_gcm_free(handle)
         case .chaCha20Poly1305: unsafe culvert_chachapoly_free(handle)
+        case .aesCTR: unsafe culvert_ctr_free(handle)
         }
     }
 
@@ -74,7 +85,8 @@ internal import CCrypto
     static func offers(_ cipher: PacketCipher) -> Bool {
         let key = [UInt8](repeating: 0, count: cipher.keyLength)
         let iv = [UInt8](repeating: 0, count: cipher.ivLength)
-        return (try? PacketKey(cipher, key: key.span, iv: iv.span, .sealing)) != nil
+        let macKey = [UInt8](repeating: 0, count: cipher.macKeyLength)
+        return (try? PacketKey(cipher, key: key.span, iv: iv.span, macKey: macKey.span, .sealing)) != nil
     }
 
     /// Ciphers the packet in place: its length field, `length` bytes after it, and room for the tag.
@@ -85,11 +97,13 @@ internal import CCrypto
             case .none: 0 as Int32
             case .aes128GCM, .aes256GCM: unsafe culvert_gcm_seal(handle, text, 4, text + 4, length, text + 4 + length)
             case .chaCha20Poly1305: unsafe culvert_chachapoly_seal(handle, sequenceNumber, text, length)
+            case .aesCTR: unsafe culvert_ctr_seal(handle, sequenceNumber, text, length)
             }
         precondition(result == 0, "libcrypto ciphers with a key that it has taken")
     }
 
-    /// The length in the first 4 bytes of a packet, which stay as they are. It is not authenticated yet.
+    /// The length of the packet that is opened next, of which `lengthPrefix` bytes are there; they stay as they are. It is
+    /// not authenticated yet.
     func length(of packet: UnsafeRawPointer, sequenceNumber: UInt32) -> Int {
         var length: UInt32 = 0
         switch cipher {
@@ -97,6 +111,10 @@ internal import CCrypto
         case .chaCha20Poly1305:
             let bytes = unsafe packet.assumingMemoryBound(to: UInt8.self)
             let result = unsafe culvert_chachapoly_length(handle, sequenceNumber, bytes, &length)
+            precondition(result == 0, "libcrypto deciphers with a key that it has taken")
+        case .aesCTR:
+            let bytes = unsafe packet.assumingMemoryBound(to: UInt8.self)
+            let result = unsafe culvert_ctr_length(handle, bytes, &length)
             precondition(result == 0, "libcrypto deciphers with a key that it has taken")
         }
         return Int(length)
@@ -112,6 +130,7 @@ internal import CCrypto
             return unsafe culvert_gcm_open(handle, text, 4, text + 4, length, text + 4 + length) == 0
         case .chaCha20Poly1305:
             return unsafe culvert_chachapoly_open(handle, sequenceNumber, text, length) == 0
+        case .aesCTR: return unsafe culvert_ctr_open(handle, sequenceNumber, text, length) == 0
         }
     }
 }

@@ -28,7 +28,7 @@
     private(set) var sequenceNumber: UInt32 = 0
     /// Under the key in use.
     private(set) var use = KeyUse()
-    /// The next packet's length, judged; 0 until 4 bytes of it are there. It is deciphered once, however the rest drips.
+    /// The next packet's length, judged; 0 until enough of it is there to know. It is deciphered once, however the rest drips.
     private var length = 0
 
     /// Begins with the "none" cipher, at sequence number 0.
@@ -55,16 +55,16 @@
         _ bytes: UnsafeMutableRawPointer, available: Int
     ) throws(SSHError) -> (packet: OpenedPacket, wireLength: Int)? {
         if length == 0 {
-            guard available >= 4 else { return nil }
+            guard available >= key.layout.lengthPrefix else { return nil }
             let claimed = unsafe key.length(of: bytes, sequenceNumber: sequenceNumber)
             try check(length: claimed)
             length = claimed
         }
-        let wireLength = 4 + length + key.cipher.tagLength
+        let wireLength = 4 + length + key.layout.tagLength
         guard available >= wireLength else { return nil }
         guard !use.isSpent else { throw .violation("it sends on without renewing the keys") }
         guard unsafe key.open(bytes, length: length, sequenceNumber: sequenceNumber) else {
-            throw SSHError(.integrity, "packet \(sequenceNumber) was altered on the way, or its keys are not ours")
+            throw altered
         }
         let padding = Int(unsafe bytes.load(fromByteOffset: 4, as: UInt8.self))
         // A message has at least its number.
@@ -80,11 +80,17 @@
         return (packet, wireLength)
     }
 
+    private var altered: SSHError {
+        SSHError(.integrity, "packet \(sequenceNumber) was altered on the way, or its keys are not ours")
+    }
+
+    /// A false length that was ciphered with the rest is told as any alteration is, and at once, as OpenSSH does with
+    /// every cipher but CBC. There an attacker could put any block of the stream in the length's place and learn from the
+    /// bytes that were waited for what it holds (CVE-2008-5161); in counter mode it can only be this packet's length, which
+    /// whoever counts the bytes of the stream sees anyway.
     private func check(length: Int) throws(SSHError) {
-        let cipher = key.cipher
-        let padded = cipher.lengthIsPadded ? length + 4 : length
-        guard length >= cipher.minimumLength, length <= limit,
-            padded.isMultiple(of: cipher.blockLength)
-        else { throw .violation("a packet claims a length of \(length) bytes") }
+        guard key.layout.takes(length: length, limit: limit) else {
+            throw key.cipher.hidesLength ? altered : .violation("a packet claims a length of \(length) bytes")
+        }
     }
 }

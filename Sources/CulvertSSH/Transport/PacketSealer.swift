@@ -32,25 +32,24 @@
     mutating func prepare() { padding.refill() }
 
     func wireLength(messageLength: Int) -> Int {
-        key.cipher.wireLength(messageLength: messageLength)
+        key.layout.wireLength(messageLength: messageLength)
     }
 
     /// The same of a message whose length says something about what it carries.
     func concealedWireLength(messageLength: Int) -> Int {
-        key.cipher.concealedWireLength(messageLength: messageLength)
+        key.layout.concealedWireLength(messageLength: messageLength)
     }
 
     /// The message lies at `packet` + 5, and `wireLength` bytes from `packet` on are writable. Returns the wire length.
     @inline(__always)
     mutating func seal(at packet: UnsafeMutableRawPointer, messageLength: Int) -> Int {
-        let cipher = key.cipher
-        let count = cipher.paddingLength(messageLength: messageLength)
+        let count = key.layout.paddingLength(messageLength: messageLength)
         let tail = unsafe packet + PacketCipher.headroom + messageLength
-        switch cipher {
+        switch key.cipher {
         case .none:
             // What stood here before must not leak to the peer; nothing is ciphered, so randomness hides nothing.
             unsafe tail.initializeMemory(as: UInt8.self, repeating: 0, count: count)
-        case .aes128GCM, .aes256GCM, .chaCha20Poly1305:
+        case .aes128GCM, .aes256GCM, .chaCha20Poly1305, .aesCTR:
             // At most 19 bytes, at least 4, and there is room for 16 more, the tag: three stores cover them all.
             let bytes = unsafe padding.take(count)
             unsafe tail.storeBytes(of: bytes.loadUnaligned(as: UInt64.self), as: UInt64.self)
@@ -64,14 +63,14 @@
 
     /// The same, in `concealedWireLength` bytes.
     mutating func sealConcealed(at packet: UnsafeMutableRawPointer, messageLength: Int) -> Int {
-        let count = key.cipher.concealingPaddingLength(messageLength: messageLength)
+        let count = key.layout.concealingPaddingLength(messageLength: messageLength)
         unsafe (packet + PacketCipher.headroom + messageLength).copyMemory(from: padding.take(count), byteCount: count)
         return unsafe seal(padded: packet, length: 1 + messageLength + count, padding: count)
     }
 
     @inline(__always)
     private mutating func seal(padded packet: UnsafeMutableRawPointer, length: Int, padding: Int) -> Int {
-        let wireLength = 4 + length + key.cipher.tagLength
+        let wireLength = 4 + length + key.layout.tagLength
         unsafe packet.storeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian, as: UInt32.self)
         unsafe packet.storeBytes(of: UInt8(truncatingIfNeeded: padding), toByteOffset: 4, as: UInt8.self)
         precondition(!use.isSpent, "keys are exchanged before a nonce comes twice")

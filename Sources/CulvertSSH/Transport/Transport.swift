@@ -276,11 +276,11 @@ struct Transport: ~Copyable {
     var summary: String {
         guard let algorithms else { return "culvert" }
         var words = [
-            "culvert", algorithms.method.rawValue, algorithms.hostKey.rawValue, algorithms.clientToServer.name,
+            "culvert", algorithms.method.rawValue, algorithms.hostKey.rawValue, algorithms.clientToServer.words,
         ]
         if algorithms.serverToClient != algorithms.clientToServer {
             words[3] += " out"
-            words.append(algorithms.serverToClient.name + " in")
+            words.append(algorithms.serverToClient.words + " in")
         }
         return words.joined(separator: ", ")
     }

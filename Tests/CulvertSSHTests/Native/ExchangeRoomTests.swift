@@ -7,7 +7,8 @@ import Testing
     private func key(_ byte: UInt8) throws -> PacketKey {
         let bytes = [UInt8](repeating: byte, count: 44)
         return try PacketKey(
-            .aes256GCM, key: bytes.span.extracting(first: 32), iv: bytes.span.extracting(last: 12), .sealing)
+            .aes256GCM, key: bytes.span.extracting(first: 32), iv: bytes.span.extracting(last: 12),
+            macKey: bytes.span.extracting(first: 0), .sealing)
     }
 
     /// Payload until there is no more room for it, then messages until one has to wait.

@@ -18,7 +18,7 @@ import Testing
 
         init(_ cipher: String, flip: (packet: Int, offset: Int)? = nil) throws {
             peer = try ScriptedServer(version: nil)
-            peer.names.ciphers = [cipher]
+            peer.names.protect(cipher)
             // Shorter, so that fewer places take less time.
             peer.names.keyExchange = ["curve25519-sha256", "ext-info-s"]
             self.flip = flip
@@ -141,15 +141,18 @@ import Testing
         return play
     }
 
-    @Test(arguments: ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"])
+    @Test(arguments: [
+        "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr with hmac-sha2-256-etm@openssh.com",
+        "aes256-ctr with hmac-sha2-256",
+    ])
     func everyByteOfEveryPacket(_ cipher: String) throws {
         let whole = try Self.play(cipher, until: Self.acts.count - 1)
         #expect(whole.packets.count == Self.acts.count)
         #expect(whole.peer.client.received == Array("some payloadmore of it".utf8))
         #expect(whole.events.last == "the server disconnected (reason 11); the server says: bye")
         for (packet, act) in Self.acts.enumerated() {
-            // What comes in the clear is the same for both.
-            if packet <= 3 && cipher.hasPrefix("chacha") { continue }
+            // What comes in the clear is the same for all of them.
+            if packet <= 3 && !cipher.hasPrefix("aes256-gcm") { continue }
             // What had come of it when this packet came.
             let before = packet == 0 ? [] : try Self.play(cipher, until: packet - 1).outcome
             for offset in whole.packets[packet].indices {

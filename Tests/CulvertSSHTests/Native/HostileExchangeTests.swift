@@ -175,7 +175,11 @@ import Testing
         #expect(try refused { $0.keyExchange = [] }.contains("the peer offers none"))
         #expect(try refused { $0.hostKey = ["ssh-rsa", "ssh-dss"] }.contains("no host key algorithm is shared"))
         #expect(try refused { $0.compression = ["zlib"] }.contains("no compression"))
-        // MACs are of no use here, so that an empty list is as good as any.
+        #expect(
+            try refused {
+                $0.ciphers = ["aes128-ctr"]; $0.macs = ["umac-64@openssh.com"]
+            }.contains("no MAC is shared: we offer hmac-sha2-256-etm@openssh.com,"))
+        // With a cipher that authenticates by itself MACs are of no use, so that an empty list is as good as any.
         let peer = try ScriptedServer()
         peer.names.macs = []
         try peer.sayInit()

@@ -7,6 +7,12 @@ import Testing
 /// A server, or somebody on the way, that breaks the rules of packets and of their order: each case ends in a typed error
 /// and the right word to the server.
 @Suite struct HostileServerTests {
+    /// Each way to protect packets, in the words of `PacketCipher.words`.
+    static let protections = [
+        "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr with hmac-sha2-512-etm@openssh.com",
+        "aes192-ctr with hmac-sha2-256",
+    ]
+
     // MARK: Terrapin (CVE-2023-48795) and strict key exchange
 
     /// Something before KEXINIT is found when KEXINIT asks to be strict.
@@ -34,10 +40,10 @@ import Testing
     }
 
     /// The first packet under the new keys is taken away: with sequence numbers from 0 nobody can hide that.
-    @Test(arguments: ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"])
+    @Test(arguments: Self.protections)
     func aPacketTakenAwayIsSeen(_ cipher: String) throws {
         let peer = try ScriptedServer()
-        peer.names.ciphers = [cipher]
+        peer.names.protect(cipher)
         let service = try { () throws -> [UInt8] in
             try peer.sayInit()
             let derivation = try peer.sayReply()
@@ -48,7 +54,7 @@ import Testing
         // ChaCha20 deciphers the length with the wrong number, too: it is a false one, or the tag is.
         let error = #expect(throws: SSHError.self) {
             try peer.raw(service)
-            try peer.raw([UInt8](repeating: 0, count: PacketOpener.maximumPacketLength + 20))
+            try peer.raw([UInt8](repeating: 0, count: PacketOpener.maximumPacketLength + 68))
         }
         peer.listen()
         let kinds: [SSHError.Kind] = cipher.hasPrefix("aes") ? [.integrity] : [.integrity, .protocolViolation]
@@ -62,7 +68,7 @@ import Testing
         var settings = NativeSettings.curve
         settings.ciphers = AlgorithmList("chacha20-poly1305@openssh.com,aes128-gcm@openssh.com")
         let peer = try ScriptedServer(settings)
-        // What is liked best is not safe with everybody, so the client lets the server speak first.
+        // What is offered is not safe with everybody, so the client lets the server speak first.
         #expect(peer.heard.isEmpty)
         peer.names.isStrict = false
         try peer.sayInit()
@@ -79,7 +85,8 @@ import Testing
         for (ciphers, peerCiphers, mend) in [
             (chaCha, [chaCha], "only a newer version of the peer helps"),
             ("aes128-gcm@openssh.com,\(chaCha)", [chaCha], "only a newer version of the peer helps"),
-            (chaCha, [chaCha, "aes256-ctr"], "--engine libssh2 knows older ones"),
+            (chaCha, [chaCha, "aes256-cbc"], "--engine libssh2 knows older ones"),
+            (chaCha, [chaCha, "aes256-ctr"], "-o Ciphers=aes256-ctr accepts it"),
             (chaCha, [chaCha, "aes128-gcm@openssh.com"], "-o Ciphers=aes128-gcm@openssh.com accepts it"),
         ] {
             settings.ciphers = AlgorithmList(ciphers)
@@ -95,6 +102,88 @@ import Testing
             }
             #expect(words.contains("no strict key exchange") && words.contains("we offer \(ciphers)"))
             #expect(words.hasSuffix("the peer offers \(peerCiphers.joined(separator: ",")); \(mend)"), "\(words)")
+        }
+    }
+
+    /// What becomes of a client's lists, nil being all that it has, at a server's with or without strict key exchange.
+    private func protection(
+        _ ciphers: String?, _ macs: String?, at peerCiphers: [String], _ peerMACs: [String], strict: Bool = false
+    ) throws -> String {
+        var settings = NativeSettings.curve
+        settings.ciphers = ciphers.flatMap { AlgorithmList($0) }
+        settings.macs = macs.flatMap { AlgorithmList($0) }
+        let peer = try ScriptedServer(settings)
+        peer.names.isStrict = strict
+        (peer.names.ciphers, peer.names.macs) = (peerCiphers, peerMACs)
+        do { try peer.sayInit() } catch let error as SSHError {
+            #expect(error.kind == .keyExchange)
+            return error.description
+        }
+        try peer.sayNewKeys(try peer.sayReply())
+        // The keys are right in both directions: it is asked for a service, and what is said is heard.
+        #expect(peer.heard.contains([5] + Script.string("ssh-userauth")))
+        try peer.say([6] + Script.string("ssh-userauth"), [52])
+        #expect(peer.client.isLoggedIn)
+        return try #require(peer.algorithms).clientToServer.words
+    }
+
+    /// MACs over the ciphertext fall out like ChaCha20, so that a MAC over the plaintext is taken, or AES-GCM where none is
+    /// shared; with strict key exchange they do not.
+    @Test func withoutStrictExchangeNoMACOverTheCiphertext() throws {
+        let (chaCha, gcm) = ("chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com")
+        let (over, plain) = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-256")
+        for (found, expected) in [
+            (try protection(nil, nil, at: [chaCha, "aes128-ctr"], [over, plain]), "aes128-ctr with \(plain)"),
+            (
+                try protection(nil, nil, at: ["aes256-ctr"], ["hmac-sha2-512-etm@openssh.com", "hmac-sha2-512"]),
+                "aes256-ctr with hmac-sha2-512"
+            ),
+            (try protection(nil, nil, at: [chaCha, "aes192-ctr", gcm], [over, plain]), gcm),
+            (try protection("aes128-ctr,\(gcm)", nil, at: ["aes128-ctr", gcm], [over]), gcm),
+            (
+                try protection("aes128-ctr,\(gcm)", plain, at: ["aes128-ctr", gcm], [over, plain]),
+                "aes128-ctr with \(plain)"
+            ),
+            (
+                try protection(nil, nil, at: [chaCha, "aes128-ctr"], [over, plain], strict: true),
+                CipherAlgorithm.preference().map(\.rawValue).first { [chaCha, "aes128-ctr"].contains($0) } ?? ""
+            ),
+            (try protection(nil, nil, at: ["aes128-ctr"], [over, plain], strict: true), "aes128-ctr with \(over)"),
+        ] { #expect(found == expected) }
+    }
+
+    /// Nothing is left: refused, with what would help.
+    @Test func withoutStrictExchangeAndWithoutAnythingSafe() throws {
+        let (over, plain) = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-256")
+        let none = try protection("aes128-ctr", over, at: ["aes128-ctr"], [over])
+        #expect(
+            none == "the peer has no strict key exchange, without which aes128-ctr with \(over) can be tampered with "
+                + "(CVE-2023-48795): we offer \(over), the peer offers \(over); only a newer version of the peer helps")
+        let mac = try protection("aes128-ctr", over, at: ["aes128-ctr", "aes256-gcm@openssh.com"], [over, plain])
+        #expect(mac.hasSuffix("; -o Ciphers=aes256-gcm@openssh.com,aes128-ctr -o MACs=\(plain) accepts it"))
+        let chaCha = try protection(nil, nil, at: ["chacha20-poly1305@openssh.com", "aes128-ctr"], [over])
+        #expect(chaCha.contains("without which chacha20-poly1305@openssh.com can be tampered with"))
+        #expect(chaCha.hasSuffix("; only a newer version of the peer helps"))
+        let older = try protection("aes256-ctr", over, at: ["aes256-ctr", "aes256-cbc"], [over, "hmac-sha1"])
+        #expect(older.hasSuffix("; --engine libssh2 knows older ones"))
+    }
+
+    /// Each direction has its own.
+    @Test func theDirectionsMayDiffer() throws {
+        for (toServer, toClient) in [
+            ("aes128-ctr with hmac-sha2-512", "aes256-gcm@openssh.com"),
+            ("aes256-gcm@openssh.com", "aes192-ctr with hmac-sha2-256-etm@openssh.com"),
+            ("aes256-ctr with hmac-sha2-256-etm@openssh.com", "aes128-ctr with hmac-sha2-512"),
+        ] {
+            let peer = try ScriptedServer()
+            peer.names.protect(toClient)
+            let names = (peer.names.ciphers, peer.names.macs)
+            peer.names.protect(toServer)
+            peer.names.toClient = names
+            try peer.lead(to: .connection)
+            #expect(peer.client.end.summary.hasSuffix(", \(toServer) out, \(toClient) in"))
+            try peer.say([200])
+            #expect(peer.heard.last?.first == 3)
         }
     }
 
@@ -133,12 +222,30 @@ import Testing
         peer.expect(.protocolViolation, reason: 2) { try peer.raw(Script.u32(length)) }
     }
 
+    /// A length that is ciphered with the rest is changed into another without knowing the key: what is no length is told as
+    /// any alteration, as soon as its block has come. One in the clear is judged from its four bytes.
+    @Test(arguments: [0, 11, 13, 29, 262141, 262156, 0x7fff_fffc, 0xffff_ffff], [false, true])
+    func falseLengthsUnderAESCTR(_ length: Int, _ drips: Bool) throws {
+        let plain = try ScriptedServer(drips: drips)
+        plain.names.protect("aes128-ctr with hmac-sha2-256")
+        try plain.lead(to: .connection)
+        var packet = plain.seal([2] + Script.string("abc"))
+        let mask = Script.u32((packet.count - 4 - 32) ^ length)
+        for index in 0..<4 { packet[index] ^= mask[index] }
+        #expect(try plain.raw(Array(packet[..<15])).isEmpty)
+        plain.expect(.integrity, reason: 5) { try plain.raw([packet[15]]) }
+        let over = try ScriptedServer(drips: drips)
+        over.names.protect("aes256-ctr with hmac-sha2-512-etm@openssh.com")
+        try over.lead(to: .connection)
+        over.expect(.protocolViolation, reason: 2) { try over.raw(Script.u32(length)) }
+    }
+
     /// A bit changed at every offset behind the length, which says itself how much is waited for.
-    @Test(arguments: ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"])
+    @Test(arguments: Self.protections)
     func everyChangedBitIsSeen(_ cipher: String) throws {
         for offset in 4..<(4 + 16 + 16) {
             let peer = try ScriptedServer()
-            peer.names.ciphers = [cipher]
+            peer.names.protect(cipher)
             try peer.lead(to: .connection)
             var packet = peer.seal([2] + Script.string("abc"))
             #expect(packet.count >= 36 || cipher.hasPrefix("chacha"))
@@ -149,17 +256,17 @@ import Testing
     }
 
     /// A changed length is a false one, or makes the tag false once as much has come as it says: at most one packet.
-    @Test(arguments: ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"])
+    @Test(arguments: Self.protections)
     func everyChangedLengthIsSeen(_ cipher: String) throws {
         for bit in 0..<32 {
             let peer = try ScriptedServer()
-            peer.names.ciphers = [cipher]
+            peer.names.protect(cipher)
             try peer.lead(to: .connection)
             var packet = peer.seal([2] + Script.string("abc"))
             packet[bit / 8] ^= 1 << (bit % 8)
             let error = #expect(throws: SSHError.self) {
                 try peer.raw(packet)
-                try peer.raw([UInt8](repeating: 0, count: PacketOpener.maximumPacketLength + 20))
+                try peer.raw([UInt8](repeating: 0, count: PacketOpener.maximumPacketLength + 68))
             }
             peer.listen()
             #expect(error?.kind == .integrity || error?.kind == .protocolViolation)
@@ -193,7 +300,7 @@ import Testing
         try peer.useKeys(try #require(peer.derivation))
         let error = #expect(throws: SSHError.self) {
             try peer.say([6] + Script.string("ssh-userauth"))
-            try peer.raw([UInt8](repeating: 0, count: PacketOpener.maximumPacketLength + 20))
+            try peer.raw([UInt8](repeating: 0, count: PacketOpener.maximumPacketLength + 68))
         }
         #expect(error?.kind == .integrity || error?.kind == .protocolViolation)
         #expect(!peer.client.isLoggedIn)

@@ -105,7 +105,7 @@ import Testing
 
     private func settings(_ cipher: String, window: UInt32, rekey: UInt64?) -> NativeSettings {
         var settings = NativeSettings.curve
-        settings.ciphers = AlgorithmList(cipher)
+        settings.protect(cipher)
         settings.connection.initialWindow = window
         settings.connection.maximumWindow = window * 4
         if let rekey { settings.rekeyLimits.bytes = rekey }
@@ -220,13 +220,13 @@ import Testing
         }
     }
 
-    @Test(arguments: PairTests.ciphers, UInt64(1)...6)
+    @Test(arguments: PairTests.protections, UInt64(1)...6)
     func nothingStandsStill(_ cipher: String, _ seed: UInt64) throws {
         try run(cipher, seed: seed, bytes: 150_000, piece: 40_000, window: 40_000, rekey: 60_000)
     }
 
     /// The same, byte by byte and in crumbs.
-    @Test(arguments: PairTests.ciphers, [1, 50])
+    @Test(arguments: PairTests.protections, [1, 50])
     func nothingStandsStillInCrumbs(_ cipher: String, _ piece: Int) throws {
         try run(cipher, seed: 11, bytes: 6000, piece: piece, window: 2000, rekey: 4000)
     }

@@ -1,4 +1,5 @@
 import CulvertPlan
+import Foundation
 import Testing
 
 @testable import CulvertSSH
@@ -12,19 +13,22 @@ import Testing
         "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512", "diffie-hellman-group18-sha512",
         "mlkem768nistp256-sha256",
     ]
+    /// Those that authenticate by themselves.
     static let ciphers = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
+    /// In the words of `PacketCipher.words`: each MAC with one cipher, too.
+    static let protections = ciphers + CipherCase.counter.map(\.cipher.words)
 
     private func settings(_ method: String? = nil, _ cipher: String? = nil, rekey: UInt64? = nil) throws
         -> NativeSettings
     {
         var settings = NativeSettings()
         settings.keyExchange = method.flatMap { AlgorithmList($0) }
-        settings.ciphers = cipher.flatMap { AlgorithmList($0) }
+        if let cipher { settings.protect(cipher) }
         if let rekey { settings.rekeyLimits.bytes = rekey }
         return settings
     }
 
-    @Test(arguments: methods, ciphers)
+    @Test(arguments: methods, protections)
     func logsInAndCarriesData(_ method: String, _ cipher: String) throws {
         for cut in NativeCut.allCases {
             let pair = try NativePair(cut, client: settings(method, cipher))
@@ -85,7 +89,7 @@ import Testing
     }
 
     /// Both begin at once, one begins, the other begins: in turn, with data under way.
-    @Test(arguments: NativeCut.allCases, ciphers)
+    @Test(arguments: NativeCut.allCases, protections)
     func keysAreRenewedUnderData(_ cut: NativeCut, _ cipher: String) throws {
         let pair = try NativePair(cut, seed: 7, client: settings("curve25519-sha256", cipher))
         try pair.settle()
@@ -135,5 +139,14 @@ import Testing
         try pair.settle()
         #expect(pair.takeEvents().map(\.words) == ["all sendable", "probe answered"])
         #expect(pair.client.engine.sendable(channel) > 0)
+    }
+}
+
+extension NativeSettings {
+    /// Offers nothing but this, in the words of `PacketCipher.words`.
+    mutating func protect(_ words: String) {
+        let names = words.components(separatedBy: " with ")
+        ciphers = AlgorithmList(names[0])
+        if names.count > 1 { macs = AlgorithmList(names[1]) }
     }
 }

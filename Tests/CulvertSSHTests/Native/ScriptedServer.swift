@@ -1,5 +1,6 @@
 import Crypto
 import CulvertPlan
+import Foundation
 import Testing
 
 @testable import CulvertSSH
@@ -33,15 +34,27 @@ final class ScriptedServer {
         var hostKey = ["ssh-ed25519"]
         var ciphers = ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com"]
         var macs = ["hmac-sha2-256"]
+        /// Toward the client; nil: the same as toward the server.
+        var toClient: (ciphers: [String], macs: [String])?
         var compression = ["none"]
         var isStrict = true
         var follows = false
         init() {}
 
+        /// What packets are to be protected with, in the words of `PacketCipher.words`, and nothing else.
+        mutating func protect(_ words: String) {
+            let names = words.components(separatedBy: " with ")
+            ciphers = [names[0]]
+            if names.count > 1 { macs = [names[1]] }
+        }
+
         var bytes: [UInt8] {
             let methods = keyExchange + (isStrict ? ["kex-strict-s-v00@openssh.com"] : [])
             var message: [UInt8] = [20] + [UInt8](repeating: 7, count: 16)
-            for list in [methods, hostKey, ciphers, ciphers, macs, macs, compression, compression, [], []] {
+            let toClient = toClient ?? (ciphers, macs)
+            for list in [
+                methods, hostKey, ciphers, toClient.ciphers, macs, toClient.macs, compression, compression, [], [],
+            ] {
                 message += Script.string(list.joined(separator: ","))
             }
             return message + [follows ? 1 : 0] + Script.u32(0)
@@ -101,7 +114,7 @@ final class ScriptedServer {
     }
 
     private static func sealed(_ packet: [UInt8], _ key: borrowing PacketKey) -> [UInt8] {
-        var bytes = packet + [UInt8](repeating: 0, count: 16)
+        var bytes = packet + [UInt8](repeating: 0, count: key.cipher.tagLength)
         bytes.withUnsafeMutableBytes { key.seal($0.baseAddress!, length: packet.count - 4, sequenceNumber: 0) }
         return bytes
     }
@@ -136,6 +149,9 @@ final class ScriptedServer {
         nextOpening = nil
         derivation = nil
     }
+
+    /// The client has said its version.
+    var hasVersion: Bool { heardVersion != nil }
 
     func last(_ number: UInt8) -> [UInt8]? { heard.last { $0.first == number } }
 

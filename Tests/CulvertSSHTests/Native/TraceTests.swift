@@ -106,12 +106,12 @@ import Testing
     @Test(arguments: CipherCase.all) func aReplacedKeyIsGone(_ test: CipherCase) throws {
         let random = MemoryTrace.random(test.cipher.keyLength)
         let trace = random.tail(16)
-        let iv = test.ivBytes
+        let (iv, macKey) = (test.ivBytes, test.macKeyBytes())
         func key(_ direction: PacketKey.Direction) throws -> PacketKey {
             try random.secret().withBytes { bytes throws(SSHError) in
                 try PacketKey(
-                    test.cipher, key: bytes.assumingMemoryBound(to: UInt8.self).span, iv: iv.span, direction,
-                    gcm: test.gcm)
+                    test.cipher, key: bytes.assumingMemoryBound(to: UInt8.self).span, iv: iv.span,
+                    macKey: macKey.span, direction, gcm: test.gcm)
             }
         }
         var sealer = PacketSealer()
@@ -135,13 +135,19 @@ import Testing
     }
 
     /// K, and the keys made of it, of a whole connection: the first exchange and a later one.
-    @Test(arguments: ["curve25519-sha256", "mlkem768x25519-sha256"], PairTests.ciphers)
+    @Test(arguments: ["curve25519-sha256", "mlkem768x25519-sha256"], PairTests.protections)
     func aConnectionLeavesNoKeys(_ method: String, _ cipher: String) throws {
         var traces: [MemoryTrace] = []
-        func remember(_ keys: KeyDerivation, _ count: Int) {
+        var macTraces: [MemoryTrace] = []
+        let protection = try #require(CipherCase.all.map(\.cipher).first { $0.words == cipher })
+        func remember(_ keys: KeyDerivation) {
             traces.append(MemoryTrace(keys.secret).tail(24))
             for letter in ["C", "D"] as [Unicode.Scalar] {
-                traces.append(MemoryTrace(keys.key(letter, count: count)).tail(16))
+                traces.append(MemoryTrace(keys.key(letter, count: protection.keyLength)).tail(16))
+            }
+            guard protection.mac != nil else { return }
+            for letter in ["E", "F"] as [Unicode.Scalar] {
+                macTraces.append(MemoryTrace(keys.key(letter, count: protection.macKeyLength)).tail(16))
             }
         }
         do {
@@ -149,13 +155,12 @@ import Testing
             settings.keyExchange = AlgorithmList(method)
             let peer = try ScriptedServer(settings)
             peer.names.keyExchange = [method]
-            peer.names.ciphers = [cipher]
-            let length = try #require(PacketCipher.preference().first { $0.name == cipher }).keyLength
+            peer.names.protect(cipher)
             for isLater in [false, true] {
                 try peer.sayInit()
                 do {
                     let keys = try peer.sayReply()
-                    remember(keys, length)
+                    remember(keys)
                     try peer.sayNewKeys(keys)
                 }
                 if !isLater { try peer.say([6] + Script.string("ssh-userauth"), [52]) }
@@ -167,9 +172,12 @@ import Testing
             // Of the first exchange nothing is of use any more, of the second the keys are, and K is not.
             let counts = try MemoryTrace.counts(traces)
             #expect(counts[..<4] == [0, 0, 0, 0] && counts[4...].allSatisfy { $0 > 0 }, "\(counts)")
+            // Of a MAC's key only what it makes of the hash is kept.
+            let macCounts = try MemoryTrace.counts(macTraces)
+            #expect(macCounts.allSatisfy { $0 == 0 }, "\(macCounts)")
             withExtendedLifetime(peer) {}
         }
-        let counts = try MemoryTrace.counts(traces)
-        #expect(counts == [0, 0, 0, 0, 0, 0], "\(counts)")
+        let counts = try MemoryTrace.counts(traces + macTraces)
+        #expect(counts.allSatisfy { $0 == 0 }, "\(counts)")
     }
 }

@@ -1,3 +1,4 @@
+import CulvertPlan
 import Testing
 
 @testable import CulvertSSH
@@ -6,11 +7,24 @@ import Testing
 @Suite struct VersionLineTests {
     private func logsIn(_ version: String, drips: Bool) throws {
         let peer = try ScriptedServer(drips: drips, version: nil)
-        // Ours is there before a byte has come, and KEXINIT right behind it.
-        #expect(peer.heard.map(\.first) == [20])
+        // Ours is there before a byte has come. What is offered depends on the server's KEXINIT.
+        #expect(peer.hasVersion && peer.heard.isEmpty)
         try peer.raw(Array(version.utf8))
+        #expect(peer.heard.isEmpty)
         try peer.sayInit()
-        #expect(peer.last(30) != nil)
+        #expect(peer.heard.map(\.first) == [20, 30])
+    }
+
+    /// Where nothing depends on the server, KEXINIT comes right behind the version.
+    @Test(arguments: [("aes256-gcm@openssh.com", true), ("aes128-gcm@openssh.com,aes128-ctr", false)])
+    func keyExchangeBeginsAtOnce(_ ciphers: String, _ isSafe: Bool) throws {
+        for (macs, begins) in [(nil, isSafe), ("hmac-sha2-256,hmac-sha2-512", true)] as [(String?, Bool)] {
+            var settings = NativeSettings.curve
+            settings.ciphers = AlgorithmList(ciphers)
+            settings.macs = macs.flatMap { AlgorithmList($0) }
+            let peer = try ScriptedServer(settings, version: nil)
+            #expect(peer.hasVersion && peer.heard.map(\.first) == (begins ? [20] : []))
+        }
     }
 
     @Test(

@@ -1,3 +1,4 @@
+import CulvertPlan
 import Foundation
 import Testing
 
@@ -102,7 +103,9 @@ import Testing
 
     /// Without a seed no two connections are alike.
     @Test func theSystemsRandomnessIsTheDefault() throws {
-        let settings = NativeSettings.curve
+        var settings = NativeSettings.curve
+        // So that KEXINIT, with its cookie, goes out at once.
+        settings.ciphers = AlgorithmList("aes256-gcm@openssh.com")
         var seen: Set<[UInt8]> = []
         for random in [nil, nil, RandomSource.reproducible(seed: 1), .reproducible(seed: 1), .reproducible(seed: 2)] {
             let node = try random.map { try NativeNode(settings, random: $0) } ?? NativeNode(settings)

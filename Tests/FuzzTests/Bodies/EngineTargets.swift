@@ -58,7 +58,12 @@ extension FuzzTarget {
 
     /// The whole client after a key exchange and a login that went right.
     static let engine = FuzzTarget(
-        "Engine", maximumLength: 1024, seeds: { connectionStreams.flatMap { [[0, 0x1a] + $0, [5, 0x15] + $0] } }
+        "Engine", maximumLength: 1024,
+        seeds: {
+            // Ciphers, with and without renewed keys: see `driveEngine`.
+            let modes: [[UInt8]] = [[0, 0x1a], [5, 0x15], [8, 0x1a], [0x18, 0x1a]]
+            return connectionStreams.flatMap { stream in modes.map { $0 + stream } }
+        }
     ) { bytes in
         _ = driveEngine(bytes)
     }
@@ -68,6 +73,10 @@ extension FuzzTarget {
         let mode = input.byte()
         var chosen = handshakeSettings
         chosen.ciphers = AlgorithmList(mode & 1 == 0 ? "aes256-gcm@openssh.com" : "chacha20-poly1305@openssh.com")
+        if mode & 8 != 0 {
+            chosen.ciphers = AlgorithmList("aes128-ctr")
+            chosen.macs = AlgorithmList(mode & 0x10 == 0 ? "hmac-sha2-256-etm@openssh.com" : "hmac-sha2-512")
+        }
         if mode & 4 != 0 { chosen.rekeyLimits.bytes = 2000 }
         chosen.connection = settings(&input)
         var handshake = Handshake(Handshake.makeLogin(chosen))

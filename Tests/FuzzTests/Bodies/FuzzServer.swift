@@ -99,6 +99,7 @@ final class FuzzServer {
         "diffie-hellman-group-exchange-sha256", "diffie-hellman-group14-sha256", "mlkem768nistp256-sha256",
         "mlkem768x25519-sha256",
     ]
+    private static let macs = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512"
 
     /// SSH_MSG_KEXINIT; `variant` leaves things out or adds them, 0: nothing.
     func sayInit(variant: UInt8 = 0) -> [UInt8] {
@@ -106,8 +107,9 @@ final class FuzzServer {
         var lists = [
             variant & 1 == 0 ? method : "x,diffie-hellman-group18-sha512,\(method),curve25519-sha256",
             variant & 2 == 0 ? "ssh-ed25519" : "ssh-rsa,ssh-ed25519",
-            "aes256-gcm@openssh.com,chacha20-poly1305@openssh.com",
-            "aes256-gcm@openssh.com,chacha20-poly1305@openssh.com", "", "", "none", "none", "", "",
+            "aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr",
+            "aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr", Self.macs, Self.macs, "none", "none", "",
+            "",
         ]
         if variant & 4 == 0 { lists[0] += ",kex-strict-s-v00@openssh.com" }
         if variant & 8 != 0 { lists[2] = "chacha20-poly1305@openssh.com" }

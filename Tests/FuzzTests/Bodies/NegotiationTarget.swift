@@ -17,8 +17,11 @@ extension FuzzTarget {
                 return [UInt8](repeating: 7, count: 16) + names + [1] + Wire.uint32(0)
             }
             let older = lists.map { $0.hasPrefix("c") ? "diffie-hellman-group14-sha1" : $0 }
+            let counter = lists.map { $0.hasPrefix("aes") || $0.hasPrefix("chacha") ? "aes128-ctr" : $0 }
+            let over = counter.map { $0 == "none" ? "hmac-sha2-512-etm@openssh.com" : $0 }
             return [
                 [3] + message(lists), [1] + message(lists), [0] + message(lists), [3] + message(older),
+                [3] + message(counter), [1] + message(counter), [1] + message(over),
                 [0x83, 0, 2] + Array("^aes*,-x".utf8) + message(lists),
             ]
         }
@@ -81,7 +84,13 @@ extension FuzzTarget {
         promise(shared(agreed.serverToClient.name) { $0.ciphersServerToClient }, "both have the other cipher")
         let isStrict = mode & 2 != 0
         promise(
-            isStrict || (agreed.clientToServer != .chaCha20Poly1305 && agreed.serverToClient != .chaCha20Poly1305),
-            "ChaCha20 needs strict key exchange")
+            isStrict || (!agreed.clientToServer.needsStrictExchange && !agreed.serverToClient.needsStrictExchange),
+            "ChaCha20 and MACs over the ciphertext need strict key exchange")
+        if let mac = agreed.clientToServer.mac {
+            promise(shared(mac.rawValue) { $0.macsClientToServer }, "both have the MAC")
+        }
+        if let mac = agreed.serverToClient.mac {
+            promise(shared(mac.rawValue) { $0.macsServerToClient }, "both have the other MAC")
+        }
     }
 }

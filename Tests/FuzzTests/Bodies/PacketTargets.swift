@@ -1,11 +1,15 @@
 @testable import CulvertSSH
 
-private let ciphers: [PacketCipher] = [.none, .aes128GCM, .aes256GCM, .chaCha20Poly1305]
+private let ciphers: [PacketCipher] = [
+    .none, .aes128GCM, .aes256GCM, .chaCha20Poly1305, .aesCTR(.aes128, .sha256OverCiphertext),
+    .aesCTR(.aes192, .sha512OverCiphertext), .aesCTR(.aes256, .sha256), .aesCTR(.aes128, .sha512),
+]
 
 private func key(_ cipher: PacketCipher, _ direction: PacketKey.Direction) -> PacketKey {
     let key = (0..<cipher.keyLength).map { UInt8($0) &* 7 &+ 3 }
     let iv = (0..<cipher.ivLength).map { UInt8($0) &* 11 &+ 1 }
-    guard let made = try? PacketKey(cipher, key: key.span, iv: iv.span, direction) else {
+    let macKey = (0..<cipher.macKeyLength).map { UInt8($0) &* 13 &+ 5 }
+    guard let made = try? PacketKey(cipher, key: key.span, iv: iv.span, macKey: macKey.span, direction) else {
         fatalError("this machine has no \(cipher.name)")
     }
     return made
@@ -55,7 +59,7 @@ extension FuzzTarget {
     static let packets = FuzzTarget(
         "Packets", maximumLength: 2048,
         seeds: {
-            (0..<4).flatMap { cipher in
+            ([0, 1, 2, 3, 16, 17, 18, 19] as [UInt8]).flatMap { cipher in
                 [
                     [cipher, 0, 0, 0, 12, 10, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 10, 3],
                     [cipher | 4, 3, 1, 5, 94, 0, 0, 0, 0, 2, 3, 40, 0, 9, 1], [cipher | 4, 2, 1, 20, 90, 0, 0, 0],
@@ -66,7 +70,7 @@ extension FuzzTarget {
     ) { bytes in
         var input = FuzzInput(bytes)
         let mode = input.byte()
-        let cipher = ciphers[Int(mode & 3)]
+        let cipher = ciphers[Int(mode & 3 | mode >> 2 & 4)]
         switch mode >> 2 & 3 {
         case 0:
             let wire = input.rest()
@@ -114,8 +118,11 @@ extension FuzzTarget {
         let sealing = key(cipher, .sealing)
         var wire: [UInt8] = []
         var number: UInt32 = 0
+        // What is ciphered with a false length of it cannot be told from what was altered.
+        var isHidden = false
         while !input.isOver && number < 8 {
             let body = input.take(Int(input.byte()))
+            if cipher.hidesLength && (body.count < 12 || (body.count + 4) % 16 != 0) { isHidden = true }
             let packet = Wire.uint32(body.count) + body + [UInt8](repeating: 0, count: cipher.tagLength)
             withMemory(of: packet) { memory in
                 guard let start = memory.baseAddress else { fatalError("a packet has bytes") }
@@ -125,7 +132,7 @@ extension FuzzTarget {
             number += 1
         }
         let whole = open(wire, cipher, drips: false)
-        promise(whole.fault != .integrity, "what was sealed with the right key is whole")
+        promise(whole.fault != .integrity || isHidden, "what was sealed with the right key is whole")
         promise(whole == open(wire, cipher, drips: true), "byte by byte the same packets are opened")
     }
 }

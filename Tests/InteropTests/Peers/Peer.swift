@@ -29,11 +29,11 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
             Shared(
                 keyExchanges: ["mlkem768x25519-sha256", "curve25519-sha256@libssh.org"] + Shared.ecdh
                     + ["diffie-hellman-group16-sha512", "diffie-hellman-group14-sha256"],
-                ciphers: ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com"], renewers: [.culvert])
+                ciphers: Shared.allCiphers.filter { $0 != "chacha20-poly1305@openssh.com" }, renewers: [.culvert])
         case .dropbear:
             Shared(
                 keyExchanges: Shared.curve25519 + Shared.ecdh + ["diffie-hellman-group14-sha256"],
-                ciphers: ["chacha20-poly1305@openssh.com"],
+                ciphers: ["chacha20-poly1305@openssh.com", "aes128-ctr", "aes256-ctr"], macs: ["hmac-sha2-256"],
                 hostKeys: Shared.allHostKeys.filter { $0 != "rsa-sha2-512" }, renewers: [.culvert])
         case .tinySSH: nil
         }
@@ -57,7 +57,14 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
         ]
         static let allKeyExchanges =
             ["mlkem768x25519-sha256"] + curve25519 + ecdh + groups + ["mlkem768nistp256-sha256"]
-        static let allCiphers = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
+        static let allCiphers = [
+            "aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr",
+            "aes192-ctr", "aes256-ctr",
+        ]
+        /// For ciphers that need one.
+        static let allMACs = [
+            "hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512",
+        ]
         static let allHostKeys = [
             "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512",
             "rsa-sha2-256",
@@ -65,13 +72,29 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
 
         var keyExchanges = allKeyExchanges
         var ciphers = allCiphers
+        var macs = allMACs
         var hostKeys = allHostKeys
         var renewers = Renewer.allCases
 
         /// Every combination in full (`make interop`), otherwise so many that every pair of algorithms is in one.
         func combinations(full: Bool) -> [Combination] {
-            let lists = [keyExchanges, ciphers, hostKeys]
-            return (full ? Pairwise.product(lists) : Pairwise.cover(lists)).map(Combination.init)
+            var found: [Combination] = []
+            // Those that differ in a MAC that is not needed are one.
+            for names in full ? Pairwise.product(lists) : Pairwise.cover(lists) {
+                let combination = Combination(names)
+                if !found.contains(combination) { found.append(combination) }
+            }
+            return found
+        }
+
+        /// Of each kind of algorithm, in the order in which a `Combination` is made of them.
+        var lists: [[String]] { [keyExchanges, ciphers, hostKeys, macs] }
+
+        /// Ciphers and MACs that are used together: all of them, or so many that each is in one.
+        func counterModes(full: Bool) -> [(cipher: String, mac: String)] {
+            let counter = ciphers.filter(Combination.needsMAC)
+            guard !full, !counter.isEmpty else { return counter.flatMap { cipher in macs.map { (cipher, $0) } } }
+            return (0..<max(counter.count, macs.count)).map { (counter[$0 % counter.count], macs[$0 % macs.count]) }
         }
     }
 }
@@ -81,18 +104,24 @@ struct Combination: Hashable, Codable, CustomStringConvertible {
     let keyExchange: String
     let cipher: String
     let hostKey: String
+    /// Nil where the cipher authenticates by itself.
+    let mac: String?
 
-    /// From a key exchange, a cipher and a host key algorithm, in this order.
+    static func needsMAC(_ cipher: String) -> Bool { cipher.hasSuffix("-ctr") }
+
+    /// From a key exchange, a cipher, a host key algorithm and a MAC, in this order.
     init(_ names: [String]) {
-        precondition(names.count == 3, "a combination has three algorithms")
+        precondition(names.count == 4, "a combination has four algorithms")
         (keyExchange, cipher, hostKey) = (names[0], names[1], names[2])
+        mac = Self.needsMAC(cipher) ? names[3] : nil
     }
 
     /// What a user gives to have this and nothing else.
     var options: [String] {
         ["-o", "KexAlgorithms=\(keyExchange)", "-c", cipher, "-o", "HostKeyAlgorithms=\(hostKey)"]
+            + (mac.map { ["-m", $0] } ?? [])
     }
 
     /// What culvert says once it has this.
-    var description: String { "\(keyExchange), \(hostKey), \(cipher)" }
+    var description: String { "\(keyExchange), \(hostKey), \(cipher)" + (mac.map { " with \($0)" } ?? "") }
 }

@@ -75,12 +75,13 @@ struct PeerTable: Equatable {
                 guard let first = own.first else { throw Failure("nothing is known of \(peer): make interop") }
                 let used = own.compactMap(\.combination)
                 guard !used.isEmpty else { return Row(server: name(first.identification)) }
-                func sorted(_ all: [String], _ kind: (Combination) -> String) -> [String] {
-                    all.filter(Set(used.map(kind)).contains)
+                func sorted(_ all: [String], _ kind: (Combination) -> String?) -> [String] {
+                    all.filter(Set(used.compactMap(kind)).contains)
                 }
                 let shared = Peer.Shared(
                     keyExchanges: sorted(Peer.Shared.allKeyExchanges, \.keyExchange),
                     ciphers: sorted(Peer.Shared.allCiphers, \.cipher),
+                    macs: sorted(Peer.Shared.allMACs, \.mac),
                     hostKeys: sorted(Peer.Shared.allHostKeys, \.hostKey),
                     renewers: Peer.Renewer.allCases.filter(Set(own.compactMap(\.renewer)).contains))
                 let forwards = ["-L", "-R"].filter { kind in own.contains { $0.forwards.contains(kind) } }
@@ -99,15 +100,16 @@ struct PeerTable: Equatable {
 
     var markdown: String {
         var lines = [
-            "| server | key exchange | cipher | host key | `-L` | `-R` | keys renewed by |",
-            "|---|---|---|---|---|---|---|",
+            "| server | key exchange | cipher | MAC of AES-CTR | host key | `-L` | `-R` | keys renewed by |",
+            "|---|---|---|---|---|---|---|---|",
         ]
         for row in rows {
             guard let shared = row.shared else {
-                lines.append("| \(row.server) | refused: it has no strict key exchange | | | | | |")
+                lines.append("| \(row.server) | refused: it has no strict key exchange | | | | | | |")
                 continue
             }
-            var cells = [row.server] + [shared.keyExchanges, shared.ciphers, shared.hostKeys].map(Self.short)
+            var cells =
+                [row.server] + [shared.keyExchanges, shared.ciphers, shared.macs, shared.hostKeys].map(Self.short)
             cells += ["-L", "-R"].map { row.forwards.contains($0) ? "yes" : "no" }
             cells.append(shared.renewers.map(\.rawValue).joined(separator: ", "))
             lines.append("| \(cells.joined(separator: " | ")) |")

@@ -6,8 +6,8 @@ from common import cpu_seconds
 
 from ..targets import RELAY_CPU, REST_CPU, TARGETS, Direct
 
-TUNNELS = ("culvert", "culvert-epoll", "culvert-4-links", "culvert-libssh2", "culvert-chacha20", "culvert-default", "ssh",
-           "ssh-chacha20", "ssh-default", "direct")
+TUNNELS = ("culvert", "culvert-epoll", "culvert-4-links", "culvert-libssh2", "culvert-chacha20", "culvert-ctr", "culvert-default",
+           "ssh", "ssh-chacha20", "ssh-ctr", "ssh-default", "direct")
 PLAIN = ("relay", "relay-epoll", "haproxy", "nginx", "socat", "direct")
 FAMILIES = {"tunnel": (TUNNELS, "ssh"), "plain": (PLAIN, "haproxy")}
 

@@ -24,7 +24,7 @@ class Clients(Scenario):
         super().__init__(name, family, "Programs of others, " + {"tunnel": "through SSH", "plain": "plain TCP"}[family])
         self.notes = ["redis-benchmark -t get -d 100; pgbench -S, a request is a transaction; wrk, keep-alive, and with a"
                       " connection for each request (close)."]
-        without = {"culvert-chacha20", "culvert-default", "ssh-chacha20", "ssh-default"}
+        without = {"culvert-chacha20", "culvert-ctr", "culvert-default", "ssh-chacha20", "ssh-ctr", "ssh-default"}
         self.targets = [target for target in self.targets if target not in without]
 
     def cases(self, plan):

@@ -79,7 +79,7 @@ class Idle(Scenario):
     def __init__(self, name, family):
         super().__init__(name, family, "Idle connections, " + {"tunnel": "through SSH", "plain": "plain TCP"}[family])
         self.notes = list(self.notes)
-        without = {"culvert-chacha20", "culvert-default", "ssh-chacha20", "ssh-default"}
+        without = {"culvert-chacha20", "culvert-ctr", "culvert-default", "ssh-chacha20", "ssh-ctr", "ssh-default"}
         self.targets = [target for target in self.targets if target not in without]
 
     def cases(self, plan):
