@@ -71,7 +71,8 @@ public enum Persistence: Hashable, Sendable {
     case no
     /// It tries again (`--persist`).
     case always
-    /// It tries again, but for what fails within so long of its beginning (autossh's gate time).
+    /// It tries again, but for what fails within so long of its beginning (autossh's gate time); a forward that fails later
+    /// ends nothing either, as autossh begins its ssh again.
     case after(Duration)
 }
 

@@ -21,7 +21,7 @@ import Testing
         let tunnel = try #require(try tunnel(words))
         #expect(tunnel.destination.host == "server")
         #expect(tunnel.notes.contains { $0.hasPrefix("-M: culvert asks") })
-        #expect(tunnel.plan.persistence == (words == ["-fNM", "0"] ? .always : .after(.seconds(30))))
+        #expect(tunnel.plan.persistence == .after(.seconds(words == ["-fNM", "0"] ? 0 : 30)))
     }
 
     /// ssh's own has no value, and what follows is a destination.
@@ -37,7 +37,7 @@ import Testing
             "AUTOSSH_FIRST_POLL": "5", "AUTOSSH_MAXSTART": "3", "AUTOSSH_MAXLIFETIME": "3600", "AUTOSSH_LOGLEVEL": "7",
         ]
         let tunnel = try #require(try tunnel(["-M", "20000"], variables))
-        #expect(tunnel.plan.persistence == .always && tunnel.plan.logins == 3)
+        #expect(tunnel.plan.persistence == .after(.zero) && tunnel.plan.logins == 3)
         #expect(tunnel.process == ProcessOptions(pidFile: "/run/a.pid", lifetime: .seconds(3600)))
         #expect(tunnel.output.logFile == "/log" && tunnel.output.verbosity == .debug1)
         #expect(tunnel.connection.serverAliveInterval == .seconds(5))
@@ -65,7 +65,7 @@ import Testing
     /// autossh goes to the background first of all: nobody can be asked there, and its log is the system's.
     @Test func detached() throws {
         let tunnel = try #require(try tunnel(["-M", "0", "-f"], ["AUTOSSH_GATETIME": "30"]))
-        #expect(tunnel.process.background == .atOnce && tunnel.plan.persistence == .always)
+        #expect(tunnel.process.background == .atOnce && tunnel.plan.persistence == .after(.zero))
         #expect(tunnel.login.batchMode && tunnel.output.syslog)
         let logged = try #require(try self.tunnel(["-M", "0", "-f"], ["AUTOSSH_LOGFILE": "/log"]))
         #expect(!logged.output.syslog)

@@ -79,7 +79,7 @@ struct AutosshSettings {
     /// What the command line and the files say outranks them.
     func apply(to tunnel: inout TunnelConfiguration) {
         if tunnel.plan.persistence == .no {
-            tunnel.plan.persistence = gate == 0 ? .always : .after(.seconds(gate))
+            tunnel.plan.persistence = .after(.seconds(gate))
         }
         tunnel.plan.logins = logins
         let interval = tunnel.plan.server.connection.serverAliveInterval

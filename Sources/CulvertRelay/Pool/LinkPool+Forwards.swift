@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 
 /// Forwards: what is listened on here and at the server, and when that is enough to stand.
@@ -35,9 +36,14 @@ extension LinkPool {
     /// Why the tunnel ends now that its listeners were opened; nil: it goes on.
     private func endingReason(_ now: Tick) -> PoolNews? {
         guard !unopened.isEmpty else { return nil }
+        if plan.exitOnForwardFailure { return mayFail(now) ? nil : .endsForForward }
         if persists(now) { return nil }
-        if plan.exitOnForwardFailure { return .endsForForward }
         return unopened.count == plan.direct && plan.reverse == 0 ? .endsWithoutForward : nil
+    }
+
+    /// A forward that fails ends nothing, although ExitOnForwardFailure is set.
+    private func mayFail(_ now: Tick) -> Bool {
+        if case .after = plan.persistence { persists(now) } else { false }
     }
 
     private mutating func openedAgain(_ answers: [ListenerAnswer], now: Tick) {
@@ -83,7 +89,7 @@ extension LinkPool {
         let refused = reverseStates.count { $0 == .refused }
         if plan.exitOnForwardFailure, refused > 0 || !unopened.isEmpty {
             // It is asked for again, and somebody waits for all of them.
-            if persists(now) { return act(.tell(.delayed)) }
+            if mayFail(now) { return act(.tell(.delayed)) }
             say(.endsForForward)
             return stop(.connectionFailed, now: now)
         }

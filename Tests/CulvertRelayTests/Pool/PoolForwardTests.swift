@@ -65,13 +65,13 @@ import Testing
     }
 
     /// As autossh, whose ssh ends and is begun again: it stands once all of them do.
-    @Test func aTunnelThatPersistsIsNotEndedByAForward() {
+    @Test func behindItsGateNoForwardEndsATunnel() {
         let bench = opening(
             onePlan {
                 $0.listening = [0]
                 $0.reverse = 1
                 $0.exitOnForwardFailure = true
-                $0.persistence = .always
+                $0.persistence = .after(.zero)
             })
         #expect(bench.tell(.listenersOpened(PoolBench.failed([0]))).deeds == [.deliver(first, reverse: [0])])
         let refused = bench.tell(.reverseAnswered(first, forward: 0, .refused))
