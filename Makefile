@@ -113,7 +113,7 @@ test: tools lint
 	$(MAKE) --no-print-directory icount
 	CULVERT_ENGINE=libssh2 CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel \
 		--filter '$(BOTH_ENGINES)'
-	STORM_SECONDS=300 $(MAKE) --no-print-directory storm
+	STORM_SECONDS=180 $(MAKE) --no-print-directory storm
 	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
 
 # Enough of the tests against real programs to show that both engines do the same; test-libssh2 is all of them.

@@ -22,7 +22,7 @@ enum Negotiation {
     ) throws(SSHError) -> NegotiatedAlgorithms {
         let client = role == .client ? own : peer
         let server = role == .client ? peer : own
-        let older = role == .client && OlderEngine.suits(peer)
+        let older = role == .client ? OlderEngine.options(for: peer) : nil
         func choose(
             _ kind: AlgorithmKind, _ list: (KeyExchangeInit) -> [String]
         ) throws(SSHError) -> String {
@@ -72,8 +72,8 @@ enum Negotiation {
         throw SSHError(.keyExchange, "no compression is shared, not even none")
     }
 
-    /// `older`: the libssh2 engine would get on with this peer.
-    private static func noCommon(_ kind: AlgorithmKind, own: [String], peer: [String], older: Bool) -> SSHError {
+    /// `older`: what has the libssh2 engine get on with this peer; nil: nothing.
+    private static func noCommon(_ kind: AlgorithmKind, own: [String], peer: [String], older: String?) -> SSHError {
         let usable = kind.known.filter { peer.contains($0) }
         let mend =
             !usable.isEmpty
@@ -84,13 +84,13 @@ enum Negotiation {
             "no \(kind.words) is shared: we offer \(quoted(own)), the peer offers \(quoted(peer)); \(mend)")
     }
 
-    private static func mend(older: Bool, otherwise version: String) -> String {
-        older ? "--engine libssh2 knows older ones" : "only \(version) version of the peer helps"
+    private static func mend(older: String?, otherwise version: String) -> String {
+        older.map { "\($0) knows older ones" } ?? "only \(version) version of the peer helps"
     }
 
     /// What is wrong with `chosen` is its MAC, where it has one.
     private static func notStrict(
-        _ chosen: PacketCipher, own: KeyExchangeInit, peer: KeyExchangeInit, older: Bool
+        _ chosen: PacketCipher, own: KeyExchangeInit, peer: KeyExchangeInit, older: String?
     ) -> SSHError {
         let macs = PacketMAC.allCases.filter {
             !$0.needsStrictExchange && peer.macsClientToServer.contains($0.rawValue)

@@ -27,12 +27,24 @@ public enum OlderEngine {
         }
     }
 
-    /// Whether it shares something of each kind with this server.
-    static func suits(_ server: KeyExchangeInit) -> Bool {
-        [
-            (keyExchange, server.keyExchange), (hostKey, server.hostKey),
-            (ciphers, server.ciphersClientToServer), (ciphers, server.ciphersServerToClient),
-            (macs, server.macsClientToServer), (macs, server.macsServerToClient),
-        ].allSatisfy { own, offered in own.contains(where: offered.contains) }
+    /// What has to be said for it to get on with this server: options for what it uses only when it is named, of each kind
+    /// where nothing better is shared. nil: something of one kind is not shared at all.
+    static func options(for server: KeyExchangeInit) -> String? {
+        var options = "--engine libssh2"
+        let lists: [(AlgorithmKind, [[String]])] = [
+            (.keyExchange, [server.keyExchange]), (.hostKey, [server.hostKey]),
+            (.cipher, [server.ciphersClientToServer, server.ciphersServerToClient]),
+            (.mac, [server.macsClientToServer, server.macsServerToClient]),
+        ]
+        for (kind, offers) in lists {
+            var named: [String] = []
+            for offered in offers {
+                let shared = names(kind).filter(offered.contains)
+                guard let first = shared.first else { return nil }
+                if !shared.contains(where: kind.known.contains), !named.contains(first) { named.append(first) }
+            }
+            if !named.isEmpty { options += " -o \(kind.option)=+\(named.joined(separator: ","))" }
+        }
+        return options
     }
 }

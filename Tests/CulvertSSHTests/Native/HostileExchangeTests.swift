@@ -166,7 +166,7 @@ import Testing
             try refused {
                 $0.ciphers.append("aes128-ctr")
                 $0.keyExchange = ["diffie-hellman-group1-sha1"]
-            }.hasSuffix("; --engine libssh2 knows older ones"))
+            }.hasSuffix("; --engine libssh2 -o KexAlgorithms=+diffie-hellman-group1-sha1 knows older ones"))
         var settings = NativeSettings.curve
         settings.ciphers = AlgorithmList("-chacha*,aes256*")
         let mend = try refused({ $0.ciphers = ["chacha20-poly1305@openssh.com"] }, settings)
