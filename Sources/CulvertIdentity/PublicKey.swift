@@ -25,8 +25,9 @@ struct PublicKey: Hashable, Sendable {
             return name
         }
         guard let type = name else { return nil }
-        certificate = try? Certificate(blob: blob)
-        if type.hasSuffix(Self.certificateSuffix), certificate == nil { return nil }
+        let isCertificate = type.hasSuffix(Self.certificateSuffix)
+        certificate = isCertificate ? try? Certificate(blob: blob) : nil
+        if isCertificate, certificate == nil { return nil }
         self.blob = blob
         self.type = type
     }

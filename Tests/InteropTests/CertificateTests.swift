@@ -161,6 +161,50 @@ import Testing
         }
     }
 
+    /// What sshd was shown and refused: the kind of each key and its fingerprint, in order.
+    private static func shown(_ log: String) -> [String] {
+        log.split(whereSeparator: \.isNewline).compactMap { line in
+            guard line.hasPrefix("Failed publickey for "), let range = line.range(of: " ssh2: ") else { return nil }
+            return line[range.upperBound...].split(separator: " ").prefix(2).joined(separator: " ")
+        }
+    }
+
+    @Test("keys and certificates are shown in ssh's order", arguments: [true, false])
+    func order(_ named: Bool) throws {
+        try onStage { stage in
+            let authority = try Self.makeKey(stage, "ca")
+            var keys: [String: String] = [:]
+            for name in ["one", "two", "three", "four", "five"] {
+                let key = try Self.makeKey(stage, name)
+                try Self.certify(stage, key, by: authority, ["-n", SSHServer.user])
+                keys[name] = key
+            }
+            func path(_ name: String) -> String { "\(stage.directory)/\(name)" }
+            let socket = path("agent")
+            let agent = try stage.start("ssh-agent", ["ssh-agent", "-D", "-a", socket])
+            try waitUntil("the agent listens") { agent.isRunning && access(socket, F_OK) == 0 }
+            let environment = ["SSH_AUTH_SOCK": socket]
+            // Of the third the agent has the bare key alone.
+            rename(path("three-cert.pub"), path("kept"))
+            try stage.run(["ssh-add", "-q", path("five"), path("two"), path("three")], environment: environment)
+            rename(path("kept"), path("three-cert.pub"))
+            let server = try SSHServer(on: stage, options: ["MaxAuthTries 50"])
+            let files = ["one", "two", "three"].flatMap { ["-i", path($0)] }
+            let certificates = ["four", "one", "three"].flatMap { ["-o", "CertificateFile=\(path($0))-cert.pub"] }
+            let options = files + (named ? certificates : []) + (try Self.trust(server))
+            let before = server.log.count
+            #expect(try !Self.ssh(stage, server, options, environment: environment).entered)
+            let theirs = Self.shown(String(server.log.dropFirst(before)))
+            let between = server.log.count
+            #expect(try !Self.culvert(stage, server, options, environment: environment).entered)
+            let ours = Self.shown(String(server.log.dropFirst(between)))
+            // Without a private key the fourth is shown by ssh all the same; the server would have it refused then.
+            let bare = try stage.run(["ssh-keygen", "-l", "-f", path("four.pub")]).split(separator: " ")[1]
+            #expect(ours == theirs.filter { !$0.hasSuffix(bare) }, "\(ours)\n\(theirs)")
+            #expect(ours.count >= 8)
+        }
+    }
+
     /// Known hosts: `<CA>` and `<KEY>` stand for the authority's and the host's key, `<HOST>` for the host with its port. `differs`: ssh
     /// 9.2 has no patterns in principals, takes a certificate without any, and takes a plain key that HostKeyAlgorithms leaves
     /// out; 10 does as culvert.
