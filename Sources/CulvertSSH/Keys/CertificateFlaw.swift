@@ -54,10 +54,8 @@ extension Certificate {
         // None is defined for hosts: each is one that is not known.
         if !criticalOptions.isEmpty { return .criticalOptions(criticalOptions.map(\.name)) }
         guard let algorithm = signatureAlgorithm else { return .forged }
-        guard signatures.contains(algorithm), let scheme = SignatureScheme(rawValue: algorithm) else {
-            return .signedBy(algorithm)
-        }
-        return signatureFlaw(scheme)
+        guard signatures.contains(algorithm) else { return .signedBy(algorithm) }
+        return signatureFlaw(algorithm)
     }
 
     /// Why no server would take it now from a user, or nil. Only the server knows its authorities and whom they may name.
@@ -75,14 +73,26 @@ extension Certificate {
         try? signature.read("a certificate's signature") { reader throws(SSHError) in try reader.name() }
     }
 
-    private func signatureFlaw(_ scheme: SignatureScheme) -> CertificateFlaw? {
-        guard authorityType == scheme.keyType else { return .forged }
-        let key: HostKey
-        do throws(SSHError) { key = try HostKey(blob: authority, scheme: scheme) } catch {
+    private func signatureFlaw(_ algorithm: String) -> CertificateFlaw? {
+        let verify: () throws(SSHError) -> Void
+        let signed = Array(blob.prefix(signedCount))
+        do throws(SSHError) {
+            if let scheme = SignatureScheme(rawValue: algorithm) {
+                guard authorityType == scheme.keyType else { return .forged }
+                let key = try HostKey(blob: authority, scheme: scheme)
+                verify = { () throws(SSHError) in try key.verify(signature: signature, over: signed) }
+            } else if DeviceKey.types.contains(algorithm) {
+                guard authorityType == algorithm else { return .forged }
+                let key = try DeviceKey(blob: authority)
+                verify = { () throws(SSHError) in try key.verify(signature: signature, over: signed) }
+            } else {
+                return .signedBy(algorithm)
+            }
+        } catch {
             return .unusableAuthority(error.description)
         }
-        do throws(SSHError) { try key.verify(signature: signature, over: Array(blob.prefix(signedCount))) } catch {
-            return error.kind == .keyExchange ? .forged : .unusableAuthority(error.description)
+        do throws(SSHError) { try verify() } catch {
+            return error.kind == .local ? .unusableAuthority(error.description) : .forged
         }
         return nil
     }

@@ -1,3 +1,5 @@
+import Crypto
+import CulvertPlan
 import Foundation
 import Testing
 
@@ -12,7 +14,7 @@ extension KeyBench {
     }
 
     /// The names that may be in `server-sig-algs`, and more.
-    static let signatures = AlgorithmKind.hostKey.known.filter { !$0.contains("-cert-") }
+    static let signatures = HostKeyOptions().authoritySignatures
 }
 
 /// The parts of a certificate of an Ed25519 key, as a test may lay them out, right or wrong, and sign them.
@@ -38,6 +40,11 @@ struct CertificateParts {
         authority = Script.string(signer.blob)
     }
 
+    init(authority: [UInt8]) {
+        self.init(TestHostKey())
+        self.authority = Script.string(authority)
+    }
+
     var body: [UInt8] {
         let subject: [[UInt8]] = [type, nonce, key, serial, role, keyID, principals, from, before]
         let rest: [[UInt8]] = [critical, extensions, reserved, authority]
@@ -45,4 +52,35 @@ struct CertificateParts {
     }
 
     var blob: [UInt8] { body + Script.string(signer.sign(body)) }
+}
+
+/// A hardware key as it would answer (PROTOCOL.u2f), without the hardware.
+struct TestDevice {
+    let ed25519 = Curve25519.Signing.PrivateKey()
+    let p256 = P256.Signing.PrivateKey()
+    let isECDSA: Bool
+    var type: String { isECDSA ? "sk-ecdsa-sha2-nistp256@openssh.com" : "sk-ssh-ed25519@openssh.com" }
+
+    var blob: [UInt8] {
+        let key =
+            isECDSA
+            ? Script.string("nistp256") + Script.string(Array(p256.publicKey.x963Representation))
+            : Script.string(Array(ed25519.publicKey.rawRepresentation))
+        return Script.string(type) + key + Script.string("ssh:")
+    }
+
+    func sign(_ data: [UInt8], flags: UInt8 = 1) throws -> [UInt8] {
+        let tail = [flags] + Script.u32(77)
+        let message = Array(SHA256.hash(data: Array("ssh:".utf8))) + tail + Array(SHA256.hash(data: data))
+        let value: [UInt8]
+        if isECDSA {
+            let raw = try p256.signature(for: message).rawRepresentation
+            value = [raw.prefix(32), raw.suffix(32)].flatMap { number in
+                Array(number).withUnsafeBytes { Script.string(MPInt.content($0)) }
+            }
+        } else {
+            value = Array(try ed25519.signature(for: message))
+        }
+        return Script.string(type) + Script.string(value) + tail
+    }
 }

@@ -69,6 +69,36 @@ import Testing
         #expect(certificate.flaw(asUserAt: Self.now) == nil)
     }
 
+    /// `ssh-keygen` reads what is made here only when it takes the signature.
+    @Test(arguments: [false, true])
+    func anAuthorityOnADevice(_ isECDSA: Bool) throws {
+        let device = TestDevice(isECDSA: isECDSA)
+        let body = CertificateParts(authority: device.blob).body
+        func keygenReads(_ blob: [UInt8]) throws -> Bool {
+            try bench.write(
+                "made-cert.pub", Array("ssh-ed25519-cert-v01@openssh.com \(Data(blob).base64EncodedString())\n".utf8))
+            return (try? bench.run("ssh-keygen", ["-L", "-f", "made-cert.pub"]))?.contains("db.example") == true
+        }
+        for flags: UInt8 in [0, 1, 5] {
+            let right = body + Script.string(try device.sign(body, flags: flags))
+            #expect(try flaw(right) == nil)
+            #expect(try keygenReads(right))
+        }
+        let right = body + Script.string(try device.sign(body))
+        #expect(try flaw(right, signatures: ["ssh-ed25519"]) == .signedBy(device.type))
+        for place in (body.count - device.blob.count)..<right.count {
+            var damaged = right
+            damaged[place] ^= 1
+            guard let certificate = try? Certificate(blob: damaged) else { continue }
+            #expect(certificate.flaw(asHost: "db.example", at: Self.now, signatures: KeyBench.signatures) != nil)
+        }
+        let other = TestDevice(isECDSA: isECDSA)
+        #expect(try flaw(body + Script.string(try other.sign(body))) == .forged)
+        let wrongKind = TestDevice(isECDSA: !isECDSA)
+        #expect(try flaw(body + Script.string(try wrongKind.sign(body))) == .forged)
+        #expect(try !keygenReads(body + Script.string(try other.sign(body))))
+    }
+
     @Test func whatAUsersSays() throws {
         let blob = try bench.certify(
             "key",
