@@ -283,6 +283,26 @@ import Testing
         }
     }
 
+    @Test("libssh2 asks for no certificate of a host: its key is judged, and where that is unknown it is said")
+    func libssh2() throws {
+        try onStage { stage in
+            let (authority, key) = (try Self.makeKey(stage, "ca"), try Self.makeKey(stage, "key"))
+            try Self.certify(stage, key, by: authority, ["-h", "-n", "127.0.0.1"])
+            let server = try SSHServer(on: stage, options: ["HostKey \(key)", "HostCertificate \(key)-cert.pub"])
+            for (more, enters) in [("", false), ("[127.0.0.1]:\(server.port) \(Self.line(key))\n", true)] {
+                let known = try stage.write("known", "@cert-authority * \(Self.line(authority))\n\(more)")
+                let login = [
+                    "--engine", "libssh2", "-i", server.keys.path("login"), "-o", "StrictHostKeyChecking=yes", "-o",
+                    "UserKnownHostsFile=\(known)",
+                ]
+                let outcome = try Self.culvert(stage, server, login + Self.identityOnly)
+                #expect(outcome.entered == enters, "\(outcome.words)")
+                let words = "the server showed no certificate of the authority in"
+                #expect(outcome.words.contains(words) != enters, "\(outcome.words)")
+            }
+        }
+    }
+
     /// A certificate that lives for a moment, renewed in its place, as step and Teleport do it.
     @Test("a certificate that is renewed while the tunnel stands leads in at the next login")
     func renewed() throws {
