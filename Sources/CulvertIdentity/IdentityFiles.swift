@@ -2,7 +2,7 @@ internal import CulvertPlan
 internal import CulvertSSH
 
 /// An identity file that may be of use: its private part in the file, or only its public part (the private one is then
-/// in the agent). At least one of the two is there.
+/// in the agent), or only its certificate. At least one of the three is there.
 struct IdentityFile: Hashable, Sendable {
     let path: String
     /// As the user named it.
@@ -79,10 +79,10 @@ struct IdentityFiles {
             warnings.append("Identity file \(name) is not used: \(error.why).")
             unusable.append("key \(name) not used: \(error.why)")
         }
-        guard publicKey != nil || privatePart != nil else { return }
         let certificate =
-            isPublicOnly
+            publicKey?.isCertificate == true
             ? itself(path, shown, publicKey) : hasCertificate ? beside(path, shown) : nil
+        guard publicKey != nil || privatePart != nil || certificate != nil else { return }
         files.append(
             IdentityFile(
                 path: path, shown: shown, privatePart: privatePart, publicKey: publicKey, isPublicOnly: isPublicOnly,
@@ -102,9 +102,9 @@ struct IdentityFiles {
         }
     }
 
-    /// Of a file that is public only.
+    /// Of a file that is a certificate.
     private mutating func itself(_ path: String, _ shown: String, _ key: PublicKey?) -> UserCertificate? {
-        guard let key, key.isCertificate else { return nil }
+        guard let key else { return nil }
         do throws(UserCertificate.Unusable) {
             return try UserCertificate(path: path, shown: shown, key: key)
         } catch {

@@ -96,7 +96,7 @@ struct KeyOffers {
             let isInAgent = file.publicKey.map(inAgent.contains) ?? false
             if !isInAgent, file.privatePart != nil { rest.append(.file(file)) }
             // A file that is a certificate has its key elsewhere.
-            if !isInAgent, file.isPublicOnly, file.certificate == nil { withoutPrivatePart.append(file) }
+            if !isInAgent, file.isPublicOnly, file.publicKey?.isCertificate != true { withoutPrivatePart.append(file) }
             if let certificate = file.certificate, !inAgent.contains(certificate.key),
                 let offer = offer(certificate, beside: file)
             {

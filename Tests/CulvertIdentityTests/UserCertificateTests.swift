@@ -118,6 +118,34 @@ import Testing
         #expect(try offered(login(settings)) == ["agent id by agent"])
     }
 
+    /// The private key is nowhere but in the agent: beside its certificate is its public part, or nothing.
+    @Test func noPrivateKeyInAFile() throws {
+        let agent = try RealAgent(workshop)
+        try makeKey("id")
+        try workshop.run("mv", ["id-cert.pub", "kept"])
+        try agent.add("id")
+        try workshop.run("mv", ["kept", "id-cert.pub"])
+        var settings = workshop.settings()
+        settings.login.agentSocket = agent.socket
+        settings.login.identityFiles = .listed(["~/id"])
+        try workshop.run("rm", ["id"])
+        settings.login.identitiesOnly = true
+        #expect(try offered(login(settings)) == ["agent id", "~/id-cert.pub by agent"])
+        settings.login.identitiesOnly = false
+        try workshop.run("rm", ["id.pub"])
+        #expect(try offered(login(settings)) == ["agent id", "~/id-cert.pub by agent"])
+        // Of the default files too.
+        try FileManager.default.createDirectory(
+            atPath: workshop.file(".ssh"), withIntermediateDirectories: true)
+        try workshop.run("mv", ["id-cert.pub", ".ssh/id_ed25519-cert.pub"])
+        settings.login.identityFiles = .defaults
+        #expect(try offered(login(settings)) == ["agent id", "~/.ssh/id_ed25519-cert.pub by agent"])
+        settings.login.agentSocket = nil
+        let alone = login(settings)
+        #expect(try offered(alone).isEmpty)
+        #expect(alone.attempted.contains { $0.contains("not used: no file and no agent has its private key") })
+    }
+
     /// The signature is asked for with the certificate in the data, and comes from its key.
     @Test func theAgentsKeySignsForAFile() throws {
         let agent = try RealAgent(workshop)
