@@ -82,5 +82,8 @@ void packet_mac_compute(packet_mac *mac, uint32_t sequence, const uint8_t *bytes
 int packet_mac_is(packet_mac *mac, uint32_t sequence, const uint8_t *bytes, size_t count, const uint8_t *tag) {
     uint8_t computed[PACKET_MAC_LONGEST];
     packet_mac_compute(mac, sequence, bytes, count, computed);
-    return CRYPTO_memcmp(computed, tag, packet_mac_length(mac)) == 0;
+    int is_same = CRYPTO_memcmp(computed, tag, packet_mac_length(mac)) == 0;
+    // The right tag of a packet that somebody else has made.
+    OPENSSL_cleanse(computed, sizeof computed);
+    return is_same;
 }

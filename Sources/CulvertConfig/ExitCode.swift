@@ -11,7 +11,7 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
     case internalFault = 70
     /// EX_OSERR: the system refuses what culvert cannot do without (threads, memory, io_uring asked for by `--io`).
     case system = 71
-    /// EX_CANTCREAT: the file of `-E` or of `--pid-file` cannot be written.
+    /// EX_CANTCREAT: the file of `-E`, `--pid-file` or `--port-file` cannot be written.
     case logFile = 73
     /// As ssh: no connection, host key refused, login refused, or forwards failed with `ExitOnForwardFailure` or none
     /// standing.
@@ -25,7 +25,7 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
         case .internalFault:
             "a fault of culvert's own: please report it (CULVERT_BACKTRACE=1 shows more)"
         case .system: "the system refused threads, memory, or the io_uring asked for with --io"
-        case .logFile: "the file of -E or --pid-file cannot be written"
+        case .logFile: "the file of -E, --pid-file or --port-file cannot be written"
         case .connection: "no connection, host key or login refused, or no forward stands (as ssh)"
         }
     }

@@ -58,7 +58,7 @@ enum HelpText {
                                 limit of the server's is met; 0: no limit, for servers of your own (5)
           --drain TIME          how long the end may take: what has come whole reaches its reader meanwhile; a second
                                 signal ends at once (5s)
-          --persist             keep trying when the first connection fails, or no port could be listened on
+          --persist             keep trying when the first connection fails, or a forward cannot be had
           --nodelay             have sshd send small packets at once, on long or busy paths: it does so only after a
                                 command, so culvert runs `true` at the server, once a link
           --engine ENGINE       what speaks SSH: native, or libssh2 for servers with old algorithms only (native)

@@ -2,8 +2,10 @@ internal import Glibc
 
 /// A small file that programs read while it changes: they see it whole, as it was or as it is.
 public enum WholeFile {
-    /// Replaces the file, by one beside it that takes its name. What is no file (a terminal, a pipe) is written to.
+    /// Replaces the file, by one beside it that takes its name; of a symbolic link what it leads to. What is no file (a
+    /// terminal, a pipe) is written to.
     public static func replace(_ path: String, with text: String) throws(IOError) {
+        let path = followed(path)
         guard isReplaceable(path) else {
             return try write(text, to: try opened(path, O_WRONLY | O_APPEND | O_NONBLOCK))
         }
@@ -20,7 +22,23 @@ public enum WholeFile {
     }
 
     /// Takes an old one away; what is no file stays.
-    public static func remove(_ path: String) { if isReplaceable(path) { _ = unsafe unlink(path) } }
+    public static func remove(_ path: String) {
+        let path = followed(path)
+        if isReplaceable(path) { _ = unsafe unlink(path) }
+    }
+
+    /// Finds out whether it can be written, and takes an old one away.
+    public static func probe(_ path: String) throws(IOError) {
+        try replace(path, with: "")
+        remove(path)
+    }
+
+    /// What a link leads to; the path itself where it is none, or leads to nothing.
+    private static func followed(_ path: String) -> String {
+        guard let found = unsafe realpath(path, nil) else { return path }
+        defer { unsafe free(found) }
+        return unsafe String(cString: found)
+    }
 
     private static func isReplaceable(_ path: String) -> Bool {
         var status = stat()

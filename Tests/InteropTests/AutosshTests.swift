@@ -46,6 +46,29 @@ import Testing
         }
     }
 
+    /// culvert beside autossh with its ssh: the port is free after some seconds, and both have it then.
+    @Test(
+        "a reverse port that another program holds, with ExitOnForwardFailure: it is asked for until it is free",
+        arguments: [true, false])
+    func takenPort(_ isCulvert: Bool) throws {
+        try onStage { stage in
+            let server = try SSHServer(on: stage)
+            let taken = try Listener(.tcp(0))
+            guard case .tcp(let port) = taken.address else { return }
+            let ssh = ["sh", "-c", "shift 3; AUTOSSH_PATH=/usr/bin/ssh exec autossh -F none \"$@\"", "sh"]
+            let tunnel = try Tunnel(
+                to: server,
+                ["-M", "0", "-N", "-o", "ExitOnForwardFailure=yes", "-R", "127.0.0.1:\(port):127.0.0.1:1"],
+                environment: ["AUTOSSH_GATETIME": "0"], launcher: isCulvert ? [] : ssh)
+            try tunnel.process.waitForLine(["remote port forwarding failed"])
+            try during(1, "it goes on") { tunnel.process.isRunning }
+            taken.close()
+            try waitUntil("the server listens", within: 60) { !ProcFS.listeners(port: port).isEmpty }
+            tunnel.process.signal(SIGTERM)
+            try tunnel.process.waitForEnd()
+        }
+    }
+
     @Test("AUTOSSH_MAXLIFETIME: it ends by itself, cleanly")
     func lifetime() throws {
         try onStage { stage in

@@ -113,7 +113,7 @@ struct ForwardParser {
 
     private func listenPort(_ field: ForwardField) throws(ConfigurationError) -> UInt16 {
         guard let port = PortNumber.parse(field.text) else {
-            throw fault("listening port '\(field.text)' is \(PortNumber.cause)")
+            throw fault("listening port '\(field.text)' is \(PortNumber.listenCause)")
         }
         return port
     }

@@ -331,8 +331,9 @@ struct SettingStore {
         }
     }
 
-    /// A forward counts once, however often it is given.
+    /// A forward counts once, however often it is given; two ports that are chosen here are two.
     private mutating func add(_ forward: ForwardSpecification) {
+        if forward.kind != .remote, case .tcp(_, port: 0) = forward.listen { return forwards.append(forward) }
         let isKnown = forwards.contains {
             $0.kind == forward.kind && $0.listen == forward.listen && $0.target == forward.target
         }

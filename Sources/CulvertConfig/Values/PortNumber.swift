@@ -3,6 +3,8 @@ internal import Glibc
 /// A TCP port as ssh reads it: a decimal number, or a service's name.
 enum PortNumber {
     static let cause = "not a port: give a number from 1 to 65535"
+    /// Where 0 has one chosen.
+    static let listenCause = "not a port: give a number from 0, for any, to 65535"
 
     /// nil: neither a number in 0...65535 nor a name that `service` knows.
     static func parse(_ text: String, service: (String) -> UInt16? = systemService) -> UInt16? {

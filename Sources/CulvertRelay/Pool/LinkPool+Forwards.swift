@@ -35,8 +35,8 @@ extension LinkPool {
     /// Why the tunnel ends now that its listeners were opened; nil: it goes on.
     private func endingReason(_ now: Tick) -> PoolNews? {
         guard !unopened.isEmpty else { return nil }
-        if plan.exitOnForwardFailure { return .endsForForward }
         if persists(now) { return nil }
+        if plan.exitOnForwardFailure { return .endsForForward }
         return unopened.count == plan.direct && plan.reverse == 0 ? .endsWithoutForward : nil
     }
 
@@ -51,6 +51,7 @@ extension LinkPool {
             }
         }
         openAgainAt = unopened.isEmpty ? nil : now + Self.openingPause
+        checkReady(now: now)
         tellStanding()
     }
 
@@ -75,12 +76,14 @@ extension LinkPool {
 
     // MARK: Standing
 
-    /// Ready when every forward has been answered once; the tunnel ends here when none stands, or when one failed and
-    /// that was not allowed.
+    /// Ready when every forward has been answered once, and stands where none may fail; the tunnel ends here when none
+    /// stands, or when one failed and that was not allowed.
     mutating func checkReady(now: Tick) {
         guard !isReady, isRunning, listeners == .open, !reverseStates.contains(.unasked) else { return }
         let refused = reverseStates.count { $0 == .refused }
-        if refused > 0 && plan.exitOnForwardFailure {
+        if plan.exitOnForwardFailure, refused > 0 || !unopened.isEmpty {
+            // It is asked for again, and somebody waits for all of them.
+            if persists(now) { return act(.tell(.delayed)) }
             say(.endsForForward)
             return stop(.connectionFailed, now: now)
         }

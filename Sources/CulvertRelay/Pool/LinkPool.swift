@@ -171,7 +171,9 @@ struct LinkPool {
 
     /// The time that the tunnel was to stay has passed: it ends as soon as nobody uses it.
     private mutating func flowsCounted(_ count: Int, now: Tick) {
-        guard isRunning, count == 0, !isWaited(now) else { return }
+        // A link has served those that had waited for it.
+        let latest = places.compactMap { $0.link?.since }.max() ?? Tick(nanoseconds: 0)
+        guard isRunning, count == 0, !isWaited(now, since: latest) else { return }
         say(.endsUnused)
         stop(.asAsked, now: now)
     }

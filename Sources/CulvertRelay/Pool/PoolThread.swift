@@ -146,7 +146,9 @@ struct PoolThread: ~Copyable {
         case .say(let news):
             narrator.say(news)
             ports?.take(news, journal)
-        case .end(let ending): self.ending = ending
+        case .end(let ending):
+            ports?.remove()
+            self.ending = ending
         }
     }
 

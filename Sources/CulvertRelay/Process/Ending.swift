@@ -5,7 +5,7 @@ enum Ending: Equatable, Sendable {
     case connectionFailed
     /// The machine refused something that culvert cannot do without.
     case systemError
-    /// The file of the process's number cannot be written.
+    /// A file that others wait for cannot be written.
     case cannotCreate
     /// Told to end while it was ending: nothing is waited for.
     case signalled(Int32)

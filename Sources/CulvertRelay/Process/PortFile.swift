@@ -1,12 +1,13 @@
 internal import CulvertIO
 internal import CulvertPlan
+internal import CulvertSSH
 
 /// Which port each forward of a tunnel has (`--port-file`), for the program that started it: a line a forward, with its
 /// port and what was typed. Those of `-L` and `-D` come first, then those of `-R`; `-` stands for the port of one that does
-/// not stand, or has none.
+/// not stand, or has none. One of `-R` keeps its port here while its link is made again, where it asks for that port first.
 ///
 /// The file is there once the forwards stand, and follows what becomes of them; one that is left from before is taken away
-/// first.
+/// first, and it is gone with the tunnel.
 struct PortFile {
     private let path: String
     private let direct: [String]
@@ -16,15 +17,15 @@ struct PortFile {
     /// From the first time on it is written with every change.
     private var isWritten = false
 
+    /// `path` is one that can be written.
     init(path: String, _ plan: TunnelPlan) {
         self.path = path
         direct = plan.forwards.map(\.text)
         reverse = plan.reverse.map(\.text)
-        WholeFile.remove(path)
     }
 
     var text: String {
-        func line(_ port: UInt16?, _ text: String) -> String { "\(port.map { "\($0)" } ?? "-") \(text)\n" }
+        func line(_ port: UInt16?, _ text: String) -> String { "\(port.map { "\($0)" } ?? "-") \(PeerText(text))\n" }
         return direct.indices.map { line(directPorts[DirectID(index: $0)], direct[$0]) }.joined()
             + reverse.indices.map { line(reversePorts[ReverseID(index: $0)], reverse[$0]) }.joined()
     }
@@ -40,6 +41,8 @@ struct PortFile {
         }
         if isWritten, text != before { write(journal) }
     }
+
+    func remove() { WholeFile.remove(path) }
 
     mutating func write(_ journal: Journal) {
         isWritten = true

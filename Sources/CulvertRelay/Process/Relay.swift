@@ -39,12 +39,18 @@ public enum Relay {
             journal.begin()
             var pidFile: PIDFile?
             if let path = options.pidFile {
-                do throws(IOError) { pidFile = try PIDFile(path) } catch {
-                    journal.error("--pid-file \(path): \(errorText(error.number))")
+                do throws(PIDFile.Failure) { pidFile = try PIDFile(path) } catch {
+                    journal.error("--pid-file \(path): \(error)")
                     return Ending.cannotCreate.exitStatus
                 }
             }
             defer { pidFile?.remove() }
+            for case let path? in tunnels.map(\.plan.portFile) {
+                do throws(IOError) { try WholeFile.probe(path) } catch {
+                    journal.error("--port-file \(path): \(errorText(error.number))")
+                    return Ending.cannotCreate.exitStatus
+                }
+            }
             if options.background == .atOnce { parent.take()?.ready() }
             // Before a descriptor of ours could have the number of one that is closed.
             let streams = try takeStreams(of: tunnels)

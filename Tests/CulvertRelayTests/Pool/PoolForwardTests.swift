@@ -64,6 +64,24 @@ import Testing
             ])
     }
 
+    /// As autossh, whose ssh ends and is begun again: it stands once all of them do.
+    @Test func aTunnelThatPersistsIsNotEndedByAForward() {
+        let bench = opening(
+            onePlan {
+                $0.listening = [0]
+                $0.reverse = 1
+                $0.exitOnForwardFailure = true
+                $0.persistence = .always
+            })
+        #expect(bench.tell(.listenersOpened(PoolBench.failed([0]))).deeds == [.deliver(first, reverse: [0])])
+        let refused = bench.tell(.reverseAnswered(first, forward: 0, .refused))
+        #expect(refused.news == [.reverseFailed(forward: 0, .refused)])
+        #expect(refused.contains(.tell(.delayed)) && !refused.contains(.tell(.ready)))
+        #expect(bench.pass(10).contains(.openListeners([0])))
+        #expect(!bench.tell(.listenersOpened(PoolBench.opened([0]))).contains(.tell(.ready)))
+        #expect(bench.tell(.reverseAnswered(first, forward: 0, .standing(port: 3))).contains(.tell(.ready)))
+    }
+
     @Test func aTunnelThatPersistsWaitsForItsOnlyListeners() {
         let bench = opening(
             onePlan {

@@ -33,6 +33,21 @@ import Testing
         #expect(bench.tell(.flows(0)).news == [.endsUnused])
     }
 
+    /// Whoever waited has been served by the link that came: only flows count then.
+    @Test func aLinkServesThoseThatWaited() {
+        let bench = PoolBench.standing(
+            onePlan {
+                $0.stay = .seconds(3)
+                $0.hold = .seconds(3600)
+            })
+        _ = bench.tell(.linkLost(first, reason: "r"))
+        _ = bench.tell(.connectionWaits)
+        let again = bench.pass(1).logins[0]
+        _ = bench.tell(.loggedIn(again, summary: ""))
+        _ = bench.pass(2)
+        #expect(bench.tell(.flows(0)).news == [.endsUnused])
+    }
+
     /// The time counts from when it stood.
     @Test func itsTimeBeginsWhenItStands() {
         let bench = PoolBench(

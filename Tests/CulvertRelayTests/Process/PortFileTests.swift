@@ -29,6 +29,7 @@ import Testing
         defer { try? FileManager.default.removeItem(atPath: path) }
         try Data("old".utf8).write(to: URL(fileURLWithPath: path))
         let journal = Journal(level: .debug) { Issue.record("\($0.text)") }
+        try WholeFile.probe(path)
         var file = PortFile(path: path, plan())
         #expect(!FileManager.default.fileExists(atPath: path), "what is left from before misleads nobody")
         file.take(
@@ -41,17 +42,38 @@ import Testing
         #expect(try read() == "77 -L 0:db:5432\n- -L /s:db:5432\n88 -R 0:db:5432\n")
         file.take(.reverseFailed(forward: 0, .refused), journal)
         #expect(try read().hasSuffix("\n- -R 0:db:5432\n"))
+        file.remove()
+        #expect(!FileManager.default.fileExists(atPath: path))
+        file.write(journal)
         let beside = try FileManager.default.contentsOfDirectory(atPath: (path as NSString).deletingLastPathComponent)
         #expect(beside.filter { $0.hasPrefix((path as NSString).lastPathComponent) }.count == 1, "no draft is left")
     }
 
     private func read() throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
 
+    /// A path of a socket may have any character: it is one line all the same.
+    @Test func aLineIsALine() {
+        var odd = plan()
+        odd.forwards[1].text = "-L /s\n99:db:5432"
+        #expect(PortFile(path: path, odd).text.split(separator: "\n").count == 3)
+    }
+
+    @Test func aLinkIsFollowed() throws {
+        let link = path + ".link"
+        defer { for each in [path, link] { try? FileManager.default.removeItem(atPath: each) } }
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: path)
+        try Data("old".utf8).write(to: URL(fileURLWithPath: path))
+        try WholeFile.replace(link, with: "new")
+        #expect(try read() == "new")
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == path)
+    }
+
     @Test func whatIsNoFileIsWrittenToAndStays() throws {
         try WholeFile.replace("/dev/null", with: "x")
         WholeFile.remove("/dev/null")
         #expect(FileManager.default.fileExists(atPath: "/dev/null"))
         #expect(throws: IOError.self) { try WholeFile.replace("\(path)/none", with: "x") }
+        #expect(throws: IOError.self) { try WholeFile.probe("\(path)/none") }
     }
 
     /// Both addresses have the port that was chosen, which nobody else has.

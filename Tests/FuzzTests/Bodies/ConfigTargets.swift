@@ -17,7 +17,6 @@ private func isOneLine(_ text: String) -> Bool {
 
 private func check(_ forward: ForwardSpecification) {
     switch forward.listen {
-    // Port 0: whoever listens chooses one.
     case .tcp: promise(forward.kind != .streams, "-W listens nowhere")
     case .unix(let path): promise(path.utf8.count <= ForwardParser.maximumPathLength, "a path fits a socket's address")
     case .standardStreams: promise(forward.kind == .streams, "-W alone has standard input")
