@@ -38,7 +38,7 @@ enum HelpText {
           -p PORT               the server's port (22)
           -J [USER@]HOST[:PORT][,…]   through these jump hosts, each logged in to with settings of its own
           -l USER               log in as USER (also user@host, ssh://user@host:port)
-          -i FILE               log in with this key; may be repeated
+          -i FILE               log in with this key, and with its certificate FILE-cert.pub; may be repeated
           -b ADDRESS            connect from this address
           -B INTERFACE          connect from this interface's address
           -4, -6                IPv4 only, IPv6 only

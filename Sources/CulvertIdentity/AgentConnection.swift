@@ -53,13 +53,14 @@ final class AgentConnection {
         return keys
     }
 
-    /// The signature blob over a login's data, of the algorithm that the data names.
-    func sign(_ data: [UInt8], with key: PublicKey) throws(SSHError) -> [UInt8] {
-        guard let algorithm = LoginData.algorithm(in: data, key: key.blob) else {
+    /// The signature blob over a login's data, of the algorithm that the data names. `shown`: what the data is to show in
+    /// place of the key, a certificate of it.
+    func sign(_ data: [UInt8], with key: PublicKey, shown: [UInt8]? = nil) throws(SSHError) -> [UInt8] {
+        guard let algorithm = LoginData.algorithm(in: data, key: shown ?? key.blob) else {
             throw failure("asked to sign what is not a login's data (RFC 4252 §7)")
         }
         // A certificate's algorithm is named after it, its signature after the key inside (PROTOCOL.certkeys).
-        let wanted = PublicKey.plainName(of: algorithm)
+        let wanted = SignatureAlgorithm.signatureName(algorithm)
         let flags: UInt32 =
             switch wanted {
             case "rsa-sha2-256": AgentMessages.rsaSHA256

@@ -22,16 +22,25 @@ final class HostKeyCheck {
         self.notice = notice
     }
 
-    private var name: String { server.knownHostName }
+    var name: String { server.knownHostName }
 
     func verify(_ blob: [UInt8]) throws(SSHError) {
-        guard let key = PublicKey(blob: blob) else {
+        guard let shown = PublicKey(blob: blob) else {
             throw SSHError(.protocolViolation, "the server's host key is malformed (RFC 4253 section 6.6)")
         }
         let known = try known()
         for line in known.malformedMarkers(about: name) {
             let warning = "\(line.place): this line is not used: \(line.why)"
             if memory.isNews(warning) { notice(warning) }
+        }
+        let key = shown.plain
+        var remark = authorityRemark(known)
+        if let certificate = shown.certificate {
+            switch try judge(shown, certificate, known) {
+            // The authority's word is new at each login: nothing is kept.
+            case .trusted: return
+            case .plain(let why): remark = "its certificate \(why)"
+            }
         }
         let decision = HostKeyPolicy.decide(
             key, verdict: verdict(key, known), accepted: rememberedKey,
@@ -45,18 +54,20 @@ final class HostKeyCheck {
             case true?: try accept(key)
             case false?:
                 throw SSHError(.hostKey, "Host key verification failed: the key of \(shownHost) was not accepted.")
-            case nil: throw HostKeyRefusal(key: key, server: server).error(.unknown, notice: notice)
+            case nil:
+                throw HostKeyRefusal(key: key, server: server, remark: remark).error(.unknown, notice: notice)
             }
         case .add:
             tellMalformed(known)
             try accept(key)
         case .refuse(let refusal):
             if case .unknown = refusal { tellMalformed(known) }
-            throw HostKeyRefusal(key: key, server: server).error(refusal, notice: notice)
+            throw HostKeyRefusal(key: key, server: server, remark: remark).error(refusal, notice: notice)
         }
     }
 
-    /// Algorithms of keys that would be accepted, in our order of preference.
+    /// Algorithms of keys that would be accepted, in our order of preference: first those of certificates, where an authority
+    /// is known for the host.
     func algorithms() -> [String] {
         // A file that cannot be read is reported by `verify`, which always follows.
         guard let known = try? known() else { return [] }
@@ -67,10 +78,12 @@ final class HostKeyCheck {
             "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
             "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "ssh-rsa",
         ]
-        return preferred.filter(types.contains).flatMap { PublicKey.algorithms(ofType: $0) }
+        let plain = preferred.filter(types.contains).flatMap { PublicKey.algorithms(ofType: $0) }
+        let hasAuthority = [name, portlessName].contains { $0.flatMap { known.authority(for: $0) } != nil }
+        return (hasAuthority ? NativeAlgorithms.hostKeys.filter { $0.contains("-cert-") } : []) + plain
     }
 
-    private var shownHost: String { PeerText(name).description }
+    var shownHost: String { PeerText(name).description }
 
     /// Whoever checks no keys and keeps none (`StrictHostKeyChecking=no`, `UserKnownHostsFile=/dev/null`) means servers that
     /// change: nothing is kept between logins, as where each has a process of its own.
@@ -79,7 +92,7 @@ final class HostKeyCheck {
     private var rememberedKey: PublicKey? { remembers ? memory.hostKey(of: name) : nil }
 
     /// As ssh does: a key that is known for the host without a port is good for its other ports too. nil: not asked.
-    private var portlessName: String? {
+    var portlessName: String? {
         server.hostKeys.alias == nil && server.destination.port != 22 ? server.destination.host.lowercased() : nil
     }
 

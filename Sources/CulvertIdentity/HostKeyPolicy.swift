@@ -15,6 +15,8 @@ enum HostKeyPolicy {
         /// Unknown to the files, and another one was accepted earlier in this process.
         case changedSinceAccepted(PublicKey)
         case revoked(KnownHosts.Place)
+        /// The authority of its certificate is.
+        case authorityRevoked(PublicKey, KnownHosts.Place)
         case unknown
     }
 

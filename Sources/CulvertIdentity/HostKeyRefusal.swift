@@ -5,6 +5,8 @@ internal import CulvertSSH
 struct HostKeyRefusal {
     let key: PublicKey
     let server: ServerPlan
+    /// What is to be said of a certificate, as a clause: of one that does not count, or that there is none.
+    var remark: String?
 
     private var sent: String { Self.words(key) }
 
@@ -40,13 +42,20 @@ struct HostKeyRefusal {
             notice("The \(sent) of \(host) is marked as revoked in \(place).")
             notice("It may have been stolen: whoever holds it can pretend to be the server.")
             return SSHError(.hostKey, "Host key verification failed: the key of \(host) is revoked in \(place).")
+        case .authorityRevoked(let authority, let place):
+            warn("WARNING: REVOKED HOST KEY DETECTED!", notice)
+            notice("The \(sent) of \(host) has a certificate of the authority \(authority.described),")
+            notice("which is marked as revoked in \(place): whoever holds it can pretend to be the server.")
+            return SSHError(
+                .hostKey,
+                "Host key verification failed: the authority of the certificate of \(host) is revoked in \(place).")
         case .unknown:
             return SSHError(.hostKey, "Host key verification failed: \(unknownWords)")
         }
     }
 
     private var unknownWords: String {
-        let what = "no known_hosts file has the \(sent) of \(host)"
+        let what = "no known_hosts file has the \(sent) of \(host)" + (remark.map { ", and \($0)" } ?? "")
         switch server.hostKeys.checking {
         case .yes:
             return "\(what), and StrictHostKeyChecking=yes takes only known ones."

@@ -43,7 +43,7 @@ public final class Identity: LoginAuthority {
     private let route: [IdentityMemory.Step]
     private var triesRoute = true
 
-    private var sources: (agentKeys: [AgentKey], files: [IdentityFile])?
+    private var sources: (agentKeys: [AgentKey], files: IdentityFiles)?
     private var offers: KeyOffers?
     private var agent: AgentConnection?
     private var passphrases: PassphraseQuestions
@@ -146,7 +146,7 @@ public final class Identity: LoginAuthority {
         switch step {
         case .password: return try passwordCredential()
         case .keyboardInteractive: return interactiveCredential()
-        case .agentKey, .file:
+        case .agentKey, .file, .certificate:
             gatherOffers()
             guard let offer = offers?.take(step) else { return nil }
             return try credential(for: offer)
@@ -178,17 +178,25 @@ public final class Identity: LoginAuthority {
     private func credential(for offer: KeyOffers.Offer) throws(SSHError) -> Credential? {
         switch offer {
         case .file(let file): return try credential(for: file, offer)
-        case .agent(let agentKey, _):
-            let name = offer.name
-            record(HandedOut(step: offer.step, name: name, offer: offer))
-            let key = agentKey.key
-            return unsafe .signer(name: name, publicKey: key.blob) { data throws(SSHError) in
-                try self.sign(unsafe Array(data), with: key)
-            }
+        case .certificate(let certificate, .file(let file)):
+            return try credential(for: file, offer, certificate.certificate)
+        case .certificate(let certificate, .agent(let agentKey)): return signer(agentKey, offer, certificate.key)
+        case .agent(let agentKey, _): return signer(agentKey, offer, agentKey.key)
         }
     }
 
-    private func credential(for file: IdentityFile, _ offer: KeyOffers.Offer) throws(SSHError) -> Credential? {
+    /// `shown`: the agent's key, or a certificate of it.
+    private func signer(_ agentKey: AgentKey, _ offer: KeyOffers.Offer, _ shown: PublicKey) -> Credential {
+        record(HandedOut(step: offer.step, name: offer.name, offer: offer))
+        let key = agentKey.key
+        return unsafe .signer(name: offer.name, publicKey: shown.blob) { data throws(SSHError) in
+            try self.sign(unsafe Array(data), with: key, shown: shown)
+        }
+    }
+
+    private func credential(
+        for file: IdentityFile, _ offer: KeyOffers.Offer, _ certificate: Certificate? = nil
+    ) throws(SSHError) -> Credential? {
         let name = offer.name
         let contents: Secret
         do throws(LocalFile.Failure) {
@@ -207,7 +215,7 @@ public final class Identity: LoginAuthority {
             }
         }
         record(HandedOut(step: offer.step, name: name, offer: offer, withPassphrase: passphrase != nil))
-        return .keyFile(name: name, contents: contents, passphrase: passphrase)
+        return .keyFile(name: name, contents: contents, passphrase: passphrase, certificate: certificate)
     }
 
     /// In the first login the memory follows each step, so that no word of success is needed: what was handed out last
@@ -221,11 +229,13 @@ public final class Identity: LoginAuthority {
         guard let last = handedOut else { return }
         handedOut = nil
         if isFirst { memory.set(route: succeeded, to: server.memoryKey) }
-        let why = (last.signFailure ?? reason).map { ": \(PeerText($0))" } ?? ""
+        let why = (last.signFailure ?? reason ?? remark(on: last)).map { ": \(PeerText($0))" } ?? ""
         switch last.step {
-        case .file(let path):
+        case .file, .certificate:
             let isPassphrase = reason?.lowercased().contains("passphrase") ?? false
-            if last.withPassphrase, isPassphrase, let offer = last.offer, passphrases.wasWrong(path) {
+            if last.withPassphrase, isPassphrase, let offer = last.offer, let path = offer.file?.path,
+                passphrases.wasWrong(path)
+            {
                 offers?.putFirst(offer)
                 return
             }
@@ -239,6 +249,11 @@ public final class Identity: LoginAuthority {
         attempted.append(last.name + why)
     }
 
+    /// What is to be seen from here of a certificate that was refused.
+    private func remark(on last: HandedOut) -> String? {
+        last.offer?.shownCertificate?.remark(user: userName, at: CertificateClock.now)
+    }
+
     // MARK: Offers
 
     private func gatherOffers() {
@@ -246,12 +261,16 @@ public final class Identity: LoginAuthority {
         if sources == nil { sources = (agentKeys(), files()) }
         guard let sources else { return }
         var gathered = KeyOffers(
-            agentKeys: sources.agentKeys, files: sources.files, identitiesOnly: server.login.identitiesOnly,
+            agentKeys: sources.agentKeys, files: sources.files.files, certificates: sources.files.certificates,
+            identitiesOnly: server.login.identitiesOnly,
             needsQuestion: { $0.privatePart?.isEncrypted == true && memory.passphrase(of: $0.path) == nil })
         gathered.remove(succeeded)
         if succeeded.isEmpty {
             attempted += gathered.withoutPrivatePart.map {
                 "key \($0.described) not used: only its public part is here, and no agent has the private one"
+            }
+            attempted += gathered.withoutKey.map {
+                "\($0.described) not used: no file and no agent has its private key"
             }
             attempted += gathered.passedOver.map {
                 "\($0.described) not used: it is no identity file's, and IdentitiesOnly is set"
@@ -267,11 +286,11 @@ public final class Identity: LoginAuthority {
         offers = gathered
     }
 
-    private func files() -> [IdentityFile] {
+    private func files() -> IdentityFiles {
         let found = IdentityFiles(server)
         attempted += found.unusable
         for warning in found.warnings where memory.isNews(warning) { notice(warning) }
-        return found.files
+        return found
     }
 
     private func agentKeys() -> [AgentKey] {
@@ -294,10 +313,10 @@ public final class Identity: LoginAuthority {
         return agent
     }
 
-    private func sign(_ data: [UInt8], with key: PublicKey) throws(SSHError) -> [UInt8] {
+    private func sign(_ data: [UInt8], with key: PublicKey, shown: PublicKey) throws(SSHError) -> [UInt8] {
         do throws(SSHError) {
             guard let agent = try openAgent() else { throw SSHError(.local, "there is no agent any more") }
-            return try agent.sign(data, with: key)
+            return try agent.sign(data, with: key, shown: shown.blob)
         } catch {
             agent = nil
             handedOut?.signFailure = error.description

@@ -2,7 +2,7 @@ internal import CulvertPlan
 internal import CulvertSSH
 
 /// An identity file that may be of use: its private part in the file, or only its public part (the private one is then
-/// in the agent). At least one of the two is there.
+/// in the agent), or only its certificate. At least one of the three is there.
 struct IdentityFile: Hashable, Sendable {
     let path: String
     /// As the user named it.
@@ -12,6 +12,8 @@ struct IdentityFile: Hashable, Sendable {
     let publicKey: PublicKey?
     /// There is no private key at all, where another file has one that may not be used.
     let isPublicOnly: Bool
+    /// The one beside it, or the file itself where that is one.
+    let certificate: UserCertificate?
 
     /// For messages: `~/.ssh/id_ed25519 (ED25519 SHA256:…)`.
     var described: String {
@@ -24,6 +26,8 @@ struct IdentityFile: Hashable, Sendable {
 /// one may do.
 struct IdentityFiles {
     private(set) var files: [IdentityFile] = []
+    /// Those that are named by themselves.
+    private(set) var certificates: [UserCertificate] = []
     /// Lines for `attempted`: files that are there and cannot be used, with the reason.
     private(set) var unusable: [String] = []
     /// Lines for the user.
@@ -34,11 +38,21 @@ struct IdentityFiles {
         var seen: Set<String> = []
         for shown in named ?? ServerPlan.defaultIdentityFiles {
             guard let path = server.resolved(shown), seen.insert(path).inserted else { continue }
-            look(path, shown: shown, explicit: named != nil)
+            look(
+                path, shown: shown, explicit: named != nil, hasCertificate: server.login.certificateFiles.isEmpty)
+        }
+        seen = []
+        for shown in server.login.certificateFiles {
+            guard let path = server.resolved(shown), seen.insert(path).inserted else { continue }
+            do throws(UserCertificate.Unusable) {
+                certificates.append(try UserCertificate(path: path, shown: shown))
+            } catch {
+                pass(shown, error)
+            }
         }
     }
 
-    private mutating func look(_ path: String, shown: String, explicit: Bool) {
+    private mutating func look(_ path: String, shown: String, explicit: Bool, hasCertificate: Bool) {
         let name = PeerText(shown).description
         var publicKey = Self.publicKey(beside: path)
         var privatePart: KeyFile?
@@ -65,10 +79,43 @@ struct IdentityFiles {
             warnings.append("Identity file \(name) is not used: \(error.why).")
             unusable.append("key \(name) not used: \(error.why)")
         }
-        guard publicKey != nil || privatePart != nil else { return }
+        let certificate =
+            publicKey?.isCertificate == true
+            ? itself(path, shown, publicKey) : hasCertificate ? beside(path, shown) : nil
+        guard publicKey != nil || privatePart != nil || certificate != nil else { return }
         files.append(
             IdentityFile(
-                path: path, shown: shown, privatePart: privatePart, publicKey: publicKey, isPublicOnly: isPublicOnly))
+                path: path, shown: shown, privatePart: privatePart, publicKey: publicKey, isPublicOnly: isPublicOnly,
+                certificate: certificate))
+    }
+
+    /// The certificate that lies beside a key by ssh's name for it; nil: none that can be used, which is told.
+    private mutating func beside(_ path: String, _ shown: String) -> UserCertificate? {
+        let suffix = "-cert.pub"
+        do throws(UserCertificate.Unusable) {
+            return try UserCertificate(path: path + suffix, shown: shown + suffix)
+        } catch .file(.missing) {
+            return nil
+        } catch {
+            pass(shown + suffix, error)
+            return nil
+        }
+    }
+
+    /// Of a file that is a certificate.
+    private mutating func itself(_ path: String, _ shown: String, _ key: PublicKey?) -> UserCertificate? {
+        guard let key else { return nil }
+        do throws(UserCertificate.Unusable) {
+            return try UserCertificate(path: path, shown: shown, key: key)
+        } catch {
+            pass(shown, error)
+            return nil
+        }
+    }
+
+    /// Without a warning, as with ssh: a certificate comes with a key that may do by itself.
+    private mutating func pass(_ shown: String, _ unusable: UserCertificate.Unusable) {
+        self.unusable.append("certificate \(PeerText(shown)) not used: \(unusable.why)")
     }
 
     enum Failure: Error {

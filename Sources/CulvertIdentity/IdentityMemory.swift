@@ -10,12 +10,14 @@ public final class IdentityMemory: Sendable {
     enum Step: Hashable, Sendable {
         case agentKey(PublicKey)
         case file(String)
+        /// By its path: it is renewed under it.
+        case certificate(String)
         case password
         case keyboardInteractive
 
         var method: LoginOptions.Method {
             switch self {
-            case .agentKey, .file: .publicKey
+            case .agentKey, .file, .certificate: .publicKey
             case .password: .password
             case .keyboardInteractive: .keyboardInteractive
             }

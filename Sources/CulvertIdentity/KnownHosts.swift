@@ -87,7 +87,7 @@ struct KnownHosts: Sendable {
         var other: Entry?
         for entry in entries where entry.hosts.matches(name) {
             switch entry.marker {
-            case .revoked: if entry.key == key { return .revoked(entry.place) }
+            case .revoked: if entry.key.plain == key { return .revoked(entry.place) }
             case .certAuthority: break
             case .none:
                 if entry.key == key {
@@ -100,6 +100,38 @@ struct KnownHosts: Sendable {
         if let known { return .known(known) }
         if let other { return .changed(other) }
         return .unknown
+    }
+
+    /// What is said of a certificate's authority, and of its key where that is revoked.
+    enum AuthorityVerdict: Hashable, Sendable {
+        case known(Place)
+        case unknown
+        case revoked(Place)
+        case authorityRevoked(Place)
+    }
+
+    /// A revocation counts before all else, as with keys. What the certificate says is not looked at.
+    func judge(_ certificate: Certificate, name: String) -> AuthorityVerdict {
+        var known: Place?
+        for entry in entries where entry.hosts.matches(name) {
+            switch entry.marker {
+            case .none: break
+            case .revoked:
+                let revoked = entry.key.plain.blob
+                if revoked == certificate.plainKey { return .revoked(entry.place) }
+                if revoked == certificate.authority { return .authorityRevoked(entry.place) }
+            case .certAuthority:
+                if known == nil, entry.key.blob == certificate.authority { known = entry.place }
+            }
+        }
+        return known.map(AuthorityVerdict.known) ?? .unknown
+    }
+
+    /// Where an authority of this host's stands, which is not revoked for it.
+    func authority(for name: String) -> Place? {
+        let matching = entries.filter { $0.hosts.matches(name) }
+        let revoked = Set(matching.filter { $0.marker == .revoked }.map(\.key))
+        return matching.first { $0.marker == .certAuthority && !revoked.contains($0.key) }?.place
     }
 
     /// Keys that would be accepted for this host, in the order of the files.

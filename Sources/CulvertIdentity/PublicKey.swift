@@ -1,14 +1,16 @@
 internal import Crypto
 internal import CulvertSSH
 
-/// A public key as RFC 4253 §6.6 frames it. Two keys are the same when their blobs are.
+/// A public key as RFC 4253 §6.6 frames it, or a certificate of one. Two are the same when their blobs are.
 struct PublicKey: Hashable, Sendable {
     let blob: [UInt8]
     /// The name in the blob, for example `ssh-ed25519`.
     let type: String
 
-    /// nil: not a key. For the types known here every field must be there and nothing may follow; of other types (a
-    /// certificate, something newer) only the name is read.
+    let certificate: Certificate?
+
+    /// nil: not a key. For the types known here every field must be there and nothing may follow; of other types only the
+    /// name is read.
     init?(blob: [UInt8]) {
         let name = try? blob.read("a public key") { reader throws(SSHError) in
             let name = try reader.name()
@@ -23,9 +25,18 @@ struct PublicKey: Hashable, Sendable {
             return name
         }
         guard let type = name else { return nil }
+        let isCertificate = type.hasSuffix(Self.certificateSuffix)
+        certificate = isCertificate ? try? Certificate(blob: blob) : nil
+        if isCertificate, certificate == nil { return nil }
         self.blob = blob
         self.type = type
     }
+
+    static func == (one: PublicKey, other: PublicKey) -> Bool { one.blob == other.blob }
+    func hash(into hasher: inout Hasher) { hasher.combine(blob) }
+
+    /// The key by itself, where this is a certificate.
+    var plain: PublicKey { certificate.flatMap { PublicKey(blob: $0.plainKey) } ?? self }
 
     /// A line as in `id_ed25519.pub` and in known_hosts: type, base64, comment, parted by spaces or tabs. nil: the type
     /// that is declared is not the one in the blob, or it is not a key at all.
@@ -40,9 +51,9 @@ struct PublicKey: Hashable, Sendable {
         "ecdsa-sha2-nistp521": 2, "sk-ssh-ed25519@openssh.com": 2, "sk-ecdsa-sha2-nistp256@openssh.com": 3,
     ]
 
-    /// As `ssh-keygen -l` prints it: SHA-256 of the blob, base64 without padding.
+    /// As `ssh-keygen -l` prints it: SHA-256 of the blob, of a certificate's key, base64 without padding.
     var fingerprint: String {
-        "SHA256:" + Base64.encode(SHA256.hash(data: blob), padded: false)
+        "SHA256:" + Base64.encode(SHA256.hash(data: certificate?.plainKey ?? blob), padded: false)
     }
 
     /// The word for people: `ED25519`, `RSA`, `ECDSA`, …
@@ -60,18 +71,11 @@ struct PublicKey: Hashable, Sendable {
         return isCertificate ? base + "-CERT" : base
     }
 
-    var isCertificate: Bool { type.hasSuffix(Self.certificateSuffix) }
+    var isCertificate: Bool { certificate != nil }
     private static let certificateSuffix = "-cert-v01@openssh.com"
 
     /// The type of the key inside a certificate (PROTOCOL.certkeys); of a plain key its own.
-    var plainType: String { Self.plainName(of: type) }
-
-    /// The same for the name of a signature algorithm.
-    static func plainName(of name: String) -> String {
-        guard name.hasSuffix(certificateSuffix) else { return name }
-        let base = String(name.dropLast(certificateSuffix.count))
-        return base.hasPrefix("sk-") ? base + "@openssh.com" : base
-    }
+    var plainType: String { SignatureAlgorithm.signatureName(type) }
 
     /// Host key algorithms that prove possession of a key of this type, best first (RFC 8332 §3 for RSA).
     static func algorithms(ofType type: String) -> [String] {

@@ -9,7 +9,6 @@ struct PassphraseQuestions {
     let prompter: (any Prompter)?
 
     private var asked: [String: Int] = [:]
-    private var triedMemory: Set<String> = []
     private(set) var whyNone = ""
 
     init(server: ServerPlan, memory: IdentityMemory, prompter: (any Prompter)?) {
@@ -18,9 +17,10 @@ struct PassphraseQuestions {
         self.prompter = prompter
     }
 
-    /// nil, with the reason in `whyNone`: the key is passed over. An empty answer means that too, as with ssh.
+    /// nil, with the reason in `whyNone`: the key is passed over. An empty answer means that too, as with ssh. What was not
+    /// wrong serves again: a key is tried by itself and with its certificate.
     mutating func next(for file: IdentityFile) throws(SSHError) -> Secret? {
-        if triedMemory.insert(file.path).inserted, let known = memory.passphrase(of: file.path) { return known }
+        if let known = memory.passphrase(of: file.path) { return known }
         whyNone = "it is encrypted, and nobody can be asked for its passphrase"
         guard let prompter else { return nil }
         whyNone = "wrong passphrase"

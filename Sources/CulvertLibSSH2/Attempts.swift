@@ -16,7 +16,14 @@ struct UnusableCredential: Error { let reason: String }
 
     init(_ credential: Credential, passwordIsSpent: Bool) throws(UnusableCredential) {
         switch credential {
-        case .keyFile(let name, let contents, let passphrase):
+        case .keyFile(_, _, _, .some):
+            // libssh2 reads no certificates; it can carry some that somebody else signs with.
+            let opened: Credential
+            do throws(UnusableKeyFile) { opened = try credential.opened() } catch {
+                throw UnusableCredential(reason: error.description)
+            }
+            try self.init(opened, passwordIsSpent: passwordIsSpent)
+        case .keyFile(let name, let contents, let passphrase, nil):
             let isRSA = unsafe contents.withBytes { unsafe PrivateKeyFile.isRSA($0) }
             guard let text = Self.terminated(contents), let phrase = passphrase.map(Self.terminated) ?? Self.empty
             else {
@@ -93,7 +100,11 @@ struct UnusableCredential: Error { let reason: String }
         // Certificates of ECDSA keys sign under the plain name, and libssh2 knows that; others it would mislabel.
         let isECDSACertificate = type.starts(with: parts.type) && type.starts(with: "ecdsa-sha2-".utf8)
         guard parts.isAll, parts.type == type || isECDSACertificate else {
-            reason = "\(name): libssh2 cannot carry a signature of type \(PeerText(parts.type))"
+            let isCertificate = String(decoding: type, as: UTF8.self).hasSuffix("-cert-v01@openssh.com")
+            reason =
+                isCertificate
+                ? "\(name): libssh2 has no certificates but of ECDSA keys: use --engine native"
+                : "\(name): libssh2 cannot carry a signature of type \(PeerText(parts.type))"
             return nil
         }
         return parts.value

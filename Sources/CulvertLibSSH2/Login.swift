@@ -73,10 +73,13 @@ extension LibSSH2Engine {
 
     // MARK: Transport
 
-    private mutating func chooseAlgorithms(_ knownHostKeys: [String]) throws(SSHError) {
+    private mutating func chooseAlgorithms(_ preferredHostKeys: [String]) throws(SSHError) {
         let library = LibSSH2Version.inUse
+        // It has names for hosts' certificates and no check of one: what would come of them is a call of nothing.
+        let isCertificate = { (name: String) in name.hasSuffix("-cert-v01@openssh.com") }
+        let knownHostKeys = preferredHostKeys.filter { !isCertificate($0) }
         for choice in AlgorithmChoice.allCases {
-            let all = supported(choice.methods[0]).filter { $0 != "none" }
+            let all = supported(choice.methods[0]).filter { $0 != "none" && !isCertificate($0) }
             let known = all.filter { !library.mustNotUse($0) }
             let preferred = choice == .hostKey ? AlgorithmChoice.checking(knownHostKeys) : []
             let list = try choice.list(

@@ -15,6 +15,8 @@ public struct LoginOptions: Hashable, Sendable {
     }
 
     public var identityFiles = IdentityFiles.defaults
+    /// CertificateFile, in order. Empty: the certificate beside each identity file counts, where there is one.
+    public var certificateFiles: [String] = []
     /// Of the agent's keys, only those that belong to an identity file.
     public var identitiesOnly = false
     /// The agent's socket: IdentityAgent, else SSH_AUTH_SOCK; nil: no agent.
@@ -44,6 +46,11 @@ public struct HostKeyOptions: Hashable, Sendable {
     public var userKnownHostsFiles = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]
     public var globalKnownHostsFiles = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]
     public var hashKnownHosts = false
+    /// CASignatureAlgorithms: by which an authority may have signed a host's certificate.
+    public var authoritySignatures = [
+        "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+        "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "rsa-sha2-512", "rsa-sha2-256",
+    ]
     /// HostKeyAlias: looked up and written in place of host and port.
     public var alias: String?
 

@@ -156,7 +156,7 @@ private func named(_ blob: [UInt8]) throws -> (name: String, value: [UInt8]) {
         ("sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519@openssh.com"),
     ])
     func aCertificatesSignatureIsNamedAfterTheKeyInside(name: String, plain: String) {
-        #expect(PublicKey.plainName(of: name) == plain)
+        #expect(SignatureAlgorithm.signatureName(name) == plain)
     }
 
     @Test func mutatedAnswersDoNoHarm() throws {

@@ -28,7 +28,7 @@ import Testing
     private func word(_ credential: Credential?) -> String {
         switch credential {
         case nil: "nothing"
-        case .keyFile(let name, let contents, let passphrase):
+        case .keyFile(let name, let contents, let passphrase, _):
             "\(name.split(separator: " ")[1]) \(contents.count > 100) \(text(passphrase) ?? "-")"
         case .signer(let name, _, _): name.split(separator: " ").prefix(5).joined(separator: " ")
         case .password(let password): "password \(text(password) ?? "")"

@@ -136,6 +136,22 @@ import Testing
         #expect(link.engine.summary.contains("ssh-rsa"))
     }
 
+    /// libssh2 1.10 has names of certificates, and would call what is not there were one agreed on.
+    @Test func certificatesOfHostsAreNotAskedFor() throws {
+        let server = try TestServer.withEveryKey()
+        let name = "ecdsa-sha2-nistp256-cert-v01@openssh.com"
+        let settings = LibSSH2Settings(hostKeyAlgorithms: AlgorithmList(name))
+        let error = try failure { try attempt(server, [keyFile("id_ed25519")], settings: settings) }
+        #expect(
+            error.kind == .unsupported && error.description.contains("libssh2 has no host key algorithm \"\(name)\""))
+        #expect(!error.description.contains("it has ecdsa-sha2-nistp256-cert"))
+        // Where an authority is known the plain key is asked for, and judged.
+        let link = try attempt(server, [keyFile("id_ed25519")]) {
+            $0.known = [name, "ssh-ed25519-cert-v01@openssh.com"]
+        }
+        #expect(!link.engine.summary.contains("-cert-"))
+    }
+
     @Test func nothingShared() throws {
         let modern = try TestServer.withEveryKey("Ciphers aes256-gcm@openssh.com")
         let error = try failure { try attempt(modern, [keyFile("id_ed25519")]) }

@@ -80,8 +80,8 @@ struct PlainKey: Sendable {
 
     /// Keys of ours and of hosts.
     private static let trust = [
-        PlainKey("CASignatureAlgorithms", .algorithms(.plainSignatures), DefaultAlgorithms.plainSignatures),
-        PlainKey("CertificateFile", .text), PlainKey("EnableSSHKeysign", .flag, "no"),
+        PlainKey("CASignatureAlgorithms", .algorithms(.plainSignatures), DefaultAlgorithms.plainSignatures, .used),
+        PlainKey("CertificateFile", .text, nil, .used), PlainKey("EnableSSHKeysign", .flag, "no"),
         PlainKey("FingerprintHash", .choice(.digest), "SHA256"),
         PlainKey("GSSAPIAuthentication", .flag, "no"), PlainKey("GSSAPIClientIdentity", .text),
         PlainKey("GSSAPIDelegateCredentials", .flag, "no"),

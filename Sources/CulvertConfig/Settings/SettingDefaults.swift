@@ -71,6 +71,10 @@ extension SettingStore {
     func login(_ expansion: PathExpansion) throws(ConfigurationError) -> LoginOptions {
         var options = LoginOptions()
         options.identityFiles = try identities(expansion)
+        for file in plain["certificatefile"] ?? [] where file.lowercased() != "none" {
+            let path = try expansion.path(file, origin: "CertificateFile")
+            if !options.certificateFiles.contains(path) { options.certificateFiles.append(path) }
+        }
         options.agentSocket = try agentSocket(expansion)
         options.identitiesOnly = identitiesOnly ?? options.identitiesOnly
         options.batchMode = batchMode ?? options.batchMode
@@ -120,6 +124,9 @@ extension SettingStore {
         options.globalKnownHostsFiles = globalKnownHostsFiles ?? options.globalKnownHostsFiles
         options.hashKnownHosts = hashKnownHosts ?? options.hashKnownHosts
         options.alias = hostKeyAlias?.lowercased()
+        if let list = plain["casignaturealgorithms"]?.first {
+            options.authoritySignatures = list.split(separator: ",").map(String.init)
+        }
         return options
     }
 

@@ -67,6 +67,7 @@ extension TunnelConfiguration {
         case .defaults: ways.append("the usual keys in ~/.ssh")
         case .listed(let files): ways += files
         }
+        ways += login.certificateFiles
         if let agent = login.agentSocket { ways.append("the agent at \(agent)") }
         return ways.isEmpty ? "no key" : ways.joined(separator: ", ")
     }

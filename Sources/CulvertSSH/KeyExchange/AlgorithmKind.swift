@@ -36,7 +36,7 @@ enum AlgorithmKind: CaseIterable {
     var known: [String] {
         switch self {
         case .keyExchange: KeyAgreementMethod.allCases.map(\.rawValue)
-        case .hostKey: SignatureScheme.allCases.map(\.rawValue)
+        case .hostKey: HostKeyAlgorithm.all.map(\.name)
         case .cipher: CipherAlgorithm.preference().map(\.rawValue)
         // With ciphers that authenticate by themselves too: some peers look for a common one all the same.
         case .mac: PacketMAC.allCases.map(\.rawValue)

@@ -1,7 +1,8 @@
 internal import CCrypto
 internal import Crypto
 
-/// A server's public key out of its blob (RFC 4253 §6.6), by which its signatures are judged.
+/// A server's public key out of its blob (RFC 4253 §6.6), or out of its certificate, by which its signatures are judged.
+/// What a certificate says of the key is not looked at here.
 ///
 /// Faults of the blob and false signatures throw `.keyExchange`: the exchange ends with code 3.
 struct HostKey {
@@ -17,13 +18,11 @@ struct HostKey {
         case rsa(exponent: [UInt8], modulus: [UInt8])
     }
 
-    let blob: [UInt8]
     private let scheme: SignatureScheme
     private let numbers: Numbers
 
     /// `scheme`: the negotiated algorithm, for which the key must be.
     init(blob: [UInt8], scheme: SignatureScheme) throws(SSHError) {
-        self.blob = blob
         self.scheme = scheme
         do throws(SSHError) {
             numbers = try blob.read("the host key") { reader throws(SSHError) in
@@ -32,6 +31,19 @@ struct HostKey {
         } catch {
             throw error.kind == .keyExchange ? error : .exchange(error.description)
         }
+    }
+
+    init(blob: [UInt8], algorithm: HostKeyAlgorithm) throws(SSHError) {
+        guard algorithm.isCertified else {
+            try self.init(blob: blob, scheme: algorithm.scheme)
+            return
+        }
+        let certificate: Certificate
+        do throws(SSHError) { certificate = try Certificate(blob: blob) } catch {
+            throw .exchange("the host key is not the certificate that was agreed on: \(error)")
+        }
+        // Of another type is the key inside then, which is said.
+        try self.init(blob: certificate.plainKey, scheme: algorithm.scheme)
     }
 
     private static func numbers(_ reader: inout WireReader, _ scheme: SignatureScheme) throws(SSHError) -> Numbers {

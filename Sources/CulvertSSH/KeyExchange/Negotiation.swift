@@ -1,7 +1,7 @@
 /// What the two KEXINITs agree on (RFC 4253 §7.1). A MAC is part of the cipher, where that needs one.
 struct NegotiatedAlgorithms: Equatable {
     var method: KeyAgreementMethod
-    var hostKey: SignatureScheme
+    var hostKey: HostKeyAlgorithm
     var clientToServer: PacketCipher
     var serverToClient: PacketCipher
     /// The peer's guess about the first packet of the exchange is wrong: that packet is dropped.
@@ -49,7 +49,7 @@ enum Negotiation {
         // What is chosen stands in our own list, and we know what we offer.
         guard
             let method = KeyAgreementMethod(rawValue: try choose(.keyExchange) { $0.keyExchange }),
-            let hostKey = SignatureScheme(rawValue: try choose(.hostKey) { $0.hostKey })
+            let hostKey = HostKeyAlgorithm(name: try choose(.hostKey) { $0.hostKey })
         else { preconditionFailure("only what the engine has is offered") }
         let clientToServer = try protection({ $0.ciphersClientToServer }, { $0.macsClientToServer })
         let serverToClient = try protection({ $0.ciphersServerToClient }, { $0.macsServerToClient })

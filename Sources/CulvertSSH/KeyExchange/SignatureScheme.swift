@@ -1,4 +1,5 @@
-/// A host key algorithm by its name on the wire: a type of key and how it signs. Best first. SHA-1 is not among them.
+/// How a host key, or an authority's, signs: a type of key and a hash, by its name on the wire. Best first. SHA-1 is not
+/// among them.
 enum SignatureScheme: String, CaseIterable {
     /// RFC 8709.
     case ed25519 = "ssh-ed25519"
@@ -16,10 +17,5 @@ enum SignatureScheme: String, CaseIterable {
         case .ed25519, .ecdsa256, .ecdsa384, .ecdsa521: rawValue
         case .rsa512, .rsa256: "ssh-rsa"
         }
-    }
-
-    /// Those that a key of this type, or a name of this algorithm, stands for.
-    static func named(_ name: String) -> [SignatureScheme] {
-        allCases.filter { $0.rawValue == name || $0.keyType == name }
     }
 }

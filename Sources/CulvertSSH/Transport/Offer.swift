@@ -14,8 +14,8 @@ struct Offer {
         macs = try AlgorithmKind.mac.offer(settings.macs)
         hostKey = try AlgorithmKind.hostKey.offer(
             settings.hostKeyAlgorithms,
-            preferred: preferred.flatMap { SignatureScheme.named($0).map(\.rawValue) })
-        if let signer { hostKey = signer.schemes.map(\.rawValue).filter(hostKey.contains) }
+            preferred: preferred.flatMap { HostKeyAlgorithm.named($0).map(\.name) })
+        if let signer { hostKey = signer.algorithms.map(\.name).filter(hostKey.contains) }
     }
 
     /// Whether our KEXINIT must wait for the peer's: what is offered would be chosen otherwise with a peer that does not keep

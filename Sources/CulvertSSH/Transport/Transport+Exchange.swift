@@ -143,7 +143,7 @@ extension Transport {
         let hash = exchangeHash(
             hostKey: reply.hostKey, clientPart: agreement.publicPart, serverPart: reply.part, secret: secret)
         // The signature first: only who holds the key is worth a question about it.
-        try HostKey(blob: reply.hostKey, scheme: algorithms.hostKey).verify(signature: reply.signature, over: hash)
+        try HostKey(blob: reply.hostKey, algorithm: algorithms.hostKey).verify(signature: reply.signature, over: hash)
         guard isFirst else {
             guard reply.hostKey == hostKey else {
                 throw SSHError(.hostKey, "the server showed another host key in a later key exchange")
@@ -164,7 +164,7 @@ extension Transport {
     mutating func trustHostKey(_ output: inout PacketOutput) throws(SSHError) {
         precondition(phase == .awaitsTrust, "trust was asked for")
         // A later exchange must show the same key, so no other kind is asked for.
-        if let algorithms { offer.hostKey = [algorithms.hostKey.rawValue] }
+        if let algorithms { offer.hostKey = [algorithms.hostKey.name] }
         try sendNewKeys(&output)
     }
 
@@ -174,7 +174,7 @@ extension Transport {
         let (part, secret) = try KeyAgreement.answer(
             algorithms.method, in: exchange.group?.group, peerPart: message.part, &random)
         let hash = exchangeHash(hostKey: signer.blob, clientPart: message.part, serverPart: part, secret: secret)
-        let signature = try signer.sign(algorithms.hostKey, hash)
+        let signature = try signer.sign(algorithms.hostKey.scheme, hash)
         output.sendExchange(
             KeyExchangeServerPart(hostKey: signer.blob, part: part, signature: signature)
                 .bytes(number: algorithms.method.replyNumber))

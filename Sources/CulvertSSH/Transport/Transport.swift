@@ -276,7 +276,7 @@ struct Transport: ~Copyable {
     var summary: String {
         guard let algorithms else { return "culvert" }
         var words = [
-            "culvert", algorithms.method.rawValue, algorithms.hostKey.rawValue, algorithms.clientToServer.words,
+            "culvert", algorithms.method.rawValue, algorithms.hostKey.name, algorithms.clientToServer.words,
         ]
         if algorithms.serverToClient != algorithms.clientToServer {
             words[3] += " out"

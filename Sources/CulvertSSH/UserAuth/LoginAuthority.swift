@@ -21,7 +21,8 @@ public protocol LoginAuthority: AnyObject {
     /// client's order decide). Empty: no preference.
     func knownHostKeyAlgorithms() -> [String]
 
-    /// Returns when the key may be trusted, throws `.hostKey` when not. `key` is the blob of RFC 4253 §6.6.
+    /// Returns when the key may be trusted, throws `.hostKey` when not. `key` is the blob of RFC 4253 §6.6, or a
+    /// certificate's, of which nothing but its form is known: who signed it is for the authority to judge.
     func verify(hostKey key: [UInt8]) throws(SSHError)
 
     /// Tells an agent which connection the signatures to come are for (session-bind@openssh.com, OpenSSH's
@@ -58,7 +59,8 @@ extension LoginAuthority {
 /// One thing to log in with.
 @safe public enum Credential {
     /// A private key in its file format (OpenSSH or PEM), with the passphrase if it is encrypted. `name` is for messages.
-    case keyFile(name: String, contents: Secret, passphrase: Secret?)
+    /// `certificate`: the user's, of this key, which is shown in place of the bare key.
+    case keyFile(name: String, contents: Secret, passphrase: Secret?, certificate: Certificate? = nil)
     /// A key that somebody else holds and signs with (an agent).
     case signer(name: String, publicKey: [UInt8], sign: (_ data: UnsafeRawBufferPointer) throws(SSHError) -> [UInt8])
     case password(Secret)

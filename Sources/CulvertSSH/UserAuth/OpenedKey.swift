@@ -24,24 +24,28 @@ public enum LoginData {
 /// A key file that gives no key; `description` is the reason for `LoginAuthority.refused`.
 public struct UnusableKeyFile: Error, CustomStringConvertible {
     public let description: String
+
+    static let otherKey = UnusableKeyFile(description: "the certificate is of another key")
 }
 
 extension Credential {
     /// The same, with a key file opened: whoever is given it can have a login's data signed, as the data asks for it, and
     /// never sees the key.
     public func opened() throws(UnusableKeyFile) -> Credential {
-        guard case .keyFile(let name, let contents, let passphrase) = self else { return self }
+        guard case .keyFile(let name, let contents, let passphrase, let certificate) = self else { return self }
         let key: PrivateKey
         do throws(PrivateKeyFailure) {
             key = try PrivateKey(contents, passphrase: passphrase)
         } catch {
             throw UnusableKeyFile(description: error.description)
         }
-        return unsafe .signer(name: name, publicKey: key.publicKey) { data throws(SSHError) in
-            guard let algorithm = LoginData.algorithm(in: unsafe Array(data), key: key.publicKey),
-                algorithm == key.type || SignatureAlgorithm.names(keyType: key.type).contains(algorithm)
+        guard certificate.map({ $0.plainKey == key.publicKey }) ?? true else { throw .otherKey }
+        let (shown, type) = (certificate?.blob ?? key.publicKey, certificate?.type ?? key.type)
+        return unsafe .signer(name: name, publicKey: shown) { data throws(SSHError) in
+            guard let algorithm = LoginData.algorithm(in: unsafe Array(data), key: shown),
+                algorithm == type || SignatureAlgorithm.names(keyType: type).contains(algorithm)
             else { throw SSHError(.local, "\(name): asked to sign what is not a login's data (RFC 4252 §7)") }
-            return try unsafe key.sign(data, algorithm: algorithm)
+            return try unsafe key.sign(data, algorithm: SignatureAlgorithm.signatureName(algorithm))
         }
     }
 }

@@ -10,22 +10,20 @@ public enum SignatureAlgorithm {
         "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "rsa-sha2-512", "rsa-sha2-256",
     ]
 
-    private static let certificateSuffix = "-cert-v01@openssh.com"
-
     /// The algorithms with which a key of this type can sign; SHA-1 is not among them.
     static func names(keyType: String) -> [String] {
         switch keyType {
         case "ssh-rsa": ["rsa-sha2-512", "rsa-sha2-256"]
-        case "ssh-rsa" + certificateSuffix:
-            ["rsa-sha2-512" + certificateSuffix, "rsa-sha2-256" + certificateSuffix]
+        case "ssh-rsa" + CertificateType.suffix:
+            ["rsa-sha2-512" + CertificateType.suffix, "rsa-sha2-256" + CertificateType.suffix]
         default: [keyType]
         }
     }
 
     /// The name in a signature blob: that of the key inside, when the algorithm is a certificate's.
-    static func signatureName(_ algorithm: String) -> String {
-        guard algorithm.hasSuffix(certificateSuffix) else { return algorithm }
-        let base = String(algorithm.dropLast(certificateSuffix.count))
+    public static func signatureName(_ algorithm: String) -> String {
+        guard algorithm.hasSuffix(CertificateType.suffix) else { return algorithm }
+        let base = String(algorithm.dropLast(CertificateType.suffix.count))
         return base.hasPrefix("sk-") ? base + "@openssh.com" : base
     }
 

@@ -11,9 +11,12 @@
         case other((_ data: UnsafeRawBufferPointer) throws(SSHError) -> [UInt8])
     }
 
-    init(_ key: PrivateKey) {
-        publicKey = key.publicKey
-        keyType = key.type
+    /// - Precondition: the certificate is of this key.
+    init(_ key: PrivateKey, _ certificate: Certificate? = nil) {
+        precondition(
+            certificate.map { $0.plainKey == key.publicKey } ?? true, "a certificate is shown with its own key")
+        publicKey = certificate?.blob ?? key.publicKey
+        keyType = certificate?.type ?? key.type
         holder = .memory(key)
     }
 

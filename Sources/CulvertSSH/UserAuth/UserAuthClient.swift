@@ -159,6 +159,7 @@ struct UserAuthClient {
     private struct Unusable: Error {
         let reason: String
         static let tooLong = Unusable(reason: "longer than a packet")
+        static let otherKey = Unusable(reason: UnusableKeyFile.otherKey.description)
     }
 
     /// The request for the authority's next credential that can be tried at all.
@@ -182,8 +183,10 @@ struct UserAuthClient {
     private mutating func request(_ credential: Credential, user: String) throws(Unusable) -> Secret {
         let message: Secret?
         switch credential {
-        case .keyFile(_, let contents, let passphrase):
-            let signer = Signer(try open(contents, passphrase))
+        case .keyFile(_, let contents, let passphrase, let certificate):
+            let key = try open(contents, passphrase)
+            guard certificate.map({ $0.plainKey == key.publicKey }) ?? true else { throw .otherKey }
+            let signer = Signer(key, certificate)
             let algorithm = try choose(signer)
             // It costs nothing to sign with a key at hand, so the question whether is not worth a round trip.
             message = try signed(signer, algorithm, user)

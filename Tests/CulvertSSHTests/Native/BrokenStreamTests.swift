@@ -60,6 +60,8 @@ import Testing
             let peer = try server(cipher, drips: cut.isMultiple(of: 3))
             let packet = peer.seal(data(1))
             let next = peer.seal(data(2))
+            // By chance the next one begins with what is missing: then nothing is.
+            if next.starts(with: packet[cut...]) { continue }
             #expect(try peer.raw(Array(packet[..<cut])).isEmpty && peer.client.received.isEmpty)
             // What we have to say is said all the same.
             peer.client.engine.probe()

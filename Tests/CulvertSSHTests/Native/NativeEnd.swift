@@ -63,7 +63,10 @@ struct WelcomingLogin: ~Copyable, SSHLogin {
             withUnsafeBytes(of: UInt32(bytes.count).bigEndian) { Array($0) } + bytes
         }
         let name = string("ssh-ed25519".utf8)
-        return HostKeySigner(blob: name + string(key.publicKey.rawRepresentation), schemes: [.ed25519]) {
+        return HostKeySigner(
+            blob: name + string(key.publicKey.rawRepresentation),
+            algorithms: [HostKeyAlgorithm(scheme: .ed25519, isCertified: false)]
+        ) {
             (_, hash) throws(SSHError) in
             guard let signature = try? key.signature(for: hash) else { throw SSHError(.local, "no signature was made") }
             return name + string(signature)

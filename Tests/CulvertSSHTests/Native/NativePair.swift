@@ -14,7 +14,9 @@ struct TestHostKey {
     }
 
     var signer: HostKeySigner {
-        HostKeySigner(blob: blob, schemes: [.ed25519]) { _, hash throws(SSHError) in self.sign(hash) }
+        HostKeySigner(blob: blob, algorithms: [HostKeyAlgorithm(scheme: .ed25519, isCertified: false)]) {
+            _, hash throws(SSHError) in self.sign(hash)
+        }
     }
 }
 

@@ -79,7 +79,7 @@ extension FuzzTarget {
             list(own).contains(name) && list(peer).contains(name)
         }
         promise(shared(agreed.method.rawValue) { $0.keyExchange }, "both have the method")
-        promise(shared(agreed.hostKey.rawValue) { $0.hostKey }, "both have the host key's algorithm")
+        promise(shared(agreed.hostKey.name) { $0.hostKey }, "both have the host key's algorithm")
         promise(shared(agreed.clientToServer.name) { $0.ciphersClientToServer }, "both have the cipher")
         promise(shared(agreed.serverToClient.name) { $0.ciphersServerToClient }, "both have the other cipher")
         let isStrict = mode & 2 != 0
