@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel perf perf-quick perf-programs demo \
-	release install storm soak soak-kills soak-rekey format lint sanitize hotpath hotpath-load icount bench bench-update bench-times \
-	compare compare-load compare-link recovery fuzz transcripts clean packages demo-packages test-packages compare-packages tools
+	release install storm soak soak-kills soak-rekey format lint sanitize hotpath hotpath-load icount constant-time bench \
+	bench-update bench-times compare compare-load compare-link recovery fuzz transcripts clean packages demo-packages test-packages compare-packages tools
 
 SWIFT ?= swift
 CC := clang
@@ -63,6 +63,7 @@ help:
 	'make hotpath   counts allocations and reference counting while the relay and tunnels carry' \
 	'make hotpath-load  the same of culvert-load, at both of its ends' \
 	'make icount    counts the instructions that a packet costs, for each cipher, against recorded figures' \
+	'make constant-time  shows under valgrind that what culvert calculates itself does not depend on secrets' \
 	'make bench     counts what the parts cost, in instructions, against recorded thresholds (no part of make test)' \
 	'make bench-update  makes what is counted now the thresholds; make bench-times shows how long each takes' \
 	'make sanitize  the unit and simulation tests under ThreadSanitizer and AddressSanitizer' \
@@ -111,6 +112,7 @@ test: tools lint
 		echo 'The build has warnings.' >&2; exit 1; fi
 	$(MAKE) --no-print-directory hotpath
 	$(MAKE) --no-print-directory icount
+	$(MAKE) --no-print-directory constant-time
 	CULVERT_ENGINE=libssh2 CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel \
 		--filter '$(BOTH_ENGINES)'
 	STORM_SECONDS=180 $(MAKE) --no-print-directory storm
@@ -208,6 +210,10 @@ hotpath-load: packages
 icount: optimised
 	@perf/install-packages valgrind python3
 	perf/icount/run
+
+constant-time: optimised
+	@perf/install-packages valgrind binutils
+	@perf/constant-time
 
 # COUNTER=processor asks the processor's own counter, where there is one, instead of callgrind.
 COUNTER ?= callgrind

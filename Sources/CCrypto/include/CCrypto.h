@@ -10,6 +10,7 @@
 #include "CCryptoExchange.h"
 #include "CCryptoHash.h"
 #include "CCryptoKeys.h"
+#include "CCryptoLattice.h"
 #include "CCryptoSignatures.h"
 
 // Whether the processor has AES instructions (then AES-GCM is preferred to ChaCha20).

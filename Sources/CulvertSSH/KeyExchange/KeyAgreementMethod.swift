@@ -3,6 +3,10 @@
 enum KeyAgreementMethod: String, CaseIterable {
     /// RFC 10042: ML-KEM-768 and X25519, against whoever records today and has a quantum computer tomorrow.
     case mlkem768x25519 = "mlkem768x25519-sha256"
+    /// RFC 9941: Streamlined NTRU Prime 761 and X25519, for the same.
+    case sntrup761x25519 = "sntrup761x25519-sha512"
+    /// The name of the same before it was a standard: OpenSSH 8.5 to 9.8 have no other.
+    case sntrup761x25519openssh = "sntrup761x25519-sha512@openssh.com"
     /// RFC 8731.
     case curve25519 = "curve25519-sha256"
     /// The name of the same before it was a standard.
@@ -27,8 +31,8 @@ enum KeyAgreementMethod: String, CaseIterable {
     enum Kind: Equatable {
         /// A point; the secret is an `mpint`.
         case curve(KeyCurve)
-        /// What ML-KEM-768 has, and a point behind it; the secret is a `string` of a hash of both.
-        case hybrid(KeyCurve)
+        /// What a lattice has, and a point behind it; the secret is a `string` of a hash of both.
+        case hybrid(Lattice, KeyCurve)
         /// A number in RFC 3526's group of so many bits; the secret is an `mpint`.
         case group(bits: Int)
         /// The same in a group that the server chooses.
@@ -37,7 +41,8 @@ enum KeyAgreementMethod: String, CaseIterable {
 
     var kind: Kind {
         switch self {
-        case .mlkem768x25519: .hybrid(.x25519)
+        case .mlkem768x25519: .hybrid(.mlkem768, .x25519)
+        case .sntrup761x25519, .sntrup761x25519openssh: .hybrid(.sntrup761, .x25519)
         case .curve25519, .curve25519libssh: .curve(.x25519)
         case .ecdh256: .curve(.p256)
         case .ecdh384: .curve(.p384)
@@ -46,16 +51,16 @@ enum KeyAgreementMethod: String, CaseIterable {
         case .group16: .group(bits: 4096)
         case .group18: .group(bits: 8192)
         case .group14: .group(bits: 2048)
-        case .mlkem768p256: .hybrid(.p256)
+        case .mlkem768p256: .hybrid(.mlkem768, .p256)
         }
     }
 
-    /// The hash of the exchange, and of the keys that follow (RFC 5656 §6.2.1 for the curves).
+    /// The hash of the exchange, of a hybrid's secrets, and of the keys that follow (RFC 5656 §6.2.1 for the curves).
     var digest: ExchangeDigest {
         switch self {
         case .mlkem768x25519, .mlkem768p256, .curve25519, .curve25519libssh, .ecdh256, .groupExchange, .group14: .sha256
         case .ecdh384: .sha384
-        case .ecdh521, .group16, .group18: .sha512
+        case .sntrup761x25519, .sntrup761x25519openssh, .ecdh521, .group16, .group18: .sha512
         }
     }
 

@@ -35,11 +35,11 @@ import Testing
         for kind in AlgorithmKind.allCases {
             #expect(try kind.offer(nil) == kind.standard && !kind.standard.isEmpty)
         }
-        // As OpenSSH 10, but for what is not there yet; what only some may use waits until it is named.
+        // As OpenSSH 10; what only some may use waits until it is named.
         #expect(
             AlgorithmKind.keyExchange.standard.joined(separator: ",")
-                == "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,"
-                + "ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group-exchange-sha256,"
+                == "mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,"
+                + "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group-exchange-sha256,"
                 + "diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,diffie-hellman-group14-sha256")
         let further = try AlgorithmKind.keyExchange.offer(AlgorithmList("+mlkem768nistp256-sha256"))
         #expect(further == AlgorithmKind.keyExchange.known)

@@ -46,6 +46,7 @@ import Testing
     /// The long numbers cost too much for every byte: of them every so many.
     private static func stride(_ method: String) -> Int {
         if method.contains("group16") { return 7 }
+        if method.hasPrefix("sntrup") { return 17 }
         return method.contains("group18") ? 23 : method.hasPrefix("mlkem") ? 5 : 1
     }
 

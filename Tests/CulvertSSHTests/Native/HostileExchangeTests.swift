@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["curve25519-sha256", "mlkem768x25519-sha256"])
+    @Test(arguments: ["curve25519-sha256", "mlkem768x25519-sha256", "sntrup761x25519-sha512"])
     func forgedAnswers(_ method: String) throws {
         let name = Script.string("ssh-ed25519")
         try forged(method) { $0.signature = { $0.dropLast() + [$0[$0.count - 1] ^ 1] } }
@@ -102,8 +102,10 @@ import Testing
     }
 
     @Test func aCiphertextThatIsNoneGivesOtherKeys() throws {
-        // ML-KEM rejects implicitly: the secret differs, and so does what was signed.
-        try forged("mlkem768x25519-sha256") { $0.part = { [$0[0] ^ 1] + $0.dropFirst() } }
+        // They reject implicitly: the secret differs, and so does what was signed.
+        for method in ["mlkem768x25519-sha256", "sntrup761x25519-sha512"] {
+            try forged(method) { $0.part = { [$0[0] ^ 1] + $0.dropFirst() } }
+        }
     }
 
     @Test func anotherHostKeyLaterEndsTheLink() throws {

@@ -120,7 +120,8 @@ extension FuzzTarget {
     private static var handshakeSettings: NativeSettings {
         var settings = NativeSettings()
         settings.keyExchange = AlgorithmList(
-            "curve25519-sha256,ecdh-sha2-*,diffie-hellman-group-exchange-sha256,diffie-hellman-group14-sha256,mlkem*")
+            "curve25519-sha256,ecdh-sha2-*,diffie-hellman-group-exchange-sha256,diffie-hellman-group14-sha256,mlkem*,"
+                + "sntrup*")
         return settings
     }
 }

@@ -95,7 +95,7 @@ final class FuzzServer {
 
     /// The method that is liked best, by the upper bits of a variant.
     private static let methods = [
-        "curve25519-sha256", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521",
+        "curve25519-sha256", "ecdh-sha2-nistp256", "sntrup761x25519-sha512@openssh.com", "ecdh-sha2-nistp521",
         "diffie-hellman-group-exchange-sha256", "diffie-hellman-group14-sha256", "mlkem768nistp256-sha256",
         "mlkem768x25519-sha256",
     ]

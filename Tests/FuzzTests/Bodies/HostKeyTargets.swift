@@ -73,6 +73,7 @@ extension FuzzTarget {
                 [0] + point, [2] + [UInt8](repeating: 1, count: 1088) + point, [3] + lattice, [1] + point, [4] + nist,
                 [5] + nist, [12] + [UInt8](repeating: 1, count: 1088) + nist,
                 [13] + [UInt8](repeating: 0, count: 1184) + nist, [10] + number, [11] + number, [14] + number,
+                [16] + [UInt8](repeating: 1, count: 1039) + point, [17] + [UInt8](repeating: 0, count: 1158) + point,
             ]
         }
     ) { bytes in
@@ -80,16 +81,17 @@ extension FuzzTarget {
         let mode = input.byte()
         let methods: [KeyAgreementMethod] = [
             .curve25519, .mlkem768x25519, .ecdh256, .ecdh384, .ecdh521, .group14, .mlkem768p256, .groupExchange,
+            .sntrup761x25519,
         ]
-        let method = methods[Int(mode >> 1 & 7)]
+        let method = methods[Int(mode >> 1) % methods.count]
         let group = method == .groupExchange ? DiffieHellmanGroup(bits: 2048) : nil
         let lengths: (toClient: ClosedRange<Int>, toServer: ClosedRange<Int>)
         switch method.kind {
         case .curve(let curve): lengths = (curve.partLength...curve.partLength, curve.partLength...curve.partLength)
-        case .hybrid(let curve):
-            lengths = (
-                1088 + curve.partLength...1088 + curve.partLength, 1184 + curve.partLength...1184 + curve.partLength
-            )
+        case .hybrid(let lattice, let curve):
+            let toClient = lattice.ciphertextLength + curve.partLength
+            let toServer = lattice.publicLength + curve.partLength
+            lengths = (toClient...toClient, toServer...toServer)
         case .group, .groupExchange: lengths = (1...256, 1...256)
         }
         let part = input.rest()

@@ -21,8 +21,12 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
     /// key exchange, without which ChaCha20 is not safe (CVE-2023-48795).
     var shared: Shared? {
         switch self {
-        case .openSSH: Shared(keyExchanges: Shared.curve25519 + Shared.ecdh + Shared.groups)
-        case .asyncSSH: Shared()
+        case .openSSH:
+            Shared(
+                keyExchanges: Shared.sntrup + Shared.curve25519 + Shared.ecdh + Shared.groups)
+        case .asyncSSH:
+            // It has more with a library that is not on PyPI.
+            Shared(keyExchanges: Shared.allKeyExchanges.filter { !Shared.sntrup.contains($0) })
         case .paramiko:
             // An exchange that paramiko begins stops it for good when CHANNEL_CLOSE comes meanwhile: the thread that
             // reads then waits to answer until that exchange is over, which it should itself bring to its end.
@@ -49,6 +53,8 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
     }
 
     struct Shared: Equatable {
+        /// By its older name: none of the peers knows the newer one.
+        static let sntrup = ["sntrup761x25519-sha512@openssh.com"]
         static let curve25519 = ["curve25519-sha256", "curve25519-sha256@libssh.org"]
         static let ecdh = ["ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521"]
         static let groups = [
@@ -56,7 +62,7 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
             "diffie-hellman-group14-sha256",
         ]
         static let allKeyExchanges =
-            ["mlkem768x25519-sha256"] + curve25519 + ecdh + groups + ["mlkem768nistp256-sha256"]
+            ["mlkem768x25519-sha256"] + sntrup + curve25519 + ecdh + groups + ["mlkem768nistp256-sha256"]
         static let allCiphers = [
             "aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr",
             "aes192-ctr", "aes256-ctr",
