@@ -15,13 +15,18 @@ enum { ASIDE = 16, VERDICT = 3 };
 
 // In the child, between fork and exec: nothing but calls that are safe after a fork of a process with threads.
 // `verdict` follows the pipe that a failure is written to.
-static int become(char *const words[], int stream, int errors, int *verdict, pid_t parent, uint64_t descriptors) {
-    stream = fcntl(stream, F_DUPFD_CLOEXEC, ASIDE);
-    errors = fcntl(errors, F_DUPFD_CLOEXEC, ASIDE);
+static int become(char *const words[], const int streams[3], int *verdict, pid_t parent, uint64_t descriptors) {
+    int aside[3];
+    for (int i = 0; i < 3; i++) {
+        aside[i] = fcntl(streams[i], F_DUPFD_CLOEXEC, ASIDE);
+        if (aside[i] < 0) return errno;
+    }
     int pipe = fcntl(*verdict, F_DUPFD_CLOEXEC, ASIDE);
-    if (stream < 0 || errors < 0 || pipe < 0) return errno;
+    if (pipe < 0) return errno;
     *verdict = pipe;
-    if (dup2(stream, 0) < 0 || dup2(stream, 1) < 0 || dup2(errors, 2) < 0) return errno;
+    for (int i = 0; i < 3; i++) {
+        if (dup2(aside[i], i) < 0) return errno;
+    }
     if (dup3(pipe, VERDICT, O_CLOEXEC) < 0) return errno;
     *verdict = VERDICT;
     // What culvert itself was started with, too.
@@ -44,7 +49,8 @@ static int become(char *const words[], int stream, int errors, int *verdict, pid
     return errno;
 }
 
-int culvert_spawn_shell(const char *shell, const char *command, int stream, int errors) {
+int culvert_spawn_shell(const char *shell, const char *command, int input, int output, int errors) {
+    const int streams[3] = {input, output, errors};
     char *words[] = {(char *)shell, "-c", (char *)command, NULL};
     int verdict[2];
     if (pipe2(verdict, O_CLOEXEC) < 0) return -errno;
@@ -52,7 +58,7 @@ int culvert_spawn_shell(const char *shell, const char *command, int stream, int 
     uint64_t descriptors = culvert_first_descriptor_limit();
     pid_t child = fork();
     if (child == 0) {
-        int error = become(words, stream, errors, &verdict[1], parent, descriptors);
+        int error = become(words, streams, &verdict[1], parent, descriptors);
         // 127 as shells have it; 126 where not even the failure can be told.
         _exit(write(verdict[1], &error, sizeof error) == sizeof error ? 127 : 126);
     }

@@ -77,7 +77,7 @@ private func parseTunnel(
             let destination = try DestinationText.parse(text)
             typedHost = destination.host
             // In its place among the options, as in ssh: what came before it wins, what comes after does not.
-            store.user = store.user ?? destination.user
+            if store.user == nil, let user = destination.user { store.type(user: user) }
             store.port = store.port ?? destination.port
         case .command(let words): command = words
         }
@@ -96,7 +96,7 @@ private func parseTunnel(
         store.exitOnForwardFailure = store.exitOnForwardFailure ?? true
     }
     let resolution = try HostResolution(
-        typedHost, store, files: files, environment: environment, access: access)
+        typedHost, store, command: command, files: files, environment: environment, access: access)
     let engine = access.algorithms(OwnSettings(long, resolution.store.culvert).engine)
     if isPrinted { return .show(try SettingsText(resolution, long, engine).text) }
     let use = try TunnelUse(command, resolution.store, host: typedHost)
@@ -147,6 +147,7 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ use: Tu
     var plan = TunnelPlan(server: host.server)
     plan.hops = try route.hops(to: resolution)
     plan.server.proxyCommand = try resolution.expandedProxyCommand()
+    plan.localCommand = try resolution.expandedLocalCommand()
     plan.add(host.forwards, host.forwarding)
     plan.exitOnForwardFailure = host.forwarding.exitOnForwardFailure
     plan.links = store.streams == nil ? own.links : 1

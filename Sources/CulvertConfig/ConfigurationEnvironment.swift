@@ -3,7 +3,7 @@ internal import Glibc
 /// What the configuration takes from around the process, as a value: tests give their own.
 public struct ConfigurationEnvironment: Hashable, Sendable {
     public var variables: [String: String]
-    /// HOME, or the home directory of the password database when HOME is empty or not an absolute path.
+    /// That of the password database, as ssh has it; HOME where that does not know the user; CULVERT_HOME before both.
     public var homeDirectory: String
     /// The local user, who is the remote one by default.
     public var userName: String
@@ -24,12 +24,13 @@ public struct ConfigurationEnvironment: Hashable, Sendable {
     public static func current() -> ConfigurationEnvironment {
         let variables = systemVariables()
         let user = getuid()
-        var home = variables["HOME"] ?? ""
+        var home = variables["CULVERT_HOME"] ?? ""
         var name = variables["USER"] ?? ""
         if let entry = passwordEntry(of: user) {
             name = entry.name
             if !home.hasPrefix("/") { home = entry.home }
         }
+        if !home.hasPrefix("/") { home = variables["HOME"] ?? "" }
         if !home.hasPrefix("/") { home = "/" }
         return ConfigurationEnvironment(
             variables: variables, homeDirectory: home, userName: name, userID: user,

@@ -50,6 +50,7 @@ enum HelpText {
                                 culvert's own stand there as CulvertLinks, CulvertHold, CulvertKnocks, CulvertDrain,
                                 CulvertPersist, CulvertEngine, CulvertIO, CulvertThreads, CulvertMemory and
                                 CulvertNoDelay, behind a line IgnoreUnknown Culvert*
+          -P TAG                a tag for `Match tagged` of the files
           -G                    print the settings of the host, as ssh -G does, and end
           -Q QUERY              print what the native engine has: cipher, mac, kex, key, sig, …; help prints all queries
           --links N             SSH connections to the server, as one tunnel (1)

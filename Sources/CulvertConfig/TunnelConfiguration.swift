@@ -31,6 +31,8 @@ public struct OutputOptions: Hashable, Sendable {
     public var logFile: String?
     /// `-y`: to the system's log.
     public var syslog: Bool
+    /// SyslogFacility: under which number of RFC 5424 §6.2.1.
+    public var syslogFacility: Int32 = 1
 }
 
 /// How forwards behave.

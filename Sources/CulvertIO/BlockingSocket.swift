@@ -59,7 +59,7 @@ public struct BlockingSocket: ~Copyable {
         }
     }
 
-    private func wait(_ events: UInt32, _ deadline: Tick) throws(IOError) {
+    func wait(_ events: UInt32, _ deadline: Tick) throws(IOError) {
         while true {
             let left = (deadline - Tick.current()).nanoseconds
             guard left > 0 else { throw IOError(ETIMEDOUT, "wait") }

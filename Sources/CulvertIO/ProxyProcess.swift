@@ -2,7 +2,8 @@ internal import CLinux
 internal import Glibc
 
 /// A program that carries a connection (ProxyCommand): one end of a socket pair is its standard input and output, the
-/// other end is the connection. The user's shell starts it, in a session and process group of its own.
+/// other end is the connection. Or one that is run beside a tunnel (LocalCommand), which has nothing to read. The user's shell
+/// starts it, in a session and process group of its own.
 ///
 /// Invariant: a thread of its own starts it, hands on what it says on standard error, and reaps it, always. The kernel
 /// ends it when that thread goes, so it does not outlive this process, however that one ends. Nothing else that this
@@ -31,19 +32,41 @@ public final class ProxyProcess: Sendable {
         _ = culvert_set_nonblocking(theirs, 0)
         let life: Life
         do throws(IOError) {
-            life = try Life(said: said)
-            try Thread.start(name: "culvert-proxy") { life.run(shell, command, theirs) }
+            life = try Life(leavesOthers: false, said: said)
+            try Thread.start(name: "culvert-proxy") { life.run(shell, command, theirs, theirs) }
         } catch {
             SocketOption.close(theirs)
             SocketOption.close(stream)
             throw error
         }
-        _ = Wait.forReadable([life.started.descriptor], until: nil)
-        if let failure = life.started.takeAll().first, failure != 0 {
+        do throws(IOError) { try life.waitUntilItRuns() } catch {
             SocketOption.close(stream)
-            throw IOError(failure, "exec")
+            throw error
         }
         return (ProxyProcess(life), stream)
+    }
+
+    /// The same for a program that carries nothing: it reads nothing, and its standard output is this process's. What it
+    /// leaves behind it in the background lives on.
+    public static func startBeside(
+        shell: String, command: String, said: @escaping @Sendable (_ line: [UInt8]) -> Void
+    ) throws(IOError) -> ProxyProcess {
+        let life = try Life(leavesOthers: true, said: said)
+        let nothing = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+        guard nothing >= 0 else { throw IOError(errno, "open of /dev/null") }
+        guard let output = SocketOption.duplicate(STDOUT_FILENO) else {
+            SocketOption.close(nothing)
+            throw IOError(errno, "standard output")
+        }
+        do throws(IOError) {
+            try Thread.start(name: "culvert-local") { life.run(shell, command, nothing, output) }
+        } catch {
+            SocketOption.close(nothing)
+            SocketOption.close(output)
+            throw error
+        }
+        try life.waitUntilItRuns()
+        return ProxyProcess(life)
     }
 
     /// How it ended, nil while it runs; waits for the end until the deadline.
@@ -93,16 +116,24 @@ private final class Life: Sendable {
 
     private let state = Guarded(State())
     private let said: @Sendable ([UInt8]) -> Void
+    /// Others of its group may stay when it has ended.
+    private let leavesOthers: Bool
     /// Zero, or why it could not be started.
     let started: Mailbox<Int32>
     let finished: Mailbox<Void>
     private let asked: Mailbox<Void>
 
-    init(said: @escaping @Sendable ([UInt8]) -> Void) throws(IOError) {
+    init(leavesOthers: Bool, said: @escaping @Sendable ([UInt8]) -> Void) throws(IOError) {
+        self.leavesOthers = leavesOthers
         self.said = said
         started = try Mailbox()
         finished = try Mailbox()
         asked = try Mailbox()
+    }
+
+    func waitUntilItRuns() throws(IOError) {
+        _ = Wait.forReadable([started.descriptor], until: nil)
+        if let failure = started.takeAll().first, failure != 0 { throw IOError(failure, "exec") }
     }
 
     var ending: ProxyProcess.Ending? { state.withLock { $0.ending } }
@@ -121,19 +152,24 @@ private final class Life: Sendable {
 
     // MARK: On its thread
 
-    func run(_ shell: String, _ command: String, _ stream: Descriptor) {
+    /// Closes both descriptors, which may be one.
+    func run(_ shell: String, _ command: String, _ input: Descriptor, _ output: Descriptor) {
+        func closeStreams() {
+            SocketOption.close(input)
+            if output != input { SocketOption.close(output) }
+        }
         var pipe: (Int32, Int32) = (-1, -1)
         let made = unsafe withUnsafeMutablePointer(to: &pipe) {
             unsafe $0.withMemoryRebound(to: Int32.self, capacity: 2) { unsafe culvert_pipe($0) }
         }
         guard made == 0 else {
-            SocketOption.close(stream)
+            closeStreams()
             return started.post(-made)
         }
         defer { SocketOption.close(pipe.0) }
         _ = culvert_set_nonblocking(pipe.0, 1)
-        let child = unsafe culvert_spawn_shell(shell, command, stream, pipe.1)
-        SocketOption.close(stream)
+        let child = unsafe culvert_spawn_shell(shell, command, input, output, pipe.1)
+        closeStreams()
         SocketOption.close(pipe.1)
         guard child > 0 else { return started.post(-child) }
         state.withLock { $0.group = child }
@@ -169,7 +205,7 @@ private final class Life: Sendable {
             }
         }
         // Whatever it has started and left goes with it.
-        signal(SIGTERM)
+        if !leavesOthers { signal(SIGTERM) }
         if speaks { _ = read(errors, &lines) }
         lines.takeRest().map(said)
         let status = Self.groups.withLock { groups in

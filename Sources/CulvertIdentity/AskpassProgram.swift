@@ -2,8 +2,10 @@ internal import CulvertSSH
 internal import Glibc
 
 /// The program that asks in ssh's place (SSH_ASKPASS): the question is its argument, the answer its first line of
-/// output; an exit code other than 0 means that the user declined.
+/// output; an exit code other than 0 means that the user declined. As execvp(3) takes it, it may be a name that is found
+/// through PATH, and a script without a first line that says whose.
 struct AskpassProgram {
+    /// Or its name.
     let path: String
     let environment: [String: String]
 
@@ -54,14 +56,37 @@ struct AskpassProgram {
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
         unsafe posix_spawnattr_setsigdefault(&attributes, &all)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-        var child: pid_t = 0
-        let code = unsafe CStrings.with([path, question]) { arguments in
-            unsafe CStrings.with(environment.map { "\($0)=\($1)" }) { variables in
-                unsafe posix_spawn(&child, path, &actions, &attributes, arguments, variables)
+        var failed = ENOENT
+        for place in places {
+            var child: pid_t = 0
+            var code: CInt = 0
+            // What the kernel does not know how to run is the shell's.
+            for words in [[place, question], ["/bin/sh", place, question]] {
+                code = unsafe CStrings.with(words) { arguments in
+                    unsafe CStrings.with(environment.map { "\($0)=\($1)" }) { variables in
+                        unsafe posix_spawn(&child, words[0], &actions, &attributes, arguments, variables)
+                    }
+                }
+                if code != ENOEXEC { break }
+            }
+            switch code {
+            case 0: return child
+            // Another directory may have it.
+            case ENOENT, ENOTDIR: break
+            case EACCES: failed = code
+            default: throw failure(words(for: code))
             }
         }
-        guard code == 0 else { throw failure(words(for: code)) }
-        return child
+        throw failure(words(for: failed))
+    }
+
+    /// Where it may be.
+    private var places: [String] {
+        if path.contains("/") { return [path] }
+        let directories = environment["PATH"] ?? "/bin:/usr/bin"
+        return directories.split(separator: ":", omittingEmptySubsequences: false).map {
+            ($0.isEmpty ? "." : String($0)) + "/" + path
+        }
     }
 
     private func failure(_ why: String) -> SSHError {

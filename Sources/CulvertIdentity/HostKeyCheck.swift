@@ -128,7 +128,8 @@ final class HostKeyCheck {
             } catch .missing {
                 continue
             } catch {
-                throw SSHError(.local, "known hosts file \(PeerText(path)): \(error.why)")
+                // As ssh, which says nothing of it; what the file would revoke is not revoked.
+                notice("Warning: known hosts file \(PeerText(path)) is passed over: \(error.why)")
             }
         }
         return known

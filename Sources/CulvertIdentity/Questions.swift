@@ -23,7 +23,9 @@ struct PassphraseQuestions {
         if let known = memory.passphrase(of: file.path) { return known }
         whyNone = "it is encrypted, and nobody can be asked for its passphrase"
         guard let prompter else { return nil }
-        whyNone = "wrong passphrase"
+        whyNone =
+            server.login.numberOfPasswordPrompts == 0
+            ? "it is encrypted, and NumberOfPasswordPrompts is 0" : "wrong passphrase"
         guard asked[file.path, default: 0] < server.login.numberOfPasswordPrompts else { return nil }
         asked[file.path, default: 0] += 1
         let question = "Enter passphrase for key '\(PeerText(file.shown))': "

@@ -54,6 +54,22 @@ public struct ProxyCommand: Hashable, Sendable {
     public var shell: String
     /// Tokens are expanded already.
     public var text: String
+    /// ProxyUseFdpass: it hands over a connected socket on its standard output and ends, in place of carrying bytes.
+    public var passesDescriptor: Bool
+
+    public init(shell: String, text: String, passesDescriptor: Bool = false) {
+        self.shell = shell
+        self.text = text
+        self.passesDescriptor = passesDescriptor
+    }
+}
+
+/// A program that is run here each time that a tunnel's first link stands (LocalCommand, PermitLocalCommand).
+public struct LocalCommand: Hashable, Sendable {
+    /// As of a ProxyCommand.
+    public var shell: String
+    /// Tokens are expanded already.
+    public var text: String
 
     public init(shell: String, text: String) {
         self.shell = shell

@@ -44,11 +44,12 @@ public struct TunnelPlan: Hashable, Sendable {
     public var stay: Duration?
     /// Where the ports of the forwards are written (`--port-file`).
     public var portFile: String?
+    public var localCommand: LocalCommand?
 
     public init(server: ServerPlan) { self.server = server }
 
-    /// A ProxyCommand leads to the destination, or to a hop.
-    public var runsPrograms: Bool { (hops + [server]).contains { $0.proxyCommand != nil } }
+    /// A ProxyCommand leads to the destination, or to a hop, or there is a LocalCommand.
+    public var runsPrograms: Bool { localCommand != nil || (hops + [server]).contains { $0.proxyCommand != nil } }
 
     /// Takes over what another plan says of who logs in where and who is trusted; what runs already stays as it is.
     public mutating func renewLogin(from other: TunnelPlan) {

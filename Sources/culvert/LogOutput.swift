@@ -66,7 +66,7 @@ struct LogOutput {
             ProcessFaults.alsoTell(descriptor)
         }
         let usesSyslog = options.syslog
-        if usesSyslog { openlog(nil, LOG_PID, LOG_USER) }
+        if usesSyslog { openlog(nil, LOG_PID, options.syslogFacility << 3) }
         let isSilent = options.verbosity <= .quiet
         let handler = LineLogHandler(descriptor: descriptor, usesSyslog: usesSyslog, logLevel: .trace)
         let logger = Logger(label: "culvert") { _ in handler }

@@ -179,7 +179,7 @@ struct MemoryFiles: Sendable {
         ("Include ~bob/x\n", "line 1: Include ~bob/x: the home directory of another user is not looked up"),
         (
             "RefuseConnection \"gone for good\"\n",
-            "line 1: RefuseConnection gone for good: not supported yet: leave it out"
+            "line 1: RefuseConnection: gone for good"
         ),
         ("Include locked\n", "line 1: Include: /home/ann/.ssh/locked: Permission denied"),
     ]

@@ -18,7 +18,8 @@ import Testing
     @Test func flagsShow() throws {
         #expect(try settings("-f").process.background == .standing)
         #expect(try settings("-g").forwarding.gatewayPorts)
-        #expect(try settings("-y").output.syslog)
+        #expect(try settings("-y").output.syslog && settings("-y").output.syslogFacility == 1)
+        #expect(try settings("-y", "-o", "SyslogFacility=local3").output.syslogFacility == 19)
         #expect(try settings("-E", "/log", "-E", "/log2").output.logFile == "/log2")
         #expect(try settings("-C").notes == ["compression (-C) is not supported: the connection goes uncompressed"])
         #expect(try settings("-NnT").notes.isEmpty)
@@ -79,7 +80,7 @@ import Testing
 
     static let refused: [(String, String)] = [
         ("-F f h", "f: no such file"),
-        ("-P tag h", "-P tag: not supported yet: it is ssh's configuration tag: the port is -p"),
+        ("-P", "-P needs a value"),
         (
             "-O exit h",
             "-O exit: not supported yet: there is no shared connection to control: start a culvert of its own"

@@ -219,12 +219,14 @@ import Testing
         #expect(try verify(two, settings).isEmpty)
     }
 
-    @Test func aFileThatCannotBeReadIsNamed() throws {
+    @Test func aFileThatCannotBeReadIsPassedOverWithAWarning() throws {
         var settings = workshop.settings()
-        settings.hostKeys.globalKnownHostsFiles = [workshop.path]
-        let error = try refusal(one, settings)
-        #expect(error.kind == .local && error.description.contains(workshop.path))
-        #expect(error.description.contains("directory"))
+        settings.hostKeys.userKnownHostsFiles.insert(workshop.path, at: 0)
+        try workshop.write("known_hosts", "db.example \(try workshop.publicLine("one"))\n")
+        #expect(try verify(one, settings).isEmpty)
+        #expect(notices.lines.count == 1, "\(notices.lines)")
+        #expect(notices.lines[0].contains("\(workshop.path) is passed over: Is a directory"), "\(notices.lines)")
+        #expect(try refusal(two, settings).description.contains("known_hosts:1"))
     }
 
     @Test func aFileThatCannotBeWrittenIsToldAndTheKeyStays() throws {

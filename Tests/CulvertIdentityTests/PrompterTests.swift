@@ -221,6 +221,27 @@ final class PseudoTerminal: Sendable {
         #expect(try ask("exit 0\n") == nil)
     }
 
+    /// As execvp(3) has it.
+    @Test func aProgramIsFoundThroughPathAndNeedsNoFirstLine() throws {
+        let workshop = try Workshop()
+        try workshop.write("draft", "echo \"$1yes\"\n")
+        try workshop.run("install", ["-m", "700", "draft", "ask"])
+        try workshop.run("install", ["-m", "600", "draft", "closed"])
+        func prompter(_ name: String, path: String) -> TerminalPrompter {
+            TerminalPrompter(environment: ["SSH_ASKPASS": name, "SSH_ASKPASS_REQUIRE": "force", "PATH": path])
+        }
+        let directory = workshop.file("")
+        let path = "/nothing/of/that/name:/etc/passwd:\(directory):/usr/bin:/bin"
+        #expect(text(try prompter("ask", path: path).ask("Well? ", echo: false, seconds: 10)) == "Well? yes")
+        #expect(text(try prompter(workshop.file("ask"), path: "").ask("", echo: false, seconds: 10)) == "yes")
+        for (name, words) in [("closed", "Permission denied"), ("nothing-of-that-name", "No such file")] {
+            let error = #expect(throws: SSHError.self) {
+                try prompter(name, path: path).ask("?", echo: false, seconds: 10)
+            }
+            #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+        }
+    }
+
     @Test func aProgramThatHangsOrFailsIsToldInWords() throws {
         let hangs = #expect(throws: SSHError.self) { try ask("exec sleep 100\n", seconds: 1) }
         #expect(hangs?.description.contains("in time") == true)

@@ -27,7 +27,8 @@ class Pipes:
             self.child = subprocess.Popen(
                 subject.login + ["-W", f"127.0.0.1:{subject.port('direct')}", subject.place],
                 stdin=theirs, stdout=theirs, stderr=log, start_new_session=True,
-                env=dict(os.environ, SSH_AUTH_SOCK="", HOME=subject.stage.directory))
+                env=dict(os.environ, SSH_AUTH_SOCK="", HOME=subject.stage.directory,
+                         CULVERT_HOME=subject.stage.directory))
         theirs.close()
         # Ended with the stage, too.
         self.child.name, self.child.log = "pipe", self.log

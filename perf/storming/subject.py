@@ -86,7 +86,8 @@ class Subject:
             Door(self, kind, socket.AF_INET, ("127.0.0.1", port), client_end, target_end, socks))
 
     def start(self):
-        environment = {"SSH_AUTH_SOCK": "", "HOME": self.stage.directory}
+        environment = {"SSH_AUTH_SOCK": "", "HOME": self.stage.directory,
+                       "CULVERT_HOME": self.stage.directory}
         self.log_start = len(self.stage.log(self.name)) if os.path.exists(self.stage.path(self.name + ".log")) else 0
         self.child = self.stage.start(self.name, self.words, environment=environment)
 

@@ -223,10 +223,10 @@ void culvert_spare_address_space(void);
 int culvert_send_datagram(const char *path, const void *bytes, size_t count);
 // fork(2); only while the process has one thread. 0 in the child.
 int culvert_fork(void);
-// Starts `shell -c command` in a session of its own: `stream` is its standard input and output, `errors` its standard
-// error, nothing else is open, no signal is blocked or ignored. SIGTERM comes to it when the calling thread ends,
+// Starts `shell -c command` in a session of its own: `input`, `output` and `errors` are its standard streams, nothing else
+// is open, no signal is blocked or ignored. SIGTERM comes to it when the calling thread ends,
 // whatever ends it. Returns its number, or -errno, also when the shell cannot be executed.
-int culvert_spawn_shell(const char *shell, const char *command, int stream, int errors);
+int culvert_spawn_shell(const char *shell, const char *command, int input, int output, int errors);
 // The program's arguments, its name first; NULL behind the last.
 const char *culvert_argument(int number);
 // Executes `path` anew, as a process of its own: `line` is its descriptor 3 and `errors` its standard error, standard input

@@ -51,6 +51,12 @@ public struct ConfigurationAccess: Sendable {
     /// What an engine has: `-G` prints it, and lists of algorithms in files lose what it has not. By default nothing is
     /// known of it.
     public var algorithms: @Sendable (EngineChoice) -> EngineAlgorithms = { _ in EngineAlgorithms() }
+    /// The addresses of this machine's interfaces, for `Match localnetwork`. By default none.
+    public var addresses: @Sendable () -> [String] = { [] }
+    /// Looks a host's name up, for CanonicalizeHostname. By default no name exists.
+    public var lookUp: @Sendable (_ name: String, ConnectionOptions.AddressFamily) -> HostLookup = { _, _ in .notFound }
+    /// The files were read before, and what was good then is better than what comes of a failure now.
+    public var isReadAgain = false
 
     public init(
         read: @escaping @Sendable (_ path: String) -> Result<File, Failure>,
@@ -62,13 +68,20 @@ public struct ConfigurationAccess: Sendable {
         self.execute = execute
     }
 
-    /// The file system, and the user's shell.
-    public static let system = ConfigurationAccess(
-        read: SystemFiles.read, paths: SystemFiles.paths, execute: { SystemFiles.execute($0, shell: $1) })
+    /// The file system, the user's shell, and the network.
+    public static let system = ConfigurationAccess.system { SystemFiles.execute($0, shell: $1) }
 
     /// The same, whose programs are ended after 30 s: for a process that is under way.
-    public static let bounded = ConfigurationAccess(
-        read: SystemFiles.read, paths: SystemFiles.paths, execute: { SystemFiles.execute($0, shell: $1, seconds: 30) })
+    public static let bounded = ConfigurationAccess.system { SystemFiles.execute($0, shell: $1, seconds: 30) }
+
+    private static func system(
+        execute: @escaping @Sendable (_ command: String, _ shell: String) -> Int32?
+    ) -> ConfigurationAccess {
+        var access = ConfigurationAccess(read: SystemFiles.read, paths: SystemFiles.paths, execute: execute)
+        access.addresses = SystemNetwork.addresses
+        access.lookUp = SystemNetwork.lookUp
+        return access
+    }
 
     /// Ends the programs of `bounded` that still run: the process is about to end.
     public static func endPrograms() { SystemFiles.endPrograms() }

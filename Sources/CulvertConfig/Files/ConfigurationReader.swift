@@ -8,6 +8,8 @@ struct ConfigurationReader {
     /// What patterns of `Host` are held against: what was typed, and in the second pass the name to connect to.
     let host: String
     let originalHost: String
+    /// What stands behind the destination, with blanks between the words.
+    let command: String
     let isFinal: Bool
     var store: SettingStore
     /// A `Match final` asks for a second pass.
@@ -17,13 +19,14 @@ struct ConfigurationReader {
     static let maximumDepth = 16
 
     init(
-        _ store: SettingStore, host: String, originalHost: String, isFinal: Bool, environment: ConfigurationEnvironment,
-        access: ConfigurationAccess
+        _ store: SettingStore, host: String, originalHost: String, command: String, isFinal: Bool,
+        environment: ConfigurationEnvironment, access: ConfigurationAccess
     ) {
         self.access = access
         self.environment = environment
         self.host = host
         self.originalHost = originalHost
+        self.command = command
         self.isFinal = isFinal
         self.store = store
     }
@@ -156,16 +159,7 @@ struct ConfigurationReader {
 
     private mutating func matches(_ line: ConfigurationLine, _ origin: SettingOrigin) throws(ConfigurationError) -> Bool
     {
-        let name =
-            isFinal
-            ? host
-            : try store.hostName.map { name throws(ConfigurationError) in
-                try SettingStore.expandedHost(name, typed: originalHost)
-            } ?? originalHost
-        let subject = MatchLine.Subject(
-            originalHost: originalHost, host: name, user: store.user ?? environment.userName, port: store.port ?? 22,
-            hostKeyAlias: store.hostKeyAlias, tag: store.tag, environment: environment, isFinal: isFinal)
-        var condition = MatchLine(subject, access)
+        var condition = MatchLine(try subject(), access)
         do throws(MatchLine.Cause) {
             let holds = try condition.holds(line.rest)
             wantsFinal = wantsFinal || condition.wantsFinal
@@ -175,12 +169,31 @@ struct ConfigurationReader {
         }
     }
 
+    /// What is known by now.
+    private func subject() throws(ConfigurationError) -> MatchLine.Subject {
+        let name =
+            isFinal
+            ? host
+            : try store.hostName.map { name throws(ConfigurationError) in
+                try SettingStore.expandedHost(name, typed: originalHost)
+            } ?? originalHost
+        return MatchLine.Subject(
+            originalHost: originalHost, host: name, user: store.user ?? environment.userName, port: store.port ?? 22,
+            hostKeyAlias: store.hostKeyAlias, tag: store.tag, command: command,
+            session: store.plain["sessiontype"]?.first, jumpHost: store.lastJumpHost, environment: environment,
+            isFinal: isFinal)
+    }
+
     // MARK: Include
 
     private mutating func include(_ word: String, _ origin: SettingOrigin, _ reading: inout Reading)
         throws(ConfigurationError)
     {
-        let pattern = try includePattern(word, origin, reading)
+        // Most have none, and what they would stand for need not be right yet.
+        let expanded =
+            word.contains("%") || word.contains("${")
+            ? try subject().expansion.tokens(word, origin: origin.text) : word
+        let pattern = try includePattern(expanded, origin, reading)
         guard let paths = access.paths(pattern) else {
             throw ConfigurationError("\(origin.text) \(word): its directory cannot be read")
         }

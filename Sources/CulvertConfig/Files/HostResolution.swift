@@ -25,7 +25,7 @@ public func resolveHost(
 ) throws(ConfigurationError) -> HostConfiguration {
     var store = SettingStore()
     store.variables = environment.variables
-    store.user = user
+    if let user { store.type(user: user) }
     store.port = port
     return try HostResolution(host, store, files: files, environment: environment, access: access)
         .configuration(access.algorithms(engine))
@@ -38,27 +38,49 @@ struct HostResolution {
     let environment: ConfigurationEnvironment
 
     /// `commandLine` is what was typed, which outranks every file.
+    /// And `command` what stands behind the destination.
     init(
-        _ typedHost: String, _ commandLine: SettingStore, files: ConfigurationFiles,
+        _ typedHost: String, _ commandLine: SettingStore, command: [String] = [], files: ConfigurationFiles,
         environment: ConfigurationEnvironment, access: ConfigurationAccess
     ) throws(ConfigurationError) {
+        let command = command.joined(separator: " ")
         var reader = ConfigurationReader(
-            commandLine, host: typedHost, originalHost: typedHost, isFinal: false, environment: environment,
-            access: access)
+            commandLine, host: typedHost, originalHost: typedHost, command: command, isFinal: false,
+            environment: environment, access: access)
         try reader.read(files)
-        let host = try Self.host(typedHost, reader.store)
-        if reader.wantsFinal || reader.store.isCanonicalized {
+        var host = try Self.host(typedHost, reader.store)
+        let canonicalization = Canonicalization(reader.store, access)
+        var notes: [String] = []
+        let name = try canonicalization.name(for: host) { notes.append($0) }
+        if name != host { notes.append("CanonicalizeHostname: \(host) is \(name)") }
+        host = name
+        if reader.wantsFinal || canonicalization.mode != .no {
             reader = ConfigurationReader(
-                reader.store, host: host, originalHost: typedHost, isFinal: true, environment: environment,
-                access: access)
+                reader.store, host: host, originalHost: typedHost, command: command, isFinal: true,
+                environment: environment, access: access)
             try reader.read(files)
         }
+        notes.forEach { reader.store.note($0) }
         store = reader.store
-        guard let user = store.user ?? (environment.userName.isEmpty ? nil : environment.userName) else {
-            throw ConfigurationError("no user: give user@\(typedHost)")
-        }
-        destination = Destination(host: host, typedHost: typedHost, port: store.port ?? 22, user: user)
+        let destination = Destination(
+            host: host, typedHost: typedHost, port: store.port ?? 22, user: store.user ?? environment.userName)
         self.environment = environment
+        self.destination = try Self.expandingUser(destination, store, environment)
+        if self.destination.user.isEmpty { throw ConfigurationError("no user: give user@\(typedHost)") }
+    }
+
+    /// Tokens and variables may stand in the name that a file or `-o` gives, but for those that it is part of (ssh_config(5),
+    /// User).
+    private static func expandingUser(
+        _ destination: Destination, _ store: SettingStore, _ environment: ConfigurationEnvironment
+    ) throws(ConfigurationError) -> Destination {
+        guard let text = store.user, !store.userIsTyped else { return destination }
+        var expansion = expansion(store, destination, environment)
+        expansion.unknown = ["r", "C"]
+        var destination = destination
+        destination.user = try expansion.tokens(text, origin: "User")
+        if destination.user != text { try UserName.check(destination.user, origin: "User \(text)") }
+        return destination
     }
 
     /// What is connected to: names in lower case, and addresses as the system writes them.
@@ -70,9 +92,14 @@ struct HostResolution {
         return HostName.canonicalAddress(name) ?? name.lowercased()
     }
 
-    var expansion: PathExpansion {
+    var expansion: PathExpansion { Self.expansion(store, destination, environment) }
+
+    private static func expansion(
+        _ store: SettingStore, _ destination: Destination, _ environment: ConfigurationEnvironment
+    ) -> PathExpansion {
         PathExpansion(
-            environment: environment, destination: destination, hostKeyAlias: store.hostKeyAlias?.lowercased())
+            environment: environment, destination: destination, hostKeyAlias: store.hostKeyAlias?.lowercased(),
+            jumpHost: store.lastJumpHost)
     }
 
     /// Throws for what is in force and cannot be honoured.
@@ -104,10 +131,12 @@ struct HostResolution {
 }
 
 extension SettingStore {
-    /// CanonicalizeHostname asks for a second pass, whatever becomes of the name.
-    var isCanonicalized: Bool { !["false", nil].contains(plain["canonicalizehostname"]?.first) }
-
     /// nil for "none" too.
     var effectiveProxyJump: String? { proxyJump.flatMap { $0 == "none" ? nil : $0 } }
     var effectiveProxyCommand: String? { proxyCommand.flatMap { $0.lowercased() == "none" ? nil : $0 } }
+
+    /// The host of the jump next to the destination; empty: none.
+    var lastJumpHost: String {
+        effectiveProxyJump?.split(separator: ",").last.flatMap { JumpText(hop: $0) }?.host ?? ""
+    }
 }

@@ -1,7 +1,10 @@
 internal import CulvertPlan
 
-/// `Match` and its criteria, as OpenSSH 9.2 judges them, and `tagged` of later versions.
+/// `Match` and its criteria, as OpenSSH 9.2 judges them, and those that came with later versions.
 struct MatchLine {
+    /// What "version" is held against: the newest ssh whose files are understood.
+    static let newestSSH = "OpenSSH_10.5p1"
+
     /// What the criteria ask about.
     struct Subject {
         /// As it was typed.
@@ -12,6 +15,12 @@ struct MatchLine {
         let port: UInt16
         let hostKeyAlias: String?
         let tag: String?
+        /// What stands behind the destination, with blanks between the words; empty: nothing.
+        let command: String
+        /// SessionType, as `-G` prints it.
+        let session: String?
+        /// The last hop of ProxyJump; empty: none.
+        let jumpHost: String
         let environment: ConfigurationEnvironment
         /// The second pass over the files, which "final" and "canonical" match.
         let isFinal: Bool
@@ -58,7 +67,8 @@ struct MatchLine {
                 if name == "final" { wantsFinal = true }
                 holds = subject.isFinal
             } else {
-                guard let argument = words.next(), !argument.isEmpty, !argument.hasPrefix("#") else {
+                let mayBeEmpty = name == "tagged" || name == "command"
+                guard let argument = words.next(), mayBeEmpty || !argument.isEmpty, !argument.hasPrefix("#") else {
                     throw Cause(text: "'\(word)' needs a value")
                 }
                 holds = try self.holds(name, argument, runs: isMatched, isNegated)
@@ -75,16 +85,39 @@ struct MatchLine {
         case "originalhost": return PatternList.matchesHost(subject.originalHost, argument)
         case "user": return PatternList.matches(subject.user, argument)
         case "localuser": return PatternList.matches(subject.environment.userName, argument)
-        case "tagged": return PatternList.matches(subject.tag ?? "", argument)
+        case "tagged": return Self.matches(orEmpty: subject.tag ?? "", argument)
+        case "command": return Self.matches(orEmpty: subject.command, argument)
+        case "version": return PatternList.matches(Self.newestSSH, argument)
+        case "sessiontype": return PatternList.matches(sessionType, argument)
+        case "localnetwork":
+            do throws(NetworkList.Cause) {
+                return access.addresses().contains(where: try NetworkList(argument).contains)
+            } catch {
+                throw Cause(text: "localnetwork \(argument): \(error.text)")
+            }
         case "exec":
             let command = try expanded(argument)
             // Told as what does not end the match: it is lost already.
             return runs ? try succeeds(command) : !isNegated
         default:
-            let known = ["host", "originalhost", "user", "localuser", "exec", "final", "all", "canonical", "tagged"]
+            let known = [
+                "host", "originalhost", "user", "localuser", "exec", "final", "all", "canonical", "tagged", "command",
+                "version", "sessiontype", "localnetwork",
+            ]
             let hint = NearestName.hint(for: name, among: known, otherwise: ": give \(known.listed)")
             throw Cause(text: "unknown criterion '\(name)'\(hint)")
         }
+    }
+
+    /// An empty pattern matches nothing but an empty text, which no other one matches.
+    private static func matches(orEmpty text: String, _ list: String) -> Bool {
+        text.isEmpty ? list.isEmpty : PatternList.matches(text, list)
+    }
+
+    /// What ssh would ask the server for.
+    private var sessionType: String {
+        if let session = subject.session, session != "default" { return session }
+        return subject.command.isEmpty ? "shell" : "exec"
     }
 
     private func expanded(_ command: String) throws(Cause) -> String {
@@ -95,13 +128,8 @@ struct MatchLine {
         guard HostName.mayStand(alias: alias, in: command) else {
             throw Cause(text: "exec '\(command)': the HostKeyAlias '\(alias)' has characters that a shell reads")
         }
-        let destination = Destination(
-            host: subject.host, typedHost: subject.originalHost, port: subject.port, user: subject.user)
-        let expansion = PathExpansion(
-            environment: subject.environment, destination: destination,
-            hostKeyAlias: alias)
         do {
-            return try expansion.tokens(command, origin: "exec", hasVariables: false)
+            return try subject.expansion.tokens(command, origin: "exec", hasVariables: false)
         } catch {
             throw Cause(text: error.message)
         }
@@ -113,5 +141,14 @@ struct MatchLine {
             throw Cause(text: "exec '\(command)' could not be run to its end by \(shell)")
         }
         return status == 0
+    }
+}
+
+extension MatchLine.Subject {
+    /// Of what is known while the files are read: for "exec" and Include.
+    var expansion: PathExpansion {
+        let destination = Destination(host: host, typedHost: originalHost, port: port, user: user)
+        return PathExpansion(
+            environment: environment, destination: destination, hostKeyAlias: hostKeyAlias ?? host, jumpHost: jumpHost)
     }
 }

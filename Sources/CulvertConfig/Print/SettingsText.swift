@@ -66,13 +66,14 @@ struct SettingsText {
         hostbasedauthentication identitiesonly kbdinteractiveauthentication nohostauthenticationforlocalhost
         passwordauthentication permitlocalcommand proxyusefdpass pubkeyauthentication requesttty sessiontype stdinnull
         forkafterauthentication streamlocalbindunlink stricthostkeychecking tcpkeepalive tunnel verifyhostkeydns
-        visualhostkey updatehostkeys enableescapecommandline canonicalizemaxdots connectionattempts forwardx11timeout
-        numberofpasswordprompts serveralivecountmax serveraliveinterval requiredrsasize bindaddress bindinterface
-        ciphers controlpath hostkeyalgorithms hostkeyalias hostbasedacceptedalgorithms identityagent ignoreunknown
+        visualhostkey updatehostkeys enableescapecommandline warnweakcrypto canonicalizemaxdots connectionattempts forwardx11timeout
+        numberofpasswordprompts serveralivecountmax serveraliveinterval requiredrsasize obscurekeystroketiming bindaddress
+        bindinterface ciphers controlpath hostkeyalgorithms hostkeyalias hostbasedacceptedalgorithms identityagent ignoreunknown
         kbdinteractivedevices kexalgorithms casignaturealgorithms localcommand remotecommand loglevel macs
         pkcs11provider securitykeyprovider preferredauthentications pubkeyacceptedalgorithms revokedhostkeys
-        xauthlocation knownhostscommand dynamicforward localforward remoteforward identityfile canonicaldomains
-        certificatefile globalknownhostsfile userknownhostsfile sendenv setenv logverbose permitremoteopen
+        xauthlocation knownhostscommand tag versionaddendum dynamicforward localforward remoteforward identityfile canonicaldomains
+        certificatefile globalknownhostsfile userknownhostsfile sendenv setenv logverbose channeltimeout
+        permitremoteopen
         addkeystoagent forwardagent connecttimeout tunneldevice canonicalizePermittedcnames controlpersist escapechar
         ipqos rekeylimit streamlocalbindmask syslogfacility proxycommand proxyjump
         """.split(whereSeparator: \.isWhitespace).map(String.init)
@@ -123,7 +124,7 @@ struct SettingsText {
             "loglevel": [level(store.output.verbosity)],
             "numberofpasswordprompts": ["\(store.numberOfPasswordPrompts ?? 3)"],
             "pubkeyauthentication": [(store.pubkeyAuthentication ?? .yes).rawValue],
-            "serveralivecountmax": ["\(connection.serverAliveCountMax)"],
+            "serveralivecountmax": ["\(store.serverAliveCountMax ?? connection.serverAliveCountMax)"],
             "serveraliveinterval": ["\(connection.serverAliveInterval?.components.seconds ?? 0)"],
             "streamlocalbindmask": ["0" + String(store.forwarding.streamLocalBindMask, radix: 8)],
             "stricthostkeychecking": [checking],
@@ -133,6 +134,7 @@ struct SettingsText {
         ]
         values["bindaddress"] = store.bindAddress.map { [$0] }
         values["bindinterface"] = store.bindInterface.map { [$0] }
+        values["tag"] = store.tag.map { [$0] }
         values["hostkeyalias"] = store.hostKeyAlias.map { [$0.lowercased()] }
         values["ignoreunknown"] = store.ignoreUnknown.map { [$0] }
         values["preferredauthentications"] = store.preferredAuthentications.map { [$0.joined(separator: ",")] }
@@ -263,6 +265,9 @@ struct SettingsText {
         }
         if let command = store.plain["remotecommand"]?.first {
             values["remotecommand"] = [try expansion.tokens(command, origin: "RemoteCommand", hasVariables: false)]
+        }
+        if let command = store.plain["versionaddendum"]?.first {
+            values["versionaddendum"] = [try expansion.tokens(command, origin: "VersionAddendum")]
         }
         let cleared = [
             "controlpath", "knownhostscommand", "localcommand", "pkcs11provider", "remotecommand", "revokedhostkeys",

@@ -62,7 +62,7 @@ struct RouteResolution {
         if let user = jump.user { try UserName.check(user, origin: "ProxyJump \(expanded)") }
         var store = SettingStore()
         store.variables = resolution.environment.variables
-        store.user = jump.user
+        if let user = jump.user { store.type(user: user) }
         store.port = jump.port
         return try HostResolution(
             jump.host, store, files: files, environment: resolution.environment, access: access)
@@ -81,17 +81,36 @@ extension HostResolution {
     /// nil: none, or a jump.
     func expandedProxyCommand() throws(ConfigurationError) -> ProxyCommand? {
         guard let command = store.effectiveProxyCommand else { return nil }
+        return ProxyCommand(
+            shell: shell, text: try shellText(command, origin: "ProxyCommand", expansion),
+            passesDescriptor: store.plain["proxyusefdpass"] == ["yes"])
+    }
+
+    /// nil: none, or it is not permitted.
+    func expandedLocalCommand() throws(ConfigurationError) -> LocalCommand? {
+        guard store.plain["permitlocalcommand"] == ["yes"], let command = store.plain["localcommand"]?.first,
+            command.lowercased() != "none"
+        else { return nil }
+        var expansion = expansion
+        expansion.hasInterface = true
+        return LocalCommand(shell: shell, text: try shellText(command, origin: "LocalCommand", expansion))
+    }
+
+    private var shell: String { environment.variables["SHELL"].flatMap { $0.isEmpty ? nil : $0 } ?? "/bin/sh" }
+
+    /// A command with its tokens, none of which makes another command of it.
+    private func shellText(_ command: String, origin: String, _ expansion: PathExpansion) throws(ConfigurationError)
+        -> String
+    {
         let user = expansion.destination.user
         guard UserName.mayStand(user, in: command) else {
             throw ConfigurationError(
-                "ProxyCommand \(command): the user's name '\(user)' has characters that a shell reads")
+                "\(origin) \(command): the user's name '\(user)' has characters that a shell reads")
         }
         if let alias = expansion.hostKeyAlias, !HostName.mayStand(alias: alias, in: command) {
             throw ConfigurationError(
-                "ProxyCommand \(command): the HostKeyAlias '\(alias)' has characters that a shell reads")
+                "\(origin) \(command): the HostKeyAlias '\(alias)' has characters that a shell reads")
         }
-        let shell = environment.variables["SHELL"].flatMap { $0.isEmpty ? nil : $0 } ?? "/bin/sh"
-        return ProxyCommand(
-            shell: shell, text: try expansion.tokens(command, origin: "ProxyCommand", hasVariables: false))
+        return try expansion.tokens(command, origin: origin, hasVariables: false)
     }
 }

@@ -12,6 +12,10 @@ struct PlainKey: Sendable {
         /// A note in a file, which may have been written for ssh; an error where it was typed for culvert, unless the
         /// value is this one.
         case refusedWhenTyped(unless: String, mend: String)
+        /// An error where it says so of the value, with the mend; else a note.
+        case refusedIf(@Sendable ([String]) -> Bool, mend: String)
+        /// The file says that nobody is to connect there, and its value why.
+        case refusal
         /// culvert acts on it, as it was written.
         case used
     }
@@ -52,7 +56,7 @@ struct PlainKey: Sendable {
         PlainKey("EnableEscapeCommandline", .flag, "no"), PlainKey("EscapeChar", .escape, "~"),
         PlainKey("ForwardAgent", .agentForwarding, "no"), PlainKey("ForwardX11", .flag, "no"),
         PlainKey("ForwardX11Timeout", .time, "1200"), PlainKey("ForwardX11Trusted", .flag, "yes"),
-        PlainKey("LocalCommand", .command), PlainKey("PermitLocalCommand", .flag, "no"),
+        PlainKey("LocalCommand", .command, nil, .used), PlainKey("PermitLocalCommand", .flag, "no", .used),
         // As `ssh -N`: a tunnel runs no command.
         PlainKey("RemoteCommand", .command), PlainKey("RequestTTY", .choice(.terminal), "auto"),
         PlainKey("SendEnv", .names), PlainKey("SessionType", .choice(.session), "default"),
@@ -67,15 +71,18 @@ struct PlainKey: Sendable {
 
     /// How the connection is made, and what is written about it.
     private static let connection = [
-        PlainKey("CanonicalDomains", .domains, "none"),
-        PlainKey("CanonicalizeFallbackLocal", .flag, "yes"),
-        PlainKey("CanonicalizeHostname", .choice(.canonicalization), "false", .refused(unless: ["false"])),
-        PlainKey("CanonicalizeMaxDots", .count, "1"),
-        PlainKey("CanonicalizePermittedCNAMEs", .aliases, "none", .refused(unless: ["none"])),
+        PlainKey("CanonicalDomains", .domains, "none", .used),
+        PlainKey("CanonicalizeFallbackLocal", .flag, "yes", .used),
+        PlainKey("CanonicalizeHostname", .choice(.canonicalization), "false", .used),
+        PlainKey("CanonicalizeMaxDots", .count, "1", .used),
+        PlainKey("CanonicalizePermittedCNAMEs", .aliases, "none", .used),
+        PlainKey(
+            "ChannelTimeout", .channelTimeouts, nil,
+            .refusedIf(ChannelTimeouts.endForwards, mend: "culvert ends no connection for being idle: leave it out")),
         PlainKey("IPQoS", .service, "lowdelay throughput"), PlainKey("LogVerbose", .firstOf, "none"),
         PlainKey("PermitRemoteOpen", .targets, "any", .used),
-        PlainKey("ProxyUseFdpass", .flag, "no", .refused(unless: ["no"])),
-        PlainKey("SyslogFacility", .choice(.facility), "USER"),
+        PlainKey("ProxyUseFdpass", .flag, "no", .used),
+        PlainKey("SyslogFacility", .choice(.facility), "USER", .used),
     ]
 
     /// Keys of ours and of hosts.
@@ -101,14 +108,16 @@ struct PlainKey: Sendable {
         PlainKey("RevokedHostKeys", .text, nil, .refused(unless: ["none"])),
         PlainKey("SecurityKeyProvider", .text, "internal"),
         PlainKey("UpdateHostKeys", .choice(.question), "true"),
-        PlainKey("VerifyHostKeyDNS", .choice(.question), "false"), PlainKey("VisualHostKey", .flag, "no"),
+        PlainKey(
+            "VerifyHostKeyDNS", .choice(.question), "false",
+            .refusedIf({ $0 != ["false"] }, mend: "keys are not looked up in the DNS: put them into known_hosts")),
+        PlainKey("VisualHostKey", .flag, "no"),
     ]
 
     /// Of later versions than the one whose `-G` is printed.
     private static let newer = [
-        PlainKey("ChannelTimeout", .anything), PlainKey("ObscureKeystrokeTiming", .anything),
-        PlainKey("RefuseConnection", .text, nil, .refused(unless: [])), PlainKey("VersionAddendum", .anything),
-        PlainKey("WarnWeakCrypto", .anything),
+        PlainKey("ObscureKeystrokeTiming", .keystrokes), PlainKey("RefuseConnection", .text, nil, .refusal),
+        PlainKey("VersionAddendum", .command), PlainKey("WarnWeakCrypto", .choice(.warning)),
     ]
 
     private static let obsolete = """

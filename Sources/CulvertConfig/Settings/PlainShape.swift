@@ -7,14 +7,14 @@ enum PlainShape: Sendable {
     case anything
     case choice(Choice)
     case algorithms(AlgorithmDefault)
-    case addKeys, agentForwarding, aliases, assignments, deviceNumbers, domains, escape, firstOf, names, persistence,
-        service, targets
+    case addKeys, agentForwarding, aliases, assignments, channelTimeouts, deviceNumbers, domains, escape, firstOf,
+        keystrokes, names, persistence, service, targets
 
     enum AlgorithmDefault: Sendable { case signatures, plainSignatures }
 
     /// Words of which one is given, in any case.
     enum Choice: Sendable {
-        case canonicalization, device, digest, facility, master, question, session, terminal
+        case canonicalization, device, digest, facility, master, question, session, terminal, warning
 
         /// What is accepted, and how it is printed.
         var values: [(String, String)] {
@@ -26,16 +26,20 @@ enum PlainShape: Sendable {
                     ("true", "point-to-point"), ("false", "false"), ("no", "false"),
                 ]
             case .digest: ["MD5", "SHA1", "SHA256", "SHA384", "SHA512"].map { ($0.lowercased(), $0) }
-            case .facility:
-                """
-                DAEMON USER AUTH AUTHPRIV LOCAL0 LOCAL1 LOCAL2 LOCAL3 LOCAL4 LOCAL5 LOCAL6 LOCAL7
-                """.split(separator: " ").map { ($0.lowercased(), String($0)) }
+            case .facility: Self.facilities.keys.map { ($0.lowercased(), $0) }.sorted { $0.1 < $1.1 }
             case .master: Self.yesAndNo + [("auto", "auto"), ("ask", "ask"), ("autoask", "autoask")]
             case .question: Self.yesAndNo + [("ask", "ask")]
             case .session: ["none", "subsystem", "default"].map { ($0, $0) }
             case .terminal: Self.yesAndNo + [("force", "force"), ("auto", "auto")]
+            case .warning: [("yes", "yes"), ("true", "yes"), ("no", "no"), ("false", "no"), ("no-pq-kex", "no")]
             }
         }
+
+        /// Numbers of RFC 5424 §6.2.1.
+        static let facilities: [String: Int32] = [
+            "USER": 1, "DAEMON": 3, "AUTH": 4, "AUTHPRIV": 10, "LOCAL0": 16, "LOCAL1": 17, "LOCAL2": 18, "LOCAL3": 19,
+            "LOCAL4": 20, "LOCAL5": 21, "LOCAL6": 22, "LOCAL7": 23,
+        ]
 
         private static let yesAndNo = [("true", "true"), ("yes", "true"), ("false", "false"), ("no", "false")]
     }
@@ -55,10 +59,12 @@ enum PlainShape: Sendable {
         case .agentForwarding: [try Self.agent(setting)]
         case .aliases: try Self.aliases(setting)
         case .assignments: try Self.each(setting, "give NAME=VALUE") { $0.contains("=") }
+        case .channelTimeouts: try ChannelTimeouts.read(setting)
         case .deviceNumbers: [try Self.devices(setting)]
         case .domains: try Self.domains(setting)
         case .escape: [try Self.escape(setting)]
         case .firstOf: Array(try Self.noneAlone(setting).prefix(1))
+        case .keystrokes: [try Self.keystrokes(setting)]
         case .names: try Self.each(setting, "give names, without '='") { !$0.isEmpty && !$0.contains("=") }
         case .persistence: [try Self.persistence(setting)]
         case .service: try Self.service(setting)
@@ -171,6 +177,21 @@ enum PlainShape: Sendable {
         // vis(3)'s way to write a control character.
         let code = bytes[1] & 31
         return "\\^" + String(UnicodeScalar(code == 127 ? UInt8(ascii: "?") : code + 64))
+    }
+
+    /// A flag, or an interval in milliseconds.
+    private static func keystrokes(_ setting: Setting) throws(ConfigurationError) -> String {
+        let word = try setting.word()
+        switch word {
+        case "yes", "true": return "yes"
+        case "no", "false": return "no"
+        default:
+            guard word.hasPrefix("interval:"), let interval = Int(word.dropFirst(9)), (1...1000).contains(interval)
+            else {
+                throw setting.fault("give yes, no or interval:MILLISECONDS")
+            }
+            return "\(interval)"
+        }
     }
 
     private static func persistence(_ setting: Setting) throws(ConfigurationError) -> String {

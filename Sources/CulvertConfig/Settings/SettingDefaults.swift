@@ -36,7 +36,10 @@ extension SettingStore {
             options.serverAliveInterval = serverAliveInterval == .zero ? nil : serverAliveInterval
             options.serverAliveIntervalIsSet = true
         }
-        options.serverAliveCountMax = serverAliveCountMax ?? options.serverAliveCountMax
+        if let count = serverAliveCountMax {
+            // Zero ends a link at the first silence: a wish where an interval was asked for, and only there.
+            if count > 0 || serverAliveInterval != nil { options.serverAliveCountMax = count }
+        }
         return options
     }
 
@@ -65,7 +68,9 @@ extension SettingStore {
     }
 
     var output: OutputOptions {
-        OutputOptions(verbosity: verbosity.level ?? logLevel ?? .info, logFile: logFile, syslog: syslog)
+        OutputOptions(
+            verbosity: verbosity.level ?? logLevel ?? .info, logFile: logFile, syslog: syslog,
+            syslogFacility: plain["syslogfacility"]?.first.flatMap { PlainShape.Choice.facilities[$0] } ?? 1)
     }
 
     func login(_ expansion: PathExpansion) throws(ConfigurationError) -> LoginOptions {

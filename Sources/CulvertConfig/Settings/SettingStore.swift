@@ -53,6 +53,8 @@ struct SettingStore {
     var tag: String?
     var tcpKeepAlive: Bool?
     var user: String?
+    /// By `-l` or before the destination, where it stands for itself.
+    private(set) var userIsTyped = false
     var userKnownHostsFiles: [String]?
 
     var culvert = CulvertSettings()
@@ -107,15 +109,24 @@ struct SettingStore {
         case "f": background = true
         case "g": gatewayPorts = true
         case "i": try apply(.identityFile, setting)
-        case "l": try apply(.user, setting)
+        case "l":
+            let name = try setting.user()
+            if user == nil { type(user: name) }
         case "m": macs = try setting.algorithms(.mac)
         case "o": try apply(option: value ?? "")
+        case "P": try apply(.tag, setting)
         case "p": try apply(.port, setting)
         case "q": verbosity.quiet()
         case "v": verbosity.more()
         case "y": syslog = true
         default: preconditionFailure("-\(letter) is used by the table of short options and by nobody else")
         }
+    }
+
+    /// A name that stands for itself.
+    mutating func type(user name: String) {
+        user = name
+        userIsTyped = true
     }
 
     /// What a flag that means nothing to a tunnel says to ssh, for `-G`.
@@ -210,6 +221,10 @@ struct SettingStore {
             refusals.append(setting.fault("not supported: \(mend)"))
         case .used: break
         case .obsolete: note("\(origin) is out of use: ignored")
+        case .refusedIf(let matters, let mend):
+            if matters(value) { return refusals.append(setting.fault("not supported: \(mend)")) }
+            if value != key.standard { note("\(origin) has no effect here: ignored") }
+        case .refusal: refusals.append(ConfigurationError("\(origin): \(value.joined(separator: " "))"))
         case .refused(let harmless):
             if value.count == 1, harmless.contains(value[0].lowercased()) { return }
             refusals.append(setting.fault("not supported yet: leave it out"))
@@ -286,7 +301,7 @@ struct SettingStore {
         case .proxyJump:
             let jump = try JumpText.parse(setting)
             if proxyCommand == nil { first(\.proxyJump, jump) }
-        case .serverAliveCountMax: first(\.serverAliveCountMax, try setting.count(from: 1))
+        case .serverAliveCountMax: first(\.serverAliveCountMax, try setting.count(from: 0))
         case .serverAliveInterval: first(\.serverAliveInterval, try setting.time())
         case .tcpKeepAlive: first(\.tcpKeepAlive, try setting.flag())
         case .user: first(\.user, try setting.user())

@@ -4,11 +4,12 @@ internal import Glibc
 enum HostName {
     /// Whether it can be handed to a resolver, a log and a helper command: no blank, control character, format character
     /// (which hides or reverses what is read) or character that a shell reads (OpenSSH refuses those too), and no dash
-    /// in front, which would make it an option.
+    /// in front, which would make it an option. A slash is in what is no name to a resolver, but to a ProxyCommand
+    /// (`unix/path`, `vsock/3`).
     static func isWellFormed(_ host: String) -> Bool {
         guard let first = host.unicodeScalars.first, first != "-" else { return false }
         return host.unicodeScalars.allSatisfy { scalar in
-            scalar.value > 0x20 && scalar.value != 0x7f && !"'\"`$\\;&<>|(){}/@[],*?!".unicodeScalars.contains(scalar)
+            scalar.value > 0x20 && scalar.value != 0x7f && !"'\"`$\\;&<>|(){}@[],*?!".unicodeScalars.contains(scalar)
                 && !scalar.properties.isWhitespace
                 && ![.control, .format, .unassigned, .privateUse].contains(scalar.properties.generalCategory)
         }
@@ -55,13 +56,16 @@ enum HostName {
         var found: UnsafeMutablePointer<addrinfo>?
         guard unsafe getaddrinfo(text, nil, &hints, &found) == 0, let first = unsafe found else { return nil }
         defer { unsafe freeaddrinfo(first) }
+        return unsafe numeric(first.pointee.ai_addr, first.pointee.ai_addrlen)
+    }
+
+    /// An address as the system writes it.
+    static func numeric(_ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> String? {
         // NI_MAXHOST.
         var name = [CChar](repeating: 0, count: 1025)
-        guard
-            unsafe getnameinfo(
-                first.pointee.ai_addr, first.pointee.ai_addrlen, &name, socklen_t(name.count), nil, 0, NI_NUMERICHOST)
-                == 0
-        else { return nil }
+        guard unsafe getnameinfo(address, length, &name, socklen_t(name.count), nil, 0, NI_NUMERICHOST) == 0 else {
+            return nil
+        }
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

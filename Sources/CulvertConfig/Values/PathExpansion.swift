@@ -6,6 +6,12 @@ struct PathExpansion {
     let environment: ConfigurationEnvironment
     let destination: Destination
     let hostKeyAlias: String?
+    /// The last hop of ProxyJump; empty: none.
+    var jumpHost = ""
+    /// `%T` is a token: no interface for a tunnel device is ever there (ssh_config(5), LocalCommand).
+    var hasInterface = false
+    /// Tokens that are none here: what they stand for is not known yet.
+    var unknown: Set<Character> = []
 
     /// `origin` names the setting in an error.
     func path(_ text: String, origin: String) throws(ConfigurationError) -> String {
@@ -25,7 +31,8 @@ struct PathExpansion {
         var rest = Substring(text)
         while let character = rest.popFirst() {
             if character == "%" {
-                guard let letter = rest.popFirst(), let value = token(letter) else {
+                guard let letter = rest.popFirst(), let value = unknown.contains(letter) ? nil : token(letter)
+                else {
                     throw ConfigurationError("\(origin) \(text): unknown token after '%': write %% for the sign itself")
                 }
                 expanded += value
@@ -59,6 +66,7 @@ struct PathExpansion {
         case "d": environment.homeDirectory
         case "h": destination.host
         case "i": String(environment.userID)
+        case "j": jumpHost
         case "k": hostKeyAlias ?? destination.typedHost
         case "L": String(environment.hostName.prefix { $0 != "." })
         case "l": environment.hostName
@@ -66,6 +74,7 @@ struct PathExpansion {
         case "p": String(destination.port)
         case "r": destination.user
         case "u": environment.userName
+        case "T" where hasInterface: "NONE"
         default: nil
         }
     }

@@ -30,8 +30,8 @@ struct ShortOption: Sendable {
 enum ShortOptionTable {
     static let options: [Character: ShortOption] = {
         var table: [Character: ShortOption] = [:]
-        for letter in "46BCDEFGJLNQRTVWbcfghilmnopqvy" {
-            let takesValue = "BDEFJLQRWbcilmop".contains(letter)
+        for letter in "46BCDEFGJLNPQRTVWbcfghilmnopqvy" {
+            let takesValue = "BDEFJLPQRWbcilmop".contains(letter)
             let meaning: ShortOption.Meaning =
                 switch letter {
                 case "N", "n", "T": .implied
@@ -77,7 +77,6 @@ enum ShortOptionTable {
     private static let notYet: [(Character, Bool, String)] = [
         ("1", false, "SSH protocol 1 is broken: leave it out"),
         ("O", true, "there is no shared connection to control: start a culvert of its own"),
-        ("P", true, "it is ssh's configuration tag: the port is -p"),
     ]
 
     /// Keys that the flag sets in what `-G` prints, and their value; nil: what was typed behind the flag.

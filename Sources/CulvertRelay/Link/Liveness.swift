@@ -128,6 +128,10 @@ struct Liveness {
     ) -> Step {
         guard let interval = times.serverAliveInterval else { return .wait(until: nil) }
         if unanswered == 0 {
+            // ServerAliveCountMax 0: as in ssh, silence is no cause to ask but the end.
+            if times.serverAliveCountMax == 0, now - lastHeard >= interval {
+                return .giveUp(silence: now - lastHeard)
+            }
             var due = lastHeard + interval
             // A channel may have been asked for after this look was scheduled for another.
             if let openAsked, lastHeard <= openAsked { due = min(due, openAsked + Self.openPatience) }

@@ -13,14 +13,42 @@ extension Login {
             return socket
         }
         journal.debug("starting the ProxyCommand: \(PeerText(command.text))")
+        let started: (process: ProxyProcess, stream: Descriptor)
         do throws(IOError) {
-            let (process, stream) = try ProxyProcess.start(shell: command.shell, command: "exec \(command.text)") {
+            started = try ProxyProcess.start(shell: command.shell, command: "exec \(command.text)") {
                 journal.error("ProxyCommand: \(PeerText($0))")
             }
-            path.carry(over: process)
-            return BlockingSocket(adopting: stream)
         } catch {
             throw SSHError(.local, "the ProxyCommand cannot be started: \(PeerText(command.shell)): \(error)")
         }
+        let stream = BlockingSocket(adopting: started.stream)
+        if command.passesDescriptor { return try passed(by: started.process, over: stream, plan) }
+        path.carry(over: started.process)
+        return stream
+    }
+
+    /// The connection that a program makes and hands over (ProxyUseFdpass); then it is of no use any more, and ends.
+    private static func passed(
+        by process: ProxyProcess, over stream: borrowing BlockingSocket, _ plan: LoginPlan
+    ) throws(SSHError) -> BlockingSocket {
+        let connection: BlockingSocket?
+        do throws(IOError) { connection = try stream.receiveConnection(deadline: Tick.current() + plan.connect) } catch
+        {
+            throw SSHError(.transport, "the ProxyCommand passed no connection (ProxyUseFdpass): \(error)")
+        }
+        // Its goodbye; else it is ended.
+        let ending = process.ending(by: Tick.current() + .seconds(1))
+        guard let connection else {
+            let how =
+                switch ending {
+                case .exited(let status)?: ": it ended with exit status \(status)"
+                case .signalled(let signal)?: ": it was ended by signal \(signal)"
+                case nil: ""
+                }
+            throw SSHError(.transport, "the ProxyCommand passed no connection (ProxyUseFdpass)\(how)")
+        }
+        SocketOption.setNoDelay(connection.descriptor)
+        if plan.tcpKeepAlive { SocketOption.setKeepAlive(connection.descriptor) }
+        return connection
     }
 }

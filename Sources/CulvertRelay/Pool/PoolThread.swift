@@ -36,6 +36,8 @@ struct PoolThread: ~Copyable {
     private let journal: Journal
     /// `--port-file`.
     private var ports: PortFile?
+    private var localCommand: LocalCommandRun?
+    private var hasStood = false
 
     init(
         _ tunnel: Tunnel, leadsTo: @escaping @Sendable () -> String, crew: WorkerCrew, control: Mailbox<ControlMessage>,
@@ -54,6 +56,7 @@ struct PoolThread: ~Copyable {
         pool = LinkPool(PoolPlan(tunnel.plan, workers: crew.count))
         journal = tunnel.journal
         ports = tunnel.plan.portFile.map { PortFile(path: $0, tunnel.plan) }
+        if let command = tunnel.plan.localCommand { localCommand = LocalCommandRun(command, tunnel.journal) }
     }
 
     /// A suspended machine's monotonic clock stands still: waking at least this often shows that it slept.
@@ -71,6 +74,7 @@ struct PoolThread: ~Copyable {
             if sleepWatch.hasSlept(Tick.current(), withSleep: Tick.currentWithSleep()) { handle(.slept) }
             handle(.timePassed)
         }
+        localCommand?.finish(by: Tick.current() + Tick.Span(plan.drain))
         return ending ?? .asAsked
     }
 
@@ -130,6 +134,8 @@ struct PoolThread: ~Copyable {
             doors[id.place] = link.door.map { (id, $0) }
             if let door = link.door, !addresses.contains(door) { addresses = [door] }
             link.deliver(as: id, reverse: reverse)
+            // As ssh, which would be begun again.
+            if hasStood, id.place == 0 { localCommand?.begin() }
         // Its stream closes as it is forgotten.
         case .drop(let id): ready[id] = nil
         case .openListeners(let forwards): openListeners(forwards)
@@ -141,7 +147,11 @@ struct PoolThread: ~Copyable {
         case .unsettled(let id): if let door = door(of: id) { knocks.withLock { $0.failed(at: door) } }
         case .tell(let news):
             // Whoever waits for the tunnel to stand reads it then.
-            if news == .ready { ports?.write(journal) }
+            if news == .ready {
+                ports?.write(journal)
+                hasStood = true
+                localCommand?.begin()
+            }
             tell(news)
         case .say(let news):
             narrator.say(news)

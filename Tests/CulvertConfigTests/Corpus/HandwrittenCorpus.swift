@@ -95,7 +95,6 @@ enum HandwrittenCorpus {
         CorpusCase("Match and a comment", "Match host host # user x\nPort 1\n"),
         CorpusCase("Match all and a comment", "Match all # x\nPort 1\n"),
         CorpusCase("Match a comment", "Match # x\nPort 1\n"),
-        CorpusCase("Match localnetwork", "Match localnetwork 10.0.0.0/8\nPort 1\n"),
     ]
 
     private static let syntax: [CorpusCase] = [
@@ -256,8 +255,6 @@ enum HandwrittenCorpus {
     private static let differences: [CorpusCase] = [
         CorpusCase("ServerAliveCountMax 0", "ServerAliveCountMax 0\n"),
         CorpusCase("environment name in a jump", "ProxyJump $a\n"),
-        CorpusCase("a key of a later ssh", "ObscureKeystrokeTiming no\n"),
-        CorpusCase("Match tagged", "Tag a\nMatch tagged a\nPort 1\n"),
         CorpusCase("culvert's own keys without IgnoreUnknown", "CulvertLinks 4\n"),
         CorpusCase("-i of a missing file", "", "-i /nothing/of/that/name host"),
         CorpusCase("mask where nothing applies", "StreamLocalBindMask 0117\nHost x\nStreamLocalBindMask 0100\n"),

@@ -29,6 +29,15 @@ import Testing
         #expect(!liveness.isSuspect)
     }
 
+    /// ServerAliveCountMax 0.
+    @Test func silenceEndsALinkThatIsNotAsked() {
+        var liveness = Liveness(Self.alive(every: 15, count: 0), habit: .answers, now: Self.at(0))
+        #expect(liveness.look(Self.at(14), roundTrip: Self.quick) == .wait(until: Self.at(15)))
+        #expect(liveness.heard(Self.at(14)) == false)
+        #expect(liveness.look(Self.at(28), roundTrip: Self.quick) == .wait(until: Self.at(29)))
+        #expect(liveness.look(Self.at(29), roundTrip: Self.quick) == .giveUp(silence: .seconds(15)))
+    }
+
     /// Asked when it was silent for the interval, suspect two seconds later, asked again each interval, given up when the
     /// last of the questions is as old as that.
     @Test(arguments: 1...4) func aSilentLinkIsAskedSoOftenAndGivenUp(_ count: Int) {

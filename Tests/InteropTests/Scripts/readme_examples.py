@@ -302,7 +302,7 @@ class Reader:
         os.symlink(CULVERT, f"{DIRECTORY}/bin/culvert")
         os.symlink(LOAD, f"{DIRECTORY}/bin/culvert-load")
         self.environment = {
-            "PATH": f"{DIRECTORY}/bin:{os.environ['PATH']}", "HOME": HOME, "LANG": "C.UTF-8", "USER": "root",
+            "PATH": f"{DIRECTORY}/bin:{os.environ['PATH']}", "HOME": HOME, "CULVERT_HOME": HOME, "LANG": "C.UTF-8", "USER": "root",
         }
         self.running = []
 

@@ -70,7 +70,9 @@ final class Tunnel {
 
     /// No agent and no home of the person who runs the tests can help or hinder.
     static func environment(_ stage: Stage, _ more: [String: String] = [:]) -> [String: String] {
-        ["SSH_AUTH_SOCK": "", "HOME": stage.directory, "NOTIFY_SOCKET": ""].merging(more) { $1 }
+        ["SSH_AUTH_SOCK": "", "HOME": stage.directory, "CULVERT_HOME": stage.directory, "NOTIFY_SOCKET": ""].merging(
+            more
+        ) { $1 }
     }
 
     /// Waits until something listens on `port`, at either end: both ends of every tunnel are on this machine.
