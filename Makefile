@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build optimised test test-libssh2 interop interop-table compare-tunnel perf perf-quick perf-programs demo \
+.PHONY: help build optimised test test-libssh2 interop interop-table peers-regress compare-tunnel perf perf-quick perf-programs demo \
 	release install storm soak soak-kills soak-rekey format lint sanitize hotpath hotpath-load icount constant-time bench \
 	bench-update bench-times compare compare-load compare-link recovery fuzz transcripts clean packages demo-packages test-packages compare-packages tools
 
@@ -21,12 +21,15 @@ BUILD_PACKAGES += libipsec-mb-dev
 endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
 TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps \
-	dropbear-bin libnss-wrapper socat curl netcat-openbsd ncat autossh
+	dropbear-bin libnss-wrapper socat curl netcat-openbsd ncat autossh erlang-ssh libssh-dev golang-go \
+	golang-golang-x-crypto-dev
 COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy nginx-light libnginx-mod-stream socat iperf3 redis-server redis-tools wrk \
 	autossh tigervnc-standalone-server iproute2 iputils-ping util-linux
 RECOVERY_PACKAGES := openssh-server openssh-client autossh iproute2 iptables util-linux python3
 
 TOOLS := .build/tools
+PEERS := .build/peers
+REGRESS := .build/openssh-tests/usr/lib/openssh/regress/test-exec.sh
 TINYSSH := .build/tinyssh/usr/sbin/tinysshd
 REQUIREMENTS := Tests/InteropTests/Scripts/requirements.txt
 OPTIMISED := $(CURDIR)/.build/release/culvert
@@ -47,6 +50,7 @@ help:
 	'make install   the same to $$(DESTDIR)$$(PREFIX)/bin (PREFIX is $(PREFIX))' \
 	'make test-libssh2  the tests against real programs with the libssh2 engine' \
 	'make interop   the servers of others with every combination of algorithms, and README.md'\''s table of them' \
+	'make peers-regress  OpenSSH'\''s own regress scripts with culvert in ssh'\''s place (OPENSSH=DIR: of that source tree)' \
 	'make interop-table  the table alone, from what was found last' \
 	'make storm     STORM_SECONDS (3600) of flows that end in every way, over links that die in every way' \
 	'make soak      the tests against real programs in full size, hours and 4 GiB at a time; then SOAK_KILLS (1000) links' \
@@ -82,7 +86,7 @@ compare-packages:
 	@perf/install-packages $(BUILD_PACKAGES) $(COMPARE_PACKAGES)
 
 # Python packages that the tests use as clients, in a place of their own.
-tools: test-packages $(TOOLS)/installed $(TINYSSH)
+tools: test-packages $(TOOLS)/installed $(TINYSSH) $(PEERS)/xcrypto_server $(PEERS)/libssh_server
 $(TOOLS)/installed: $(REQUIREMENTS) | test-packages
 	/usr/bin/python3 -m venv --clear $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
@@ -90,6 +94,18 @@ $(TOOLS)/installed: $(REQUIREMENTS) | test-packages
 # Its package would have systemd listen on port 22 from the next start of the machine on, so it is not installed.
 $(TINYSSH): | test-packages
 	perf/unpack-package tinysshd .build/tinyssh
+
+# The scripts alone: the package depends on clients that nothing here calls.
+$(REGRESS): | test-packages
+	perf/unpack-package openssh-tests .build/openssh-tests
+
+# Servers that others wrote the library for. Go finds Debian's where it has no modules.
+$(PEERS)/xcrypto_server: Tests/InteropTests/Scripts/xcrypto_server.go | test-packages
+	@mkdir -p $(PEERS)
+	GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/$(PEERS)/go go build -o $@ $<
+$(PEERS)/libssh_server: Tests/InteropTests/Scripts/libssh_server.c | test-packages
+	@mkdir -p $(PEERS)
+	$(CC) -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -o $@ $< -lssh
 
 build: packages
 	$(SWIFT) build
@@ -104,7 +120,7 @@ format:
 	$(SWIFT) format -i --recursive --parallel $(SWIFT_SOURCES)
 
 # The last line is the test runner's summary. The tests run one after the other: many of them measure time.
-test: tools lint
+test: tools $(REGRESS) lint
 	$(SWIFT) build -c release --product culvert
 	@mkdir -p .build
 	$(SWIFT) build --build-tests 2>&1 | tee .build/build.log
@@ -115,6 +131,7 @@ test: tools lint
 	$(MAKE) --no-print-directory constant-time
 	CULVERT_ENGINE=libssh2 CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel \
 		--filter '$(BOTH_ENGINES)'
+	CULVERT=$(OPTIMISED) Tests/Regress/run --quick
 	STORM_SECONDS=180 $(MAKE) --no-print-directory storm
 	CULVERT=$(OPTIMISED) $(SWIFT) test --skip-build --disable-xctest --no-parallel
 
@@ -130,6 +147,10 @@ test-libssh2: tools optimised
 interop: tools optimised
 	CULVERT_MATRIX=full CULVERT=$(OPTIMISED) $(SWIFT) test --disable-xctest --no-parallel --filter InteropTests.PeerTests
 	$(MAKE) --no-print-directory interop-table
+
+# OpenSSH's own regress scripts with culvert in ssh's place: Debian's, or with OPENSSH=DIR those of a built source tree.
+peers-regress: optimised $(REGRESS)
+	@CULVERT=$${CULVERT:-$(OPTIMISED)} Tests/Regress/run $(if $(OPENSSH),--source $(OPENSSH))
 
 interop-table:
 	CULVERT_TABLE=write $(SWIFT) test --disable-xctest --filter InteropTests.PeerTableTests

@@ -102,11 +102,14 @@ struct PeerTests {
             guard let shared = peer.shared, let keyExchange = shared.keyExchanges.first, let mac = shared.macs.first
             else { return [Renewing]() }
             let alone = shared.ciphers.filter { !Combination.needsMAC($0) }
-            let each = shared.renewers.enumerated().map { index, renewer in
-                Renewing(
-                    peer: peer, renewer: renewer,
-                    combination: Combination([keyExchange, alone[index % alone.count], "ssh-ed25519", mac]))
-            }
+            let each =
+                alone.isEmpty
+                ? []
+                : shared.renewers.enumerated().map { index, renewer in
+                    Renewing(
+                        peer: peer, renewer: renewer,
+                        combination: Combination([keyExchange, alone[index % alone.count], "ssh-ed25519", mac]))
+                }
             let counter = shared.counterModes(full: PeerTests.isFull).map { mode in
                 Renewing(
                     peer: peer, renewer: shared.renewers.contains(.both) ? .both : .culvert,

@@ -59,15 +59,12 @@ final class PeerServer {
             if let renewalBytes { options.append("RekeyLimit \(renewalBytes)") }
             let server = try SSHServer(on: stage, options: options)
             (port, process) = (server.port, server.process)
-        case .asyncSSH, .paramiko:
+        case .asyncSSH, .paramiko, .conch, .xCrypto, .erlang, .libssh:
             port = try Ports.free()
             let authorized = try stage.write("authorized_keys", keys.publicKey("login") + "\n")
             process = try stage.start(
                 "\(peer)",
-                [
-                    Tools.python, Tools.script(peer == .asyncSSH ? "asyncssh_server.py" : "paramiko_server.py"),
-                    "\(port)", authorized, "\(renewalBytes ?? Self.farAway)",
-                ] + hostKeys)
+                try Self.command(peer) + ["\(port)", authorized, "\(renewalBytes ?? Self.farAway)"] + hostKeys)
         case .dropbear:
             port = try Ports.free()
             let converted = try PeerKeys.dropbear.get()
@@ -100,6 +97,19 @@ final class PeerServer {
         try waitUntil("\(peer) listens", within: 30) {
             guard process.isRunning else { throw Failure("\(peer) ended: \(process.ending!)") }
             return !ProcFS.listeners(port: port).isEmpty
+        }
+    }
+
+    /// How a server that is a script of ours begins: all of them take the same words behind it.
+    private static func command(_ peer: Peer) throws -> [String] {
+        switch peer {
+        case .asyncSSH: [Tools.python, Tools.script("asyncssh_server.py")]
+        case .paramiko: [Tools.python, Tools.script("paramiko_server.py")]
+        case .conch: [Tools.python, Tools.script("conch_server.py")]
+        case .erlang: ["escript", Tools.script("erlang_server.escript")]
+        case .xCrypto: [Tools.built("xcrypto_server")]
+        case .libssh: [Tools.built("libssh_server")]
+        case .openSSH, .dropbear, .tinySSH: throw Failure("\(peer) is a program of its own")
         }
     }
 

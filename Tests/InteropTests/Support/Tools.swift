@@ -17,6 +17,9 @@ enum Tools {
 
     static func script(_ name: String) -> String { "\(root)/Tests/InteropTests/Scripts/\(name)" }
 
+    /// Servers of which Scripts has the source, for `make tools` to compile.
+    static func built(_ name: String) -> String { "\(root)/.build/peers/\(name)" }
+
     /// tinyssh's programs, which `make tools` unpacks.
     static func tinySSH(_ name: String) -> String { "\(root)/.build/tinyssh/usr/sbin/\(name)" }
 
