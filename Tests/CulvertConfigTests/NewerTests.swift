@@ -153,6 +153,35 @@ import Testing
         #expect(asked.serverAliveCountMax == 0 && asked.serverAliveInterval == .seconds(20))
     }
 
+    /// The table of OpenSSH 10.5's readconf.c, and what Debian's 9.2 has beside it.
+    @Test func everyKeyIsKnown() {
+        let keys = """
+            AddKeysToAgent AddressFamily BatchMode BindAddress BindInterface CASignatureAlgorithms CanonicalDomains
+            CanonicalizeFallbackLocal CanonicalizeHostname CanonicalizeMaxDots CanonicalizePermittedCNAMEs CertificateFile
+            ChallengeResponseAuthentication ChannelTimeout CheckHostIP Ciphers ClearAllForwardings Compression
+            ConnectTimeout ConnectionAttempts ControlMaster ControlPath ControlPersist DSAAuthentication DynamicForward
+            EnableEscapeCommandline EnableSSHKeysign EscapeChar ExitOnForwardFailure FingerprintHash
+            ForkAfterAuthentication ForwardAgent ForwardX11 ForwardX11Timeout ForwardX11Trusted GSSAPIAuthentication
+            GSSAPIClientIdentity GSSAPIDelegateCredentials GSSAPIKexAlgorithms GSSAPIKeyExchange GSSAPIRenewalForcesRekey
+            GSSAPIServerIdentity GSSAPITrustDns GatewayPorts GlobalKnownHostsFile HashKnownHosts HostKeyAlgorithms
+            HostKeyAlias HostbasedAcceptedAlgorithms HostbasedAuthentication HostbasedKeyTypes HostName IPQoS
+            IdentitiesOnly IdentityAgent IdentityFile IdentityFile2 IgnoreUnknown KbdInteractiveAuthentication
+            KbdInteractiveDevices KeepAlive KexAlgorithms KnownHostsCommand LocalCommand LocalForward LogLevel LogVerbose
+            MACs NoHostAuthenticationForLocalhost NumberOfPasswordPrompts ObscureKeystrokeTiming PKCS11Provider
+            PasswordAuthentication PermitLocalCommand PermitRemoteOpen Port PreferredAuthentications ProxyCommand
+            ProxyJump ProxyUseFdpass PubkeyAcceptedAlgorithms PubkeyAcceptedKeyTypes PubkeyAuthentication RefuseConnection
+            RekeyLimit RemoteCommand RemoteForward RequestTTY RequiredRSASize RevokedHostKeys SecurityKeyProvider SendEnv
+            ServerAliveCountMax ServerAliveInterval SessionType SetEnv SkeyAuthentication SmartcardDevice StdinNull
+            StreamLocalBindMask StreamLocalBindUnlink StrictHostKeyChecking SyslogFacility TCPKeepAlive
+            TISAuthentication Tag Tunnel TunnelDevice UpdateHostKeys User UserKnownHostsFile VerifyHostKeyDNS
+            VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation
+            AFSTokenPassing Cipher CompressionLevel FallBackToRsh GlobalKnownHostsFile2 KerberosAuthentication
+            KerberosTGTPassing Protocol RSAAuthentication RhostsAuthentication RhostsRSAAuthentication UsePrivilegedPort
+            UseRoaming UseRsh UserKnownHostsFile2
+            """.split(whereSeparator: \.isWhitespace).map(String.init)
+        for key in keys { #expect(SettingKey(name: key) != nil || PlainKey.named(key) != nil, "\(key)") }
+    }
+
     @Test func programsOfAHost() throws {
         let file = """
             Host unix/* vsock/*
