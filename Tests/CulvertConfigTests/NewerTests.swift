@@ -69,6 +69,9 @@ import Testing
         Case("Match exec \"test %j = gate\"\nPort 1\n", "-J gate host", ["port 1"]),
         Case("UserKnownHostsFile /k/%j-%k\n", "host", ["userknownhostsfile /k/-host"]),
         Case("LocalForward /run/%n-%j /run/${CORPUS}\n", "host", ["localforward /run/host- /run/from-the-environment"]),
+        Case("SetEnv A%n=%n-${CORPUS} B=1\n", "host", ["setenv A%n=host-from-the-environment", "setenv B=1"]),
+        Case("User ${CONTROL}\n", "host", nil), Case("User a;${CORPUS}\n", "host", nil),
+        Case("User a;b\n", "host", ["user a;b"]),
         // Keys.
         Case("ObscureKeystrokeTiming interval:80\n", "host", ["obscurekeystroketiming 80"]),
         Case("ObscureKeystrokeTiming no\n", "host", ["obscurekeystroketiming no"]),
@@ -93,7 +96,9 @@ import Testing
         return directory
     }
 
-    private static let variables = ["CORPUS": "from-the-environment", "NAMED": "host", "SHELL": "/bin/sh"]
+    private static let variables = [
+        "CORPUS": "from-the-environment", "NAMED": "host", "CONTROL": "x\u{7}y", "SHELL": "/bin/sh",
+    ]
 
     @Test(arguments: cases) func culvertReadsThemSo(_ each: Case) throws {
         let directory = try Self.prepared(each)
@@ -213,7 +218,7 @@ import Testing
             FileTests.fault(files, "-L1:a:2 wrong")
                 == "LocalCommand echo %H: unknown token after '%': write %% for the sign itself")
         #expect(
-            FileTests.fault(files, "-L1:a:2 -l $(x) db")?.hasSuffix("has characters that a shell reads") == true)
+            FileTests.fault(files, "-L1:a:2 -l $x db")?.hasSuffix("has characters that a shell reads") == true)
     }
 
     private static func expect(_ each: Case, _ said: [String]?) {
