@@ -153,6 +153,7 @@ import Testing
             "-o", "ChannelTimeout=session=5m *=0", "-o", "VerifyHostKeyDNS=no", "-o", "ObscureKeystrokeTiming=no", "-P",
             "x")
         #expect(tunnel.notes.contains("-o ChannelTimeout has no effect here: ignored"))
+        #expect(try settings("-P", "2222").notes.contains("-P 2222: a tag for Match tagged: the port is -p"))
         #expect(try settings("-o", "ServerAliveCountMax=0").connection.serverAliveCountMax == 3)
         let asked = try settings("-o", "ServerAliveCountMax=0", "-o", "ServerAliveInterval=20").connection
         #expect(asked.serverAliveCountMax == 0 && asked.serverAliveInterval == .seconds(20))
