@@ -15,8 +15,8 @@ public enum Invocation: Hashable, Sendable {
 /// culvert's own version, in `--version` and in what it tells a server.
 public let culvertVersion = "0.1.0"
 
-/// Reads a command line, without the program's name, and the configuration files that it asks for. Nothing is looked up
-/// or asked here; only a `Match exec` in a file runs anything.
+/// Reads a command line, without the program's name, and the configuration files that it asks for. Nothing is
+/// asked here; only CanonicalizeHostname looks anything up, and only a `Match exec` in a file runs anything.
 ///
 /// `relay`, `up` or `check` as the very first word is the subcommand; anywhere else, and after `--`, it is a host.
 public func parseCommandLine(

@@ -1,21 +1,35 @@
-/// What is wrong with a command line: one line for a person, that names the cause and the mend.
+/// What is wrong with a command line or a file, or with the network that one of them asks: one line for a person, that names
+/// the cause and the mend.
 ///
 /// Invariant: `message` has no line break and no leading program name; the executable prints `report`.
 public struct ConfigurationError: Error, Hashable, Sendable, CustomStringConvertible {
     public let message: String
     /// The command whose help the hint names: "culvert" or "culvert relay".
     public let command: String
+    private let status: ExitCode
 
     public init(_ message: String, command: String = "culvert") {
-        self.message = message.oneLine
-        self.command = command
+        self.init(message, command: command, status: .usage)
     }
 
-    public var exitCode: Int32 { ExitCode.usage.rawValue }
+    private init(_ message: String, command: String, status: ExitCode) {
+        self.message = message.oneLine
+        self.command = command
+        self.status = status
+    }
+
+    /// Nothing is wrong with what was written: another attempt may go well.
+    static func network(_ message: String) -> ConfigurationError {
+        ConfigurationError(message, command: "culvert", status: .connection)
+    }
+
+    public var exitCode: Int32 { status.rawValue }
     public var description: String { message }
 
-    /// The two lines for standard error, without the last line break.
-    public var report: String { "culvert: \(message)\ntry '\(command) --help'" }
+    /// For standard error, without the last line break.
+    public var report: String {
+        status == .usage ? "culvert: \(message)\ntry '\(command) --help'" : "culvert: \(message)"
+    }
 }
 
 extension String {

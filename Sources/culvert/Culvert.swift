@@ -42,6 +42,8 @@ struct Culvert {
     private static var access: ConfigurationAccess {
         var access = ConfigurationAccess.system
         access.algorithms = algorithms
+        // Without a thread: the process may fork yet.
+        access.tell = { LogOutput.writeLine("culvert: \($0)", to: STDERR_FILENO) }
         return SourceFiles.keeping(LaterPrograms.noting(access))
     }
 

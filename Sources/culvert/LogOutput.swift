@@ -97,7 +97,7 @@ struct LogOutput {
     }
 
     /// One write for a whole line, so that lines of several processes do not mix.
-    fileprivate static func writeLine(_ text: String, to descriptor: Int32) {
+    static func writeLine(_ text: String, to descriptor: Int32) {
         var bytes = Array(text.utf8)
         bytes.append(UInt8(ascii: "\n"))
         var written = 0

@@ -33,6 +33,7 @@ enum SourceFiles {
         var again = access
         again.execute = ConfigurationAccess.bounded.execute
         again.isReadAgain = true
+        again.tell = { _ in }
         let lookUp = access.lookUp
         again.lookUp = { name, family in
             let result = lookUp(name, family)

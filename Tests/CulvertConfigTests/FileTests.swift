@@ -257,20 +257,20 @@ struct MemoryFiles: Sendable {
     @Test func aUsersNameIsNoCommand() throws {
         let files = MemoryFiles([Self.user: "Match exec \"yes %r\"\n  Port 4\n"])
         #expect(
-            Self.fault(files, "-L1:a:2 -l $(x) host")
-                == "\(Self.user) line 1: Match: exec 'yes %r': the user's name '$(x)' has characters that a shell reads"
+            Self.fault(files, "-L1:a:2 -l $x host")
+                == "\(Self.user) line 1: Match: exec 'yes %r': the user's name '$x' has characters that a shell reads"
         )
         #expect(files.ran.list == [])
         let plain = MemoryFiles([Self.user: "Match exec \"yes %%r %h\"\n  Port 4\n"])
-        #expect(try Self.tunnel(plain, "-L1:a:2 -l $(x) host").destination.port == 4)
+        #expect(try Self.tunnel(plain, "-L1:a:2 -l $x host").destination.port == 4)
     }
 
     /// Nor do they come as the alias of a host key.
     @Test func aHostKeyAliasIsNoCommand() throws {
-        let files = MemoryFiles([Self.user: "HostKeyAlias $(x)\nMatch exec \"yes %k\"\n  Port 4\n"])
+        let files = MemoryFiles([Self.user: "HostKeyAlias $x\nMatch exec \"yes %k\"\n  Port 4\n"])
         #expect(
             Self.fault(files, "-L1:a:2 host")
-                == "\(Self.user) line 2: Match: exec 'yes %k': the HostKeyAlias '$(x)' has characters that a shell reads"
+                == "\(Self.user) line 2: Match: exec 'yes %k': the HostKeyAlias '$x' has characters that a shell reads"
         )
         #expect(files.ran.list == [])
         let plain = MemoryFiles([Self.user: "HostKeyAlias $(x)\nMatch exec \"yes %%k %h\"\n  Port 4\n"])

@@ -69,6 +69,9 @@ import Testing
         Case("Match exec \"test %j = gate\"\nPort 1\n", "-J gate host", ["port 1"]),
         Case("UserKnownHostsFile /k/%j-%k\n", "host", ["userknownhostsfile /k/-host"]),
         Case("LocalForward /run/%n-%j /run/${CORPUS}\n", "host", ["localforward /run/host- /run/from-the-environment"]),
+        Case("SetEnv A%n=%n-${CORPUS} B=1\n", "host", ["setenv A%n=host-from-the-environment", "setenv B=1"]),
+        Case("User ${CONTROL}\n", "host", nil), Case("User a;${CORPUS}\n", "host", nil),
+        Case("User a;b\n", "host", ["user a;b"]),
         // Keys.
         Case("ObscureKeystrokeTiming interval:80\n", "host", ["obscurekeystroketiming 80"]),
         Case("ObscureKeystrokeTiming no\n", "host", ["obscurekeystroketiming no"]),
@@ -93,7 +96,9 @@ import Testing
         return directory
     }
 
-    private static let variables = ["CORPUS": "from-the-environment", "NAMED": "host", "SHELL": "/bin/sh"]
+    private static let variables = [
+        "CORPUS": "from-the-environment", "NAMED": "host", "CONTROL": "x\u{7}y", "SHELL": "/bin/sh",
+    ]
 
     @Test(arguments: cases) func culvertReadsThemSo(_ each: Case) throws {
         let directory = try Self.prepared(each)
@@ -148,9 +153,39 @@ import Testing
             "-o", "ChannelTimeout=session=5m *=0", "-o", "VerifyHostKeyDNS=no", "-o", "ObscureKeystrokeTiming=no", "-P",
             "x")
         #expect(tunnel.notes.contains("-o ChannelTimeout has no effect here: ignored"))
+        #expect(try settings("-P", "2222").notes.contains("-P 2222: a tag for Match tagged: the port is -p"))
         #expect(try settings("-o", "ServerAliveCountMax=0").connection.serverAliveCountMax == 3)
         let asked = try settings("-o", "ServerAliveCountMax=0", "-o", "ServerAliveInterval=20").connection
         #expect(asked.serverAliveCountMax == 0 && asked.serverAliveInterval == .seconds(20))
+    }
+
+    /// The table of OpenSSH 10.5's readconf.c, and what Debian's 9.2 has beside it.
+    @Test func everyKeyIsKnown() {
+        let keys = """
+            AddKeysToAgent AddressFamily BatchMode BindAddress BindInterface CASignatureAlgorithms CanonicalDomains
+            CanonicalizeFallbackLocal CanonicalizeHostname CanonicalizeMaxDots CanonicalizePermittedCNAMEs CertificateFile
+            ChallengeResponseAuthentication ChannelTimeout CheckHostIP Ciphers ClearAllForwardings Compression
+            ConnectTimeout ConnectionAttempts ControlMaster ControlPath ControlPersist DSAAuthentication DynamicForward
+            EnableEscapeCommandline EnableSSHKeysign EscapeChar ExitOnForwardFailure FingerprintHash
+            ForkAfterAuthentication ForwardAgent ForwardX11 ForwardX11Timeout ForwardX11Trusted GSSAPIAuthentication
+            GSSAPIClientIdentity GSSAPIDelegateCredentials GSSAPIKexAlgorithms GSSAPIKeyExchange GSSAPIRenewalForcesRekey
+            GSSAPIServerIdentity GSSAPITrustDns GatewayPorts GlobalKnownHostsFile HashKnownHosts HostKeyAlgorithms
+            HostKeyAlias HostbasedAcceptedAlgorithms HostbasedAuthentication HostbasedKeyTypes HostName IPQoS
+            IdentitiesOnly IdentityAgent IdentityFile IdentityFile2 IgnoreUnknown KbdInteractiveAuthentication
+            KbdInteractiveDevices KeepAlive KexAlgorithms KnownHostsCommand LocalCommand LocalForward LogLevel LogVerbose
+            MACs NoHostAuthenticationForLocalhost NumberOfPasswordPrompts ObscureKeystrokeTiming PKCS11Provider
+            PasswordAuthentication PermitLocalCommand PermitRemoteOpen Port PreferredAuthentications ProxyCommand
+            ProxyJump ProxyUseFdpass PubkeyAcceptedAlgorithms PubkeyAcceptedKeyTypes PubkeyAuthentication RefuseConnection
+            RekeyLimit RemoteCommand RemoteForward RequestTTY RequiredRSASize RevokedHostKeys SecurityKeyProvider SendEnv
+            ServerAliveCountMax ServerAliveInterval SessionType SetEnv SkeyAuthentication SmartcardDevice StdinNull
+            StreamLocalBindMask StreamLocalBindUnlink StrictHostKeyChecking SyslogFacility TCPKeepAlive
+            TISAuthentication Tag Tunnel TunnelDevice UpdateHostKeys User UserKnownHostsFile VerifyHostKeyDNS
+            VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation
+            AFSTokenPassing Cipher CompressionLevel FallBackToRsh GlobalKnownHostsFile2 KerberosAuthentication
+            KerberosTGTPassing Protocol RSAAuthentication RhostsAuthentication RhostsRSAAuthentication UsePrivilegedPort
+            UseRoaming UseRsh UserKnownHostsFile2
+            """.split(whereSeparator: \.isWhitespace).map(String.init)
+        for key in keys { #expect(SettingKey(name: key) != nil || PlainKey.named(key) != nil, "\(key)") }
     }
 
     @Test func programsOfAHost() throws {
@@ -184,7 +219,7 @@ import Testing
             FileTests.fault(files, "-L1:a:2 wrong")
                 == "LocalCommand echo %H: unknown token after '%': write %% for the sign itself")
         #expect(
-            FileTests.fault(files, "-L1:a:2 -l $(x) db")?.hasSuffix("has characters that a shell reads") == true)
+            FileTests.fault(files, "-L1:a:2 -l $x db")?.hasSuffix("has characters that a shell reads") == true)
     }
 
     private static func expect(_ each: Case, _ said: [String]?) {

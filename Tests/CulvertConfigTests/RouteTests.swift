@@ -85,12 +85,12 @@ import Testing
         (["-J", "1,2,3,4,5,6,7,8,9"], "ProxyJump 1,2,3,4,5,6,7,8,9: more than 8 hops"),
         (["-o", "ProxyCommand=nc %z"], "ProxyCommand nc %z: unknown token after '%': write %% for the sign itself"),
         (
-            ["-l", "$(reboot)", "-o", "ProxyCommand=nc %%r %r"],
-            "ProxyCommand nc %%r %r: the user's name '$(reboot)' has characters that a shell reads"
+            ["-l", "$reboot", "-o", "ProxyCommand=nc %%r %r"],
+            "ProxyCommand nc %%r %r: the user's name '$reboot' has characters that a shell reads"
         ),
         (
-            ["-o", "HostKeyAlias=$(reboot)", "-o", "ProxyCommand=nc %%k %k"],
-            "ProxyCommand nc %%k %k: the HostKeyAlias '$(reboot)' has characters that a shell reads"
+            ["-o", "HostKeyAlias=$reboot", "-o", "ProxyCommand=nc %%k %k"],
+            "ProxyCommand nc %%k %k: the HostKeyAlias '$reboot' has characters that a shell reads"
         ),
         (["-J", "a\u{202e}b"], "-J a\\u{202e}b: 'a\\u{202e}b' is no jump host: give [user@]host[:port]"),
     ]) func faults(_ arguments: [String], _ expected: String) {
@@ -171,6 +171,6 @@ import Testing
     }
 
     @Test func aUserThatNoShellSeesMayHaveAnyName() throws {
-        #expect(try settings("-l", "$(x)", "-o", "ProxyCommand=nc %%r %h").proxyCommand?.text == "nc %r server")
+        #expect(try settings("-l", "$x", "-o", "ProxyCommand=nc %%r %h").proxyCommand?.text == "nc %r server")
     }
 }

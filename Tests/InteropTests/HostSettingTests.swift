@@ -166,6 +166,10 @@ import Testing
         .enabled(if: Subject.isCulvert, "ssh has other words"),
         arguments: [
             ("true", "the ProxyCommand passed no connection (ProxyUseFdpass): it ended with exit status 0"),
+            (
+                #"python3 -c 'import array, os, socket; socket.socket(fileno=1).sendmsg([b"x"], [(1, 1, array.array("i", [os.open("/dev/null", 0)]))])'"#,
+                "the ProxyCommand passed no connection (ProxyUseFdpass): a descriptor that is no stream socket"
+            ),
             ("echo SSH-2.0-x", "the ProxyCommand passed no connection (ProxyUseFdpass): it ended with exit status 0"),
             ("sleep 1000", "the ProxyCommand passed no connection (ProxyUseFdpass): wait"),
         ])
@@ -212,8 +216,16 @@ import Testing
                 environment: Tunnel.environment(stage))
             try OutageTests.expectEcho(.tcp(door), within: 15)
             #expect(readWhole(stage.directory + "/known").hasPrefix("[db.corp.example]:\(server.port) "))
-            tunnel.signal(SIGTERM)
-            try tunnel.waitForEnd()
+            defer { tunnel.signal(SIGTERM) }
+            guard Subject.isCulvert else { return }
+            // Whoever is asked for the name knows nothing of it now: it stays what it was. In place: the file is mounted.
+            let writer = try FileHandle(forWritingTo: URL(fileURLWithPath: hosts))
+            try writer.write(contentsOf: Data("127.0.0.1 db.corp.example\n#".utf8))
+            try writer.close()
+            server.killSessions()
+            try tunnel.waitForLine(["the configuration is not read again", "db.corp.example."])
+            try tunnel.waitForLine(Wording.linkBack)
+            try OutageTests.expectEcho(.tcp(door), within: 15)
         }
     }
 }

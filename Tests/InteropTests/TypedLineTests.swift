@@ -17,6 +17,15 @@ import Testing
         ["-oCiphers=-*cbc*,aes*ctr", "-oKexAlgorithms=-*sha1", "-L", "DOOR:127.0.0.1:TARGET"],
         ["-L", "[DOOR]:[127.0.0.1]:[TARGET]"], ["-B", "lo", "-L", "DOOR:127.0.0.1:TARGET"],
         ["-oBindInterface=lo", "-4", "-L", "DOOR:127.0.0.1:TARGET"],
+        ["-oCanonicalizeHostname=yes", "-oCanonicalDomains=a.invalid", "-L", "DOOR:127.0.0.1:TARGET"],
+        ["-oCanonicalizeHostname=no", "-oCanonicalizePermittedCNAMEs=*:*", "-L", "DOOR:127.0.0.1:TARGET"],
+        ["-oServerAliveCountMax=0", "-oServerAliveInterval=60", "-L", "DOOR:127.0.0.1:TARGET"],
+        ["-oServerAliveCountMax=0", "-L", "DOOR:127.0.0.1:TARGET"],
+        ["-oProxyUseFdpass=yes", "-oVerifyHostKeyDNS=no", "-L", "DOOR:127.0.0.1:TARGET"],
+        ["-oPermitLocalCommand=yes", "-oLocalCommand=exit 3", "-L", "DOOR:127.0.0.1:TARGET"],
+        ["-oNumberOfPasswordPrompts=0", "-oTunnel=no", "-oIPQoS=none", "-L", "DOOR:127.0.0.1:TARGET"],
+        ["-oGlobalKnownHostsFile=/tmp", "-oVisualHostKey=no", "-L", "DOOR:127.0.0.1:TARGET"],
+        ["-oControlMaster=auto", "-oControlPath=none", "-oControlPersist=no", "-L", "DOOR:127.0.0.1:TARGET"],
     ]
 
     @Test(

@@ -66,18 +66,23 @@ struct Canonicalization {
                 return follow(alias, from: String(candidate.dropLast()))
             }
         }
-        if !fallsBack { throw ConfigurationError("could not resolve host \(name) in any of CanonicalDomains") }
+        if !fallsBack { throw .network("could not resolve host \(name) in any of CanonicalDomains") }
         return nil
     }
 
     private func lookUp(_ name: String, _ note: (String) -> Void) throws(ConfigurationError) -> HostLookup {
         guard ContinuousClock.now - begun < Self.patience else {
-            throw ConfigurationError(
+            throw .network(
                 "CanonicalizeHostname: looking names up took more than \(Self.patience.components.seconds) s")
         }
+        let asked = ContinuousClock.now
         let result = access.lookUp(name, family)
+        let took = ContinuousClock.now - asked
+        if took >= .seconds(3) {
+            access.tell("CanonicalizeHostname: the answer about \(name) took \(took.components.seconds) s")
+        }
         if case .failed(let reason) = result {
-            if access.isReadAgain { throw ConfigurationError("CanonicalizeHostname: \(name): \(reason)") }
+            if access.isReadAgain { throw .network("CanonicalizeHostname: \(name): \(reason)") }
             note("CanonicalizeHostname: could not resolve \(name): \(reason)")
         }
         return result

@@ -55,6 +55,8 @@ public struct ConfigurationAccess: Sendable {
     public var addresses: @Sendable () -> [String] = { [] }
     /// Looks a host's name up, for CanonicalizeHostname. By default no name exists.
     public var lookUp: @Sendable (_ name: String, ConnectionOptions.AddressFamily) -> HostLookup = { _, _ in .notFound }
+    /// Told at once, of what the user waits for. By default nobody hears it.
+    public var tell: @Sendable (String) -> Void = { _ in }
     /// The files were read before, and what was good then is better than what comes of a failure now.
     public var isReadAgain = false
 

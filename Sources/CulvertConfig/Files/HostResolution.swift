@@ -79,7 +79,7 @@ struct HostResolution {
         expansion.unknown = ["r", "C"]
         var destination = destination
         destination.user = try expansion.tokens(text, origin: "User")
-        if destination.user != text { try UserName.check(destination.user, origin: "User \(text)") }
+        if destination.user != text { try UserName.checkTyped(destination.user, origin: "User \(text)") }
         return destination
     }
 

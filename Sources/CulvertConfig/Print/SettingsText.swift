@@ -269,6 +269,12 @@ struct SettingsText {
         if let command = store.plain["versionaddendum"]?.first {
             values["versionaddendum"] = [try expansion.tokens(command, origin: "VersionAddendum")]
         }
+        // Of the value only.
+        for pair in store.plain["setenv"] ?? [] {
+            let name = pair.prefix { $0 != "=" }
+            let value = try expansion.tokens(String(pair.dropFirst(name.count + 1)), origin: "SetEnv")
+            values["setenv", default: []].append("\(name)=\(value)")
+        }
         let cleared = [
             "controlpath", "knownhostscommand", "localcommand", "pkcs11provider", "remotecommand", "revokedhostkeys",
             "securitykeyprovider",

@@ -88,7 +88,10 @@ struct Setting: Hashable, Sendable {
 
     func user() throws(ConfigurationError) -> String {
         let user = try word()
-        try UserName.check(user, origin: origin.text)
+        switch origin {
+        case .flag, .option: try UserName.checkTyped(user, origin: origin.text)
+        case .line: try UserName.check(user, origin: origin.text)
+        }
         return user
     }
 

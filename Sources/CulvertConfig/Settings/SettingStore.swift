@@ -114,7 +114,9 @@ struct SettingStore {
             if user == nil { type(user: name) }
         case "m": macs = try setting.algorithms(.mac)
         case "o": try apply(option: value ?? "")
-        case "P": try apply(.tag, setting)
+        case "P":
+            try apply(.tag, setting)
+            if value.flatMap(Int.init) != nil { note("-P \(value ?? ""): a tag for Match tagged: the port is -p") }
         case "p": try apply(.port, setting)
         case "q": verbosity.quiet()
         case "v": verbosity.more()

@@ -21,7 +21,7 @@ struct DestinationText: Hashable, Sendable {
         guard HostName.isWellFormed(destination.host) else {
             throw fault(text, "'\(destination.host)' is not a name or an address")
         }
-        if let user = destination.user { try UserName.check(user, origin: "destination \(text)") }
+        if let user = destination.user { try UserName.checkTyped(user, origin: "destination \(text)") }
         return destination
     }
 
@@ -104,6 +104,17 @@ enum UserName {
             !name.isEmpty && !name.hasPrefix("-")
             && name.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
         if !fits { throw ConfigurationError("\(origin): '\(name)' is not a user's name") }
+    }
+
+    /// The same where it was typed, or made of tokens: as in ssh, which lets only files name any user, none of the characters
+    /// with which a shell makes another command, and nothing that could become an option.
+    static func checkTyped(_ name: String, origin: String) throws(ConfigurationError) {
+        try check(name, origin: origin)
+        let pairs = zip(name.unicodeScalars, name.unicodeScalars.dropFirst())
+        guard !name.unicodeScalars.contains(where: { "'`\";&<>|(){}".unicodeScalars.contains($0) }),
+            !name.hasSuffix("\\"),
+            !pairs.contains(where: { $0.properties.isWhitespace && $1 == "-" })
+        else { throw ConfigurationError("\(origin): '\(name)' has characters that a shell reads") }
     }
 
     /// Whether a shell may be given a command that names the user (`%r`): who may choose the user's name, in a link that

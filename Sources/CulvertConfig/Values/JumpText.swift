@@ -12,8 +12,13 @@ struct JumpText: Hashable, Sendable {
         var text = String(setting.command.prefix { $0 != "#" })
         while text.last?.isWhitespace == true { text.removeLast() }
         if text.lowercased() == "none" { return "none" }
-        for hop in text.split(separator: ",", omittingEmptySubsequences: false) where JumpText(hop: hop) == nil {
-            throw setting.fault("'\(hop)' is no jump host: give [user@]host[:port]")
+        for hop in text.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let jump = JumpText(hop: hop) else {
+                throw setting.fault("'\(hop)' is no jump host: give [user@]host[:port]")
+            }
+            if case .flag = setting.origin, let user = jump.user {
+                try UserName.checkTyped(user, origin: setting.origin.text)
+            }
         }
         return text
     }

@@ -37,7 +37,9 @@ enum TypedLinesCorpus {
         "-o SessionType=none -L 1:a:2 host", "-o ForkAfterAuthentication=no -N host", "-o StdinNull=yes -N host",
         "-o PermitRemoteOpen=none -R 1080 host", "host -L 1:a:2 -N -p 22", "-N host -- -p 23", "-N user@host@corp",
         "-N -p 022 host", "-N -p ssh host", "-Nf host sleep 60", "-L1:a:2 -f host sleep 3600", "-fL1:a:2 host sleep 1m",
-        "-N vsock/3", "-N unix/run/x", "-N 'h'", "-N a,b", "-N a;b", "-N a(b", "-N -o Tag=x host",
+        "-N vsock/3", "-N unix/run/x", "-N 'h'", "-N a,b", "-N a;b", "-N a(b", "-N -l a;b host", "-N a`b`@host",
+        "-N -l ${x} host", "-N -l a_-b host", "-N -l a_b host", "-N -oUser=a|b host", "-N -l a$ host", "-N x\\@host",
+        "-N -J a;b@gate host", "-N -J a$b@gate host", "-N -o Tag=x host",
         "-N -x -a -T -q host",
     ]
 }

@@ -40,6 +40,23 @@ import Testing
         #expect(process.ending(by: deadline) == .exited(0))
     }
 
+    @Test func oneBesideReadsNothingAndWhatItLeavesLivesOn() throws {
+        let lines = Guarded<[String]>([])
+        let mark = "/tmp/culvert-beside-\(getpid())"
+        defer { unlink(mark) }
+        let process = try ProxyProcess.startBeside(
+            shell: "/bin/sh", command: "wc -c >&2; (sleep 1; touch \(mark)) 2>/dev/null & exit 3"
+        ) { line in lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) } }
+        #expect(process.ending(by: Tick.current() + .seconds(20)) == .exited(3))
+        #expect(lines.withLock { $0 } == ["0"])
+        let deadline = Tick.current() + .seconds(20)
+        while access(mark, F_OK) != 0, Tick.current() < deadline { usleep(10_000) }
+        #expect(access(mark, F_OK) == 0)
+        #expect(throws: IOError.self) {
+            _ = try ProxyProcess.startBeside(shell: "/nonexistent/shell", command: "exit 0") { _ in }
+        }
+    }
+
     @Test func aShellThatIsNotThereIsAnError() {
         let error = #expect(throws: IOError.self) {
             _ = try ProxyProcess.start(shell: "/nonexistent/shell", command: "exit 0") { _ in }

@@ -7,7 +7,7 @@ private struct MemoryFiles {
 
     var access: ConfigurationAccess {
         let (outer, inner) = (outer, inner)
-        return ConfigurationAccess(
+        var access = ConfigurationAccess(
             read: { path in
                 switch path {
                 case "/f/outer": .success(ConfigurationAccess.File(bytes: outer, owner: 1000, mode: 0o600))
@@ -26,6 +26,17 @@ private struct MemoryFiles {
                 }
             },
             execute: { command, _ in command.utf8.count % 3 == 0 ? nil : Int32(command.utf8.count % 2) })
+        access.addresses = { ["10.1.2.3", "fe80::1%eth0", "::1"] }
+        access.lookUp = { name, _ in
+            switch name.utf8.count % 4 {
+            case 0: .notFound
+            case 1: .failed("nobody answers")
+            case 2: .found(canonicalName: nil)
+            // An alias may be called anything.
+            default: .found(canonicalName: String(decoding: inner.prefix(20), as: UTF8.self))
+            }
+        }
+        return access
     }
 }
 
@@ -70,6 +81,9 @@ extension FuzzTarget {
                 "LocalForward 1 ${V}:2\nRemoteForward /a /b\nDynamicForward [::1]:1\nProxyJump a,b@c:2\n\0",
                 "ProxyCommand nc %h # %p\nRekeyLimit 1G 1h\nIPQoS ef 0x10\nEscapeChar ^a\nAddKeysToAgent confirm 5m\n\0",
                 "Host *\nCanonicalizeHostname yes\nCanonicalDomains a b\nCanonicalizePermittedCNAMEs a:b\nTag t\n\0",
+                "CanonicalizeHostname always\nCanonicalDomains ab cd\nCanonicalizePermittedCNAMEs *:*\nMatch canonical\n\0n.x",
+                "Match localnetwork 10.0.0.0/8,::1 command \"\" sessiontype shell version O*\nUser %n-${V}\nInclude /%h\n\0",
+                "ChannelTimeout x=1h\nLocalCommand x %T\nPermitLocalCommand yes\nObscureKeystrokeTiming interval:9\n\0",
                 "Match tagged t originalhost h localuser user canonical\nControlPath ~/%k-%u\nSetEnv A=1 A=2\n\0",
                 "HostbasedAcceptedAlgorithms +ssh-*\nPermitRemoteOpen a:1 [::1]:*\nTunnelDevice 1:any\nTunnel yes\n\0",
                 "UserKnownHostsFile ~/a \"b c\"\nKnownHostsCommand x\nRevokedHostKeys none\nStreamLocalBindMask 0117\n\0",
