@@ -306,7 +306,7 @@ public final class Identity: LoginAuthority {
 
     private func openAgent() throws(SSHError) -> AgentConnection? {
         if agent == nil, let path = server.login.agentSocket, path.lowercased() != "none" {
-            agent = try AgentConnection(path: server.resolved(path) ?? path)
+            agent = try AgentConnection(path: server.resolved(path) ?? path, notice: notice)
         }
         return agent
     }
