@@ -108,3 +108,14 @@ int culvert_chachapoly_open(culvert_chachapoly *key, uint32_t sequence, uint8_t 
     OPENSSL_cleanse(block, sizeof block);
     return result;
 }
+
+int culvert_key_decrypt_chachapoly(
+    const void *cipher_key, const void *in, size_t length, const void *tag, void *out) {
+    culvert_chachapoly *key = culvert_chachapoly_new(cipher_key);
+    uint8_t block[BLOCK], computed[TAG];
+    int done = key != NULL && begin_text(key, 0, block) == 0 && authenticate(key, block, in, length, computed) == 0
+               && CRYPTO_memcmp(computed, tag, TAG) == 0 && apply(key->text, out, in, length) == 0;
+    OPENSSL_cleanse(block, sizeof block);
+    culvert_chachapoly_free(key);
+    return done;
+}

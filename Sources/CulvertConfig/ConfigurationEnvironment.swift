@@ -9,15 +9,18 @@ public struct ConfigurationEnvironment: Hashable, Sendable {
     public var userName: String
     public var userID: UInt32
     public var hostName: String
+    public var homeDirectories: HomeDirectories
 
     public init(
-        variables: [String: String], homeDirectory: String, userName: String, userID: UInt32, hostName: String
+        variables: [String: String], homeDirectory: String, userName: String, userID: UInt32, hostName: String,
+        homeDirectories: HomeDirectories = .listed([:])
     ) {
         self.variables = variables
         self.homeDirectory = homeDirectory
         self.userName = userName
         self.userID = userID
         self.hostName = hostName
+        self.homeDirectories = homeDirectories
     }
 
     /// Asks the system. For the start of the process: nothing may set environment variables meanwhile.
@@ -34,7 +37,7 @@ public struct ConfigurationEnvironment: Hashable, Sendable {
         if !home.hasPrefix("/") { home = "/" }
         return ConfigurationEnvironment(
             variables: variables, homeDirectory: home, userName: name, userID: user,
-            hostName: systemHostName())
+            hostName: systemHostName(), homeDirectories: .system)
     }
 
     /// nil: the password database does not know the user, as often in containers.

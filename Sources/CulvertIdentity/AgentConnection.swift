@@ -4,18 +4,24 @@ internal import Glibc
 /// One connection to an ssh-agent, requests and answers in turn. Every call blocks, up to its deadline; after a throw
 /// the connection is of no more use.
 final class AgentConnection {
-    /// Seconds. The list is in the agent's memory; a signature may wait for a touch or a question (`ssh-add -c`), as
+    /// Seconds. The list may wait for somebody to unlock the agent; a signature for a touch or a question (`ssh-add -c`), as
     /// long as sshd waits for a login (LoginGraceTime).
     struct Limits: Sendable {
-        var list = 10
+        var list = 60
         var sign = 120
+        /// After so many of silence the user is told what is waited for.
+        var silence = 3
     }
 
     private let descriptor: CInt
     private let path: String
     private let limits: Limits
+    private let notice: (String) -> Void
+    /// Of the request that is waited for; nil: it was told.
+    private var silence: Deadline?
 
-    init(path: String, limits: Limits = Limits()) throws(SSHError) {
+    /// - Parameter notice: takes a line for the user, while an agent does not answer.
+    init(path: String, limits: Limits = Limits(), notice: @escaping (String) -> Void = { _ in }) throws(SSHError) {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let bytes = Array(path.utf8)
@@ -26,6 +32,7 @@ final class AgentConnection {
         descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
         self.path = path
         self.limits = limits
+        self.notice = notice
         guard descriptor >= 0 else { throw failure(words(for: errno)) }
         let deadline = Deadline(seconds: limits.list)
         while true {
@@ -93,6 +100,7 @@ final class AgentConnection {
             throw failure("the request is longer than an agent takes")
         }
         let deadline = Deadline(seconds: seconds)
+        silence = Deadline(seconds: limits.silence)
         var frame = WireBytes()
         frame.string(payload)
         try send(frame.bytes, deadline)
@@ -132,6 +140,13 @@ final class AgentConnection {
         let code = errno
         if code == EINTR { return }
         guard code == EAGAIN else { throw failure(words(for: code)) }
+        if let told = silence, told.isBefore(deadline) {
+            if told.wait(descriptor, for: events) { return }
+            silence = nil
+            notice(
+                "agent \(PeerText(path)) has not answered for \(limits.silence) s: it may wait for you to unlock it, or to "
+                    + "touch a key; culvert waits for \(deadline.milliseconds / 1000) s more")
+        }
         guard deadline.wait(descriptor, for: events) else { throw failure("did not answer in time") }
     }
 }

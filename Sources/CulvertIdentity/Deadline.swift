@@ -17,6 +17,8 @@ struct Deadline {
 
     var isOver: Bool { Self.now() >= nanoseconds }
 
+    func isBefore(_ other: Deadline) -> Bool { nanoseconds < other.nanoseconds }
+
     private static func now() -> UInt64 {
         var time = timespec()
         precondition(unsafe clock_gettime(CLOCK_MONOTONIC, &time) == 0, "Linux has a monotonic clock")

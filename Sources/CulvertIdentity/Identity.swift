@@ -266,9 +266,7 @@ public final class Identity: LoginAuthority {
             needsQuestion: { $0.privatePart?.isEncrypted == true && memory.passphrase(of: $0.path) == nil })
         gathered.remove(succeeded)
         if succeeded.isEmpty {
-            attempted += gathered.withoutPrivatePart.map {
-                "key \($0.described) not used: only its public part is here, and no agent has the private one"
-            }
+            attempted += gathered.withoutPrivatePart.map { "key \($0.described) not used: \($0.whyNoPrivatePart)" }
             attempted += gathered.withoutKey.map {
                 "\($0.described) not used: no file and no agent has its private key"
             }
@@ -308,7 +306,7 @@ public final class Identity: LoginAuthority {
 
     private func openAgent() throws(SSHError) -> AgentConnection? {
         if agent == nil, let path = server.login.agentSocket, path.lowercased() != "none" {
-            agent = try AgentConnection(path: server.resolved(path) ?? path)
+            agent = try AgentConnection(path: server.resolved(path) ?? path, notice: notice)
         }
         return agent
     }

@@ -10,10 +10,17 @@ struct IdentityFile: Hashable, Sendable {
     /// nil: no private key that may be used.
     let privatePart: KeyFile?
     let publicKey: PublicKey?
-    /// There is no private key at all, where another file has one that may not be used.
+    /// There is no private key at all, or it is a hardware key's, where another file has one that may not be used.
     let isPublicOnly: Bool
     /// The one beside it, or the file itself where that is one.
     let certificate: UserCertificate?
+
+    /// Of a public part whose private one no agent has.
+    var whyNoPrivatePart: String {
+        publicKey?.isHardware == true
+            ? "a hardware key, which works through an agent only: `ssh-add \(PeerText(shown))`"
+            : "only its public part is here, and no agent has the private one"
+    }
 
     /// For messages: `~/.ssh/id_ed25519 (ED25519 SHA256:…)`.
     var described: String {
@@ -61,7 +68,7 @@ struct IdentityFiles {
             let key = try Self.keyFile(path)
             // The file's own word counts more than that of the file beside it.
             publicKey = key.publicKey ?? publicKey
-            isPublicOnly = key.format == .publicOnly
+            isPublicOnly = key.format == .publicOnly || key.format == .hardware
             if !isPublicOnly { privatePart = key }
         } catch .file(.missing) {
             isPublicOnly = publicKey != nil

@@ -8,6 +8,8 @@ struct KeyFile: Hashable, Sendable {
         case pem(encrypted: Bool)
         /// A `.pub` line: its private key is in the agent or nowhere.
         case publicOnly
+        /// What belongs to a hardware key, which only an agent asks to sign.
+        case hardware
     }
 
     let format: Format
@@ -18,7 +20,7 @@ struct KeyFile: Hashable, Sendable {
         switch format {
         case .openSSH(let cipher): cipher != "none"
         case .pem(let encrypted): encrypted
-        case .publicOnly: false
+        case .publicOnly, .hardware: false
         }
     }
 
@@ -26,8 +28,8 @@ struct KeyFile: Hashable, Sendable {
     struct Unusable: Error, Hashable { let why: String }
 
     init(_ contents: [UInt8]) throws(Unusable) {
-        let lines = contents.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
-        guard let begin = lines.firstIndex(where: { $0.starts(with: "-----BEGIN ".utf8) }) else {
+        var lines = contents.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }[...]
+        guard let first = lines.firstIndex(where: { $0.starts(with: "-----BEGIN ".utf8) }) else {
             if contents.starts(with: "PuTTY-User-Key-File-".utf8) {
                 throw Unusable(why: "in PuTTY's format; `puttygen FILE -O private-openssh-new -o NEW` converts it")
             }
@@ -36,11 +38,12 @@ struct KeyFile: Hashable, Sendable {
             publicKey = key
             return
         }
-        let body = lines[(begin + 1)...]
+        lines = lines[(lines.firstIndex { $0.starts(with: "-----BEGIN ".utf8) && Self.isPrivate($0) } ?? first)...]
+        let title = Self.title(lines[lines.startIndex])
+        let body = lines.dropFirst()
         guard let end = body.firstIndex(where: { $0.starts(with: "-----END ".utf8) }) else {
             throw Unusable(why: "cut short: it has no END line")
         }
-        let title = String(decoding: lines[begin].dropFirst(11), as: UTF8.self)
         switch title {
         case "OPENSSH PRIVATE KEY-----":
             (format, publicKey) = try Self.readOpenSSH(body[..<end])
@@ -58,6 +61,14 @@ struct KeyFile: Hashable, Sendable {
             throw Unusable(why: "not a private key but a \(PeerText(title.replacingDashes()))")
         }
     }
+
+    /// Of a BEGIN line, with the dashes behind it.
+    private static func title(_ line: ArraySlice<UInt8>) -> String {
+        String(decoding: line.dropFirst(11), as: UTF8.self)
+    }
+
+    /// Other things may stand in front, as in what libcrypto reads: the parameters of an EC key, a certificate.
+    private static func isPrivate(_ line: ArraySlice<UInt8>) -> Bool { title(line).hasSuffix("PRIVATE KEY-----") }
 
     /// The first line that is a public key, as in `id_ed25519.pub`.
     static func publicLine(_ contents: [UInt8]) -> PublicKey? {
@@ -98,10 +109,7 @@ struct KeyFile: Hashable, Sendable {
         guard let header, let key = PublicKey(blob: header.blob) else {
             throw Unusable(why: "damaged: not as openssh-key-v1 lays it out")
         }
-        if key.type.hasPrefix("sk-") {
-            throw Unusable(why: "a hardware key, which works through an agent only: `ssh-add FILE`")
-        }
-        return (.openSSH(cipher: header.cipher), key)
+        return (key.isHardware ? .hardware : .openSSH(cipher: header.cipher), key)
     }
 }
 

@@ -72,6 +72,8 @@ struct PublicKey: Hashable, Sendable {
     }
 
     var isCertificate: Bool { certificate != nil }
+    /// Whose private part is in a device (OpenSSH's PROTOCOL.u2f).
+    var isHardware: Bool { type.hasPrefix("sk-") }
     private static let certificateSuffix = "-cert-v01@openssh.com"
 
     /// The type of the key inside a certificate (PROTOCOL.certkeys); of a plain key its own.

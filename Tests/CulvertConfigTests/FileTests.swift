@@ -176,7 +176,7 @@ struct MemoryFiles: Sendable {
         ("Port 1\nUser a\0b\n", "line 2: a zero byte: not a text file"),
         ("ProxyJump a,,b\n", "line 1: ProxyJump a,,b: '' is no jump host: give [user@]host[:port]"),
         ("CulvertLinks 0\n", "line 1: CulvertLinks 0: give a number from 1 to 64"),
-        ("Include ~bob/x\n", "line 1: Include ~bob/x: the home directory of another user is not looked up"),
+        ("Include ~bob/x\n", "line 1: Include ~bob/x: there is no user bob here"),
         (
             "RefuseConnection \"gone for good\"\n",
             "line 1: RefuseConnection: gone for good"

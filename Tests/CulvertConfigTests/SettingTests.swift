@@ -94,6 +94,8 @@ import Testing
         Shown("IdentityAgent=SSH_AUTH_SOCK") { $0.login.agentSocket == "/run/agent" },
         Shown("IdentityAgent=$KEYS") { $0.login.agentSocket == "/keys" },
         Shown("IdentityAgent=$NOTHING") { $0.login.agentSocket == nil },
+        Shown("IdentityFile=~eve/k") { $0.login.identityFiles == .listed(["/srv/eve/k"]) },
+        Shown("IdentityFile=~eve") { $0.login.identityFiles == .listed(["/srv/eve/"]) },
         Shown("IdentityAgent=~/agent") { $0.login.agentSocket == "/home/ann/agent" },
         Shown("IdentitiesOnly=yes") { $0.login.identitiesOnly },
         Shown("BatchMode=yes") { $0.login.batchMode },
@@ -204,10 +206,8 @@ import Testing
         ("IdentityFile=%T", "IdentityFile %T: unknown token after '%': write %% for the sign itself"),
         ("IdentityFile=${NOTHING}", "IdentityFile ${NOTHING}: the environment has no variable NOTHING"),
         ("IdentityFile=${KEYS", "IdentityFile ${KEYS: '${' without '}'"),
-        (
-            "IdentityFile=~bob/k",
-            "IdentityFile ~bob/k: the home directory of another user is not looked up: write it"
-        ),
+        ("IdentityFile=~bob/k", "IdentityFile ~bob/k: there is no user bob here"),
+        ("UserKnownHostsFile=~bob", "UserKnownHostsFile ~bob: there is no user bob here"),
         (
             "LocalForward=1",
             "-L 1: no target: give [bind_address:]port:host:hostport"

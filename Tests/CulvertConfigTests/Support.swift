@@ -5,7 +5,7 @@ import Testing
 /// The same surroundings on every machine.
 let testEnvironment = ConfigurationEnvironment(
     variables: ["SSH_AUTH_SOCK": "/run/agent", "KEYS": "/keys"], homeDirectory: "/home/ann", userName: "ann",
-    userID: 1000, hostName: "box.example.org")
+    userID: 1000, hostName: "box.example.org", homeDirectories: .listed(["eve": "/srv/eve"]))
 
 struct NotATunnel: Error {}
 

@@ -1,6 +1,7 @@
 import Crypto
 import CulvertSSH
 import Foundation
+import Synchronization
 import Testing
 
 @testable import CulvertIdentity
@@ -118,6 +119,30 @@ private func named(_ blob: [UInt8]) throws -> (name: String, value: [UInt8]) {
         #expect(error?.description.contains(bad.words) == true, "\(String(describing: error))")
     }
 
+    /// An agent that waits for its owner: told once, and waited for.
+    @Test func aSlowAgentIsToldAndWaitedFor() throws {
+        let workshop = try Workshop()
+        let list: [UInt8] = [0, 0, 0, 5, 12, 0, 0, 0, 0]
+        let fake = try FakeAgent(workshop.file("agent"), answer: list, hangsUp: true, after: 1_500_000)
+        defer { fake.stop() }
+        let told = Mutex<[String]>([])
+        let limits = AgentConnection.Limits(list: 30, sign: 30, silence: 1)
+        let connection = try AgentConnection(path: fake.path, limits: limits) { line in
+            told.withLock { $0.append(line) }
+        }
+        #expect(try connection.identities().isEmpty)
+        let lines = told.withLock { $0 }
+        #expect(lines.count == 1)
+        #expect(lines.first?.hasPrefix("agent \(fake.path) has not answered for 1 s: it may wait for you") == true)
+        // As long as somebody needs to find a passphrase.
+        #expect(AgentConnection.Limits().list == 60 && AgentConnection.Limits().silence == 3)
+        // A quick one is not told of.
+        let quick = try FakeAgent(workshop.file("quick"), answer: list, hangsUp: true)
+        defer { quick.stop() }
+        let other = try AgentConnection(path: quick.path, limits: limits) { _ in Issue.record("it was quick") }
+        #expect(try other.identities().isEmpty)
+    }
+
     @Test func noAgentIsAnErrorInWords() throws {
         let workshop = try Workshop()
         let missing = #expect(throws: SSHError.self) { try AgentConnection(path: workshop.file("none")) }
@@ -201,7 +226,8 @@ final class FakeAgent: Sendable {
     let path: String
     private let listener: CInt
 
-    init(_ path: String, answer: [UInt8], hangsUp: Bool) throws {
+    /// - Parameter delay: before it answers, microseconds.
+    init(_ path: String, answer: [UInt8], hangsUp: Bool, after delay: UInt32 = 0) throws {
         self.path = path
         let listener = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
         self.listener = listener
@@ -221,6 +247,7 @@ final class FakeAgent: Sendable {
             guard client >= 0 else { return }
             var request = [UInt8](repeating: 0, count: 1024)
             _ = recv(client, &request, request.count, 0)
+            usleep(delay)
             _ = send(client, answer, answer.count, CInt(MSG_NOSIGNAL))
             // Silence lasts until the client goes.
             if !hangsUp { _ = recv(client, &request, request.count, 0) }

@@ -65,6 +65,57 @@ import Testing
         }
     }
 
+    /// Other things in front of a key, as with ssh: what stands there is passed over.
+    @Test func whatStandsBeforeAKeyIsPassedOver() throws {
+        let workshop = try Workshop()
+        try workshop.run("openssl", ["ecparam", "-name", "prime256v1", "-genkey", "-out", "parameters"])
+        let parameters = try workshop.read("parameters")
+        #expect(parameters.hasPrefix("-----BEGIN EC PARAMETERS-----"))
+        #expect(try KeyFile(Array(parameters.utf8)).format == .pem(encrypted: false))
+        try workshop.makeKey("key", type: "ecdsa", passphrase: "secret", options: ["-m", "PEM"])
+        let certificate = "Bag Attributes\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        #expect(try KeyFile(Array((certificate + workshop.read("key")).utf8)).format == .pem(encrypted: true))
+        // Without a key behind it, it is what it is.
+        let alone = #expect(throws: KeyFile.Unusable.self) {
+            try KeyFile(Array(parameters.prefix(upTo: parameters.range(of: "-----BEGIN EC PRIVATE")!.lowerBound).utf8))
+        }
+        #expect(alone?.why == "not a private key but a EC PARAMETERS")
+    }
+
+    /// The file of a hardware key: its public part finds the agent's key, and without an agent it is said what would.
+    @Test func aHardwareKeyIsTheAgents() throws {
+        let workshop = try Workshop()
+        var blob = WireBytes()
+        blob.string("sk-ssh-ed25519@openssh.com")
+        blob.string([UInt8](repeating: 7, count: 32))
+        blob.string("ssh:")
+        var file = WireBytes()
+        file.raw(Array("openssh-key-v1\0".utf8))
+        for text in ["none", "none", ""] { file.string(text) }
+        file.uint32(1)
+        file.string(blob.bytes)
+        file.string([UInt8](repeating: 0, count: 64))
+        let text = Data(file.bytes).base64EncodedString()
+        try workshop.write("sk", "-----BEGIN OPENSSH PRIVATE KEY-----\n\(text)\n-----END OPENSSH PRIVATE KEY-----\n")
+        try workshop.run("chmod", ["600", "sk"])
+        var settings = workshop.settings()
+        settings.login.identityFiles = .listed(["~/sk"])
+        let found = IdentityFiles(settings)
+        #expect(found.warnings.isEmpty && found.unusable.isEmpty)
+        let key = try #require(PublicKey(blob: blob.bytes))
+        #expect(found.files.map(\.publicKey) == [key] && found.files[0].privatePart == nil)
+        func offers(_ agentKeys: [AgentKey]) -> KeyOffers {
+            KeyOffers(agentKeys: agentKeys, files: found.files, identitiesOnly: true, needsQuestion: { _ in false })
+        }
+        let held = AgentKey(key: key, comment: [])
+        #expect(offers([held]).offers == [.agent(held, file: found.files[0])])
+        #expect(offers([]).offers.isEmpty)
+        #expect(
+            offers([]).withoutPrivatePart.map(\.whyNoPrivatePart) == [
+                "a hardware key, which works through an agent only: `ssh-add ~/sk`"
+            ])
+    }
+
     @Test func mutatedFilesDoNoHarm() throws {
         let workshop = try Workshop()
         try workshop.makeKey("plain")

@@ -69,7 +69,11 @@ size_t culvert_key_exponent(const culvert_key *key, void *out, size_t capacity);
 size_t culvert_key_sign(
     const culvert_key *key, int digest, const void *data, size_t length, void *out, size_t capacity);
 
-// The ciphers of OpenSSH's key files. `cipher` is libcrypto's name; `tag` is the 16 bytes of an AEAD, or null. 1: done;
+// One of the ciphers of OpenSSH's key files: chacha20-poly1305@openssh.com, as a packet of sequence number 0 without a length.
+// cipher_key: CULVERT_CHACHAPOLY_KEY bytes, of which the second half is for a length. 1: done; 0: the tag is wrong.
+int culvert_key_decrypt_chachapoly(
+    const void *cipher_key, const void *in, size_t length, const void *tag, void *out);
+// The others. `cipher` is libcrypto's name; `tag` is the 16 bytes of an AEAD, or null. 1: done;
 // 0: the tag is wrong or the cipher is not there.
 int culvert_key_decrypt(
     const char *cipher, const void *cipher_key, const void *iv, const void *in, size_t length, const void *tag,

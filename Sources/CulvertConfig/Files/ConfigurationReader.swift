@@ -216,9 +216,8 @@ struct ConfigurationReader {
         guard reading.isUserFile else {
             throw ConfigurationError("\(origin.text) \(word): '~' means nothing in a file of the system")
         }
-        guard word == "~" || word.hasPrefix("~/") else {
-            throw ConfigurationError("\(origin.text) \(word): the home directory of another user is not looked up")
-        }
-        return home + word.dropFirst(2)
+        let (own, rest) = try environment.homeDirectories.expand(
+            word, own: environment.homeDirectory, origin: origin.text)
+        return own + (own.hasSuffix("/") ? "" : "/") + rest
     }
 }

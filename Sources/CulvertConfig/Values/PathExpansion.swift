@@ -16,13 +16,10 @@ struct PathExpansion {
     /// `origin` names the setting in an error.
     func path(_ text: String, origin: String) throws(ConfigurationError) -> String {
         guard text.hasPrefix("~") else { return try tokens(text, origin: origin) }
-        let rest = text.dropFirst()
-        guard rest.isEmpty || rest.hasPrefix("/") else {
-            throw ConfigurationError("\(origin) \(text): the home directory of another user is not looked up: write it")
-        }
-        let home = environment.homeDirectory
+        let (home, rest) = try environment.homeDirectories.expand(
+            text, own: environment.homeDirectory, origin: origin)
         let slash = home.hasSuffix("/") ? "" : "/"
-        return home + slash + (try tokens(String(rest.drop { $0 == "/" }), origin: origin))
+        return home + slash + (try tokens(String(rest), origin: origin))
     }
 
     /// `hasVariables`: `${NAME}` is expanded too; a command leaves that to its shell.

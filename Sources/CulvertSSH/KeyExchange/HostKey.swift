@@ -16,6 +16,7 @@ struct HostKey {
         case p521(P521.Signing.PublicKey)
         /// Magnitudes, most significant byte first, without leading zeros.
         case rsa(exponent: [UInt8], modulus: [UInt8])
+        indirect case hardware(DeviceKey)
     }
 
     private let scheme: SignatureScheme
@@ -26,7 +27,7 @@ struct HostKey {
         self.scheme = scheme
         do throws(SSHError) {
             numbers = try blob.read("the host key") { reader throws(SSHError) in
-                try Self.numbers(&reader, scheme)
+                try Self.numbers(&reader, scheme, blob)
             }
         } catch {
             throw error.kind == .keyExchange ? error : .exchange(error.description)
@@ -46,7 +47,10 @@ struct HostKey {
         try self.init(blob: certificate.plainKey, scheme: algorithm.scheme)
     }
 
-    private static func numbers(_ reader: inout WireReader, _ scheme: SignatureScheme) throws(SSHError) -> Numbers {
+    /// `blob`: what is read.
+    private static func numbers(
+        _ reader: inout WireReader, _ scheme: SignatureScheme, _ blob: [UInt8]
+    ) throws(SSHError) -> Numbers {
         let type = unsafe try reader.string()
         guard unsafe type.elementsEqual(scheme.keyType.utf8) else {
             throw unsafe .exchange("the host key is a \(PeerText(type)), \(scheme.rawValue) was agreed on")
@@ -73,11 +77,13 @@ struct HostKey {
                 case .ecdsa256: return .p256(try P256.Signing.PublicKey(x963Representation: point))
                 case .ecdsa384: return .p384(try P384.Signing.PublicKey(x963Representation: point))
                 case .ecdsa521: return .p521(try P521.Signing.PublicKey(x963Representation: point))
-                case .ed25519, .rsa256, .rsa512: preconditionFailure("these have no curve")
+                case .ed25519, .rsa256, .rsa512, .hardwareED25519, .hardwareECDSA256:
+                    preconditionFailure("these have no curve of this kind")
                 }
             } catch {
                 throw .exchange("the host key's point is not on its curve")
             }
+        case .hardwareED25519, .hardwareECDSA256: return .hardware(try DeviceKey(blob: blob))
         case .rsa256, .rsa512:
             let exponent = try magnitude(&reader)
             let modulus = try magnitude(&reader)
@@ -106,6 +112,10 @@ struct HostKey {
     func verify(signature: [UInt8], over data: [UInt8]) throws(SSHError) {
         let isRight: Bool
         do throws(SSHError) {
+            if case .hardware(let key) = numbers {
+                try key.verify(signature: signature, over: data)
+                return
+            }
             isRight = try signature.read("the host key's signature") { reader throws(SSHError) in
                 let name = unsafe try reader.string()
                 guard unsafe name.elementsEqual(scheme.rawValue.utf8) else {
@@ -148,6 +158,7 @@ struct HostKey {
                 padded, padded.count)
             guard result >= 0 else { throw SSHError(.local, "libcrypto on this machine does not take the host key") }
             return result == 1
+        case .hardware: preconditionFailure("its signatures have parts of their own")
         }
     }
 

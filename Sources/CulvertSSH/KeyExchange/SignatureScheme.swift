@@ -7,6 +7,9 @@ enum SignatureScheme: String, CaseIterable {
     case ecdsa256 = "ecdsa-sha2-nistp256"
     case ecdsa384 = "ecdsa-sha2-nistp384"
     case ecdsa521 = "ecdsa-sha2-nistp521"
+    /// OpenSSH's PROTOCOL.u2f: of hardware keys.
+    case hardwareED25519 = "sk-ssh-ed25519@openssh.com"
+    case hardwareECDSA256 = "sk-ecdsa-sha2-nistp256@openssh.com"
     /// RFC 8332.
     case rsa512 = "rsa-sha2-512"
     case rsa256 = "rsa-sha2-256"
@@ -14,7 +17,7 @@ enum SignatureScheme: String, CaseIterable {
     /// The type in the key's blob.
     var keyType: String {
         switch self {
-        case .ed25519, .ecdsa256, .ecdsa384, .ecdsa521: rawValue
+        case .ed25519, .ecdsa256, .ecdsa384, .ecdsa521, .hardwareED25519, .hardwareECDSA256: rawValue
         case .rsa512, .rsa256: "ssh-rsa"
         }
     }

@@ -4,8 +4,9 @@ internal import Glibc
 /// The key derivation of OpenSSH's key files (PROTOCOL.key; bcrypt_pbkdf of OpenBSD): PBKDF2 (RFC 8018 §5.2) over a
 /// bcrypt of SHA-512 hashes, with the output of its blocks interleaved.
 enum BcryptPBKDF {
-    /// `ssh-keygen` takes 16 to 24 rounds; 2048 are seconds of work.
-    static let maximumRounds = 2048
+    /// `ssh-keygen` takes 16 to 24 rounds, and people at most some thousands. These are minutes of work, in which nothing can
+    /// stop it: more than a server waits for a login (LoginGraceTime).
+    static let maximumRounds = 65536
 
     private static let blockLength = 32
     private static let magic: StaticString = "OxychromaticBlowfishSwatDynamite"

@@ -74,24 +74,13 @@ extension Certificate {
     }
 
     private func signatureFlaw(_ algorithm: String) -> CertificateFlaw? {
-        let verify: () throws(SSHError) -> Void
-        let signed = Array(blob.prefix(signedCount))
-        do throws(SSHError) {
-            if let scheme = SignatureScheme(rawValue: algorithm) {
-                guard authorityType == scheme.keyType else { return .forged }
-                let key = try HostKey(blob: authority, scheme: scheme)
-                verify = { () throws(SSHError) in try key.verify(signature: signature, over: signed) }
-            } else if DeviceKey.types.contains(algorithm) {
-                guard authorityType == algorithm else { return .forged }
-                let key = try DeviceKey(blob: authority)
-                verify = { () throws(SSHError) in try key.verify(signature: signature, over: signed) }
-            } else {
-                return .signedBy(algorithm)
-            }
-        } catch {
+        guard let scheme = SignatureScheme(rawValue: algorithm) else { return .signedBy(algorithm) }
+        guard authorityType == scheme.keyType else { return .forged }
+        let key: HostKey
+        do throws(SSHError) { key = try HostKey(blob: authority, scheme: scheme) } catch {
             return .unusableAuthority(error.description)
         }
-        do throws(SSHError) { try verify() } catch {
+        do throws(SSHError) { try key.verify(signature: signature, over: Array(blob.prefix(signedCount))) } catch {
             return error.kind == .local ? .unusableAuthority(error.description) : .forged
         }
         return nil

@@ -1,10 +1,10 @@
 internal import Crypto
 
-/// The public key of a hardware key (OpenSSH's PROTOCOL.u2f), by which an authority's signatures are judged. The device signs
-/// what it was touched for: an application, flags and a counter beside a hash of the data.
+/// The public key of a hardware key (OpenSSH's PROTOCOL.u2f), by which a host's or an authority's signatures are judged. The
+/// device signs what it was touched for: an application, flags and a counter beside a hash of the data.
 struct DeviceKey {
     /// Their names are those of their signatures.
-    static let types = ["sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"]
+    static let types = [SignatureScheme.hardwareED25519, .hardwareECDSA256].map(\.rawValue)
 
     private let type: String
     private let application: [UInt8]
@@ -24,6 +24,7 @@ struct DeviceKey {
         self.type = type
         scheme = type.contains("ecdsa") ? .ecdsa256 : .ed25519
         application = fields[fields.count - 1]
+        guard !application.isEmpty else { throw .malformed("a hardware key", "it is for nothing") }
         var plain = WireBytes()
         plain.string(scheme.rawValue)
         for field in fields.dropLast() { plain.string(field) }
@@ -31,7 +32,7 @@ struct DeviceKey {
     }
 
     /// Returns when `signature` is this key's over `data`. Whether somebody touched the device is not looked at, as OpenSSH has
-    /// it of authorities.
+    /// it of hosts and of authorities: nobody stands beside a server for each login.
     func verify(signature: [UInt8], over data: [UInt8]) throws(SSHError) {
         let (value, tail) = try signature.read("a hardware key's signature") { reader throws(SSHError) in
             guard try reader.name() == type else { throw .exchange("a signature is not of the hardware key's type") }

@@ -1,28 +1,40 @@
 internal import CCrypto
 
-/// A cipher of OpenSSH's key files (`ssh-keygen -Z`): AES in the three modes that OpenSSH writes.
+/// A cipher of OpenSSH's key files: all that `ssh-keygen -Z` has.
 struct KeyFileCipher {
-    /// Of every one, bytes.
-    static let block = 16
     static let tagLength = 16
 
-    /// libcrypto's name.
-    private let method: StaticString
+    private enum Method {
+        /// libcrypto's name.
+        case libcrypto(StaticString)
+        case chaChaPoly
+    }
+
+    private let method: Method
+    /// Bytes, as are those that follow.
     let keyLength: Int
     let ivLength: Int
+    /// What is encrypted has whole blocks.
+    let block: Int
     let hasTag: Bool
+
+    private init(_ method: Method, key: Int, iv: Int, block: Int = 16, hasTag: Bool = false) {
+        (self.method, keyLength, ivLength, self.block, self.hasTag) = (method, key, iv, block, hasTag)
+    }
 
     /// nil: not one of them.
     init?(_ name: String) {
         switch name {
-        case "aes256-ctr": (method, keyLength, ivLength, hasTag) = ("AES-256-CTR", 32, 16, false)
-        case "aes192-ctr": (method, keyLength, ivLength, hasTag) = ("AES-192-CTR", 24, 16, false)
-        case "aes128-ctr": (method, keyLength, ivLength, hasTag) = ("AES-128-CTR", 16, 16, false)
-        case "aes256-cbc": (method, keyLength, ivLength, hasTag) = ("AES-256-CBC", 32, 16, false)
-        case "aes192-cbc": (method, keyLength, ivLength, hasTag) = ("AES-192-CBC", 24, 16, false)
-        case "aes128-cbc": (method, keyLength, ivLength, hasTag) = ("AES-128-CBC", 16, 16, false)
-        case "aes256-gcm@openssh.com": (method, keyLength, ivLength, hasTag) = ("AES-256-GCM", 32, 12, true)
-        case "aes128-gcm@openssh.com": (method, keyLength, ivLength, hasTag) = ("AES-128-GCM", 16, 12, true)
+        case "aes256-ctr": self.init(.libcrypto("AES-256-CTR"), key: 32, iv: 16)
+        case "aes192-ctr": self.init(.libcrypto("AES-192-CTR"), key: 24, iv: 16)
+        case "aes128-ctr": self.init(.libcrypto("AES-128-CTR"), key: 16, iv: 16)
+        case "aes256-cbc": self.init(.libcrypto("AES-256-CBC"), key: 32, iv: 16)
+        case "aes192-cbc": self.init(.libcrypto("AES-192-CBC"), key: 24, iv: 16)
+        case "aes128-cbc": self.init(.libcrypto("AES-128-CBC"), key: 16, iv: 16)
+        case "aes256-gcm@openssh.com": self.init(.libcrypto("AES-256-GCM"), key: 32, iv: 12, hasTag: true)
+        case "aes128-gcm@openssh.com": self.init(.libcrypto("AES-128-GCM"), key: 16, iv: 12, hasTag: true)
+        case "chacha20-poly1305@openssh.com": self.init(.chaChaPoly, key: 64, iv: 0, block: 8, hasTag: true)
+        case "3des-cbc": self.init(.libcrypto("DES-EDE3-CBC"), key: 24, iv: 8, block: 8)
         default: return nil
         }
     }
@@ -32,18 +44,31 @@ struct KeyFileCipher {
     func open(_ section: UnsafeRawBufferPointer, tag: UnsafeRawBufferPointer, keys: Secret) -> Secret? {
         struct WrongTag: Error {}
         precondition(keys.count == keyLength + ivLength, "a key for this cipher")
+        precondition(!hasTag || tag.count == Self.tagLength, "a tag of its length")
         return try? unsafe Secret(capacity: section.count) { memory throws(WrongTag) in
             let done = unsafe keys.withBytes { keys in
-                method.withUTF8Buffer { name in
-                    unsafe name.withMemoryRebound(to: CChar.self) { name in
-                        unsafe culvert_key_decrypt(
-                            name.baseAddress, keys.baseAddress, keys.baseAddress! + keyLength, section.baseAddress,
-                            section.count, hasTag ? tag.baseAddress : nil, memory.baseAddress)
-                    }
-                }
+                unsafe decrypt(section, tag.baseAddress, keys.baseAddress!, to: memory.baseAddress!)
             }
             guard done == 1 else { throw WrongTag() }
             return section.count
+        }
+    }
+
+    private func decrypt(
+        _ section: UnsafeRawBufferPointer, _ tag: UnsafeRawPointer?, _ key: UnsafeRawPointer,
+        to memory: UnsafeMutableRawPointer
+    ) -> CInt {
+        switch method {
+        case .libcrypto(let name):
+            name.withUTF8Buffer { name in
+                unsafe name.withMemoryRebound(to: CChar.self) { name in
+                    unsafe culvert_key_decrypt(
+                        name.baseAddress, key, key + keyLength, section.baseAddress, section.count,
+                        hasTag ? tag : nil, memory)
+                }
+            }
+        case .chaChaPoly:
+            unsafe culvert_key_decrypt_chachapoly(key, section.baseAddress, section.count, tag, memory)
         }
     }
 }

@@ -87,7 +87,7 @@ enum OpenSSHKeyFile {
             throw .unsupported("its passphrase goes through \(PeerText(file.derivation)), which is not known here")
         }
         let (salt, rounds) = try unsafe bcryptOptions(file.derivationOptions)
-        guard unsafe file.section.count % KeyFileCipher.block == 0, unsafe !file.section.isEmpty,
+        guard unsafe file.section.count % cipher.block == 0, unsafe !file.section.isEmpty,
             unsafe file.tag.count == (cipher.hasTag ? KeyFileCipher.tagLength : 0)
         else { throw .malformed("its encrypted part has an impossible length") }
         guard let passphrase else { throw .needsPassphrase }
@@ -98,7 +98,7 @@ enum OpenSSHKeyFile {
         }
         guard let opened = unsafe cipher.open(file.section, tag: file.tag, keys: keys) else { throw .wrongPassphrase }
         return try unsafe opened.withBytes { section throws(PrivateKeyFailure) in
-            try unsafe PrivateSection(section, block: KeyFileCipher.block, publicKey: file.publicKey)
+            try unsafe PrivateSection(section, block: cipher.block, publicKey: file.publicKey)
                 .key(orElse: .wrongPassphrase)
         }
     }
@@ -120,8 +120,8 @@ enum OpenSSHKeyFile {
         }
         guard rounds <= BcryptPBKDF.maximumRounds else {
             throw .unsupported(
-                "its passphrase goes through \(rounds) rounds of bcrypt; "
-                    + "\(BcryptPBKDF.maximumRounds) are the limit")
+                "its passphrase goes through \(rounds) rounds of bcrypt, "
+                    + "\(BcryptPBKDF.maximumRounds) are the limit: `ssh-keygen -p -a 100 -f FILE` changes it")
         }
         return unsafe (salt, Int(rounds))
     }

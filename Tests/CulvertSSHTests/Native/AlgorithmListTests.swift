@@ -12,15 +12,15 @@ import Testing
             try AlgorithmKind.hostKey.offer(setting.flatMap { AlgorithmList($0) }, preferred: preferred)
         }
         #expect(try list(nil) == all)
-        let plain = Array(all.suffix(6))
-        #expect(plain.first == "ssh-ed25519" && all.count == 12 && !all.contains("ssh-rsa"))
-        #expect(all.prefix(6) == plain.map { $0 + "-cert-v01@openssh.com" }[...])
+        let plain = Array(all.suffix(8))
+        #expect(plain.first == "ssh-ed25519" && all.count == 16 && !all.contains("ssh-rsa"))
+        #expect(all.prefix(8) == plain.map(CertificateType.name)[...])
         #expect(try list("rsa-sha2-256,ssh-ed25519") == ["rsa-sha2-256", "ssh-ed25519"])
-        #expect(try list("-ecdsa*,*-cert-*") == ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"])
-        #expect(try list("*-cert-*") == Array(all.prefix(6)))
+        #expect(try list("-ecdsa*,*-cert-*,sk-*") == ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"])
+        #expect(try list("*-cert-*") == Array(all.prefix(8)))
         #expect(try list("-nothing-we-have") == all)
         #expect(try list("+rsa-sha2-256") == all)
-        #expect(try list("^rsa-sha2-???") == ["rsa-sha2-512", "rsa-sha2-256"] + all.prefix(10))
+        #expect(try list("^rsa-sha2-???") == ["rsa-sha2-512", "rsa-sha2-256"] + all.prefix(14))
         #expect(try list(nil, preferred: ["rsa-sha2-256", "unknown"]) == ["rsa-sha2-256"] + all.dropLast())
         // An order of the user's own stands.
         #expect(try list("rsa-sha2-512,rsa-sha2-256", preferred: ["rsa-sha2-256"]) == ["rsa-sha2-512", "rsa-sha2-256"])
@@ -64,8 +64,9 @@ import Testing
     @Test func knownHostKeysComeFirst() throws {
         let offer = try Offer(NativeSettings(), preferred: ["ssh-rsa", "ecdsa-sha2-nistp384"], signer: nil)
         #expect(
-            offer.hostKey == ["rsa-sha2-512", "rsa-sha2-256", "ecdsa-sha2-nistp384"] + all.prefix(6) + [
-                "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521",
+            offer.hostKey == ["rsa-sha2-512", "rsa-sha2-256", "ecdsa-sha2-nistp384"] + all.prefix(8) + [
+                "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521", "sk-ssh-ed25519@openssh.com",
+                "sk-ecdsa-sha2-nistp256@openssh.com",
             ])
         let certified = ["ssh-rsa-cert-v01@openssh.com", "rsa-sha2-256-cert-v01@openssh.com"]
         #expect(try Offer(NativeSettings(), preferred: certified, signer: nil).hostKey.first == certified[1])

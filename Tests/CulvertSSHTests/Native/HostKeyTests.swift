@@ -78,6 +78,83 @@ import Testing
         refused(ecdsa("nistp256", point), .ed25519)
     }
 
+    /// What devices signed for OpenSSH (its regress/unittests/sshsig/testdata, in the form of PROTOCOL.sshsig): the key, what it
+    /// signed, and the signature.
+    @Test(arguments: [
+        (
+            SignatureScheme.hardwareED25519,
+            "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIJsaDYXQYruc6bilCYDIK4YSOeG+zmrRO2M9t03//7LHAAAABHNzaDo=",
+            "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAQCL7t5ONb/4tDYz6wIP4oW0fWftUUUmif9JkWzE4PJXxxZOUUqPrXtizVSvl"
+                + "NXq5oRdCFyTysEDahAgdM8A0sg8BEjRWeA=="
+        ),
+        (
+            .hardwareECDSA256,
+            "AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20AAAAIbmlzdHAyNTYAAABBBKDVa5jRcT5V7E6ysmwVi7HJWh7p5D+hebLP"
+                + "akQcpnD2ajJZ6G/4WzuhlYWnclWY63JspDp299Rlhq5AT86/g8AAAAAEc3NoOg==",
+            "AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20AAABIAAAAIHohGwyy8iKT3zwd1TYA9V/Ioo7h/3zCJUtyq/Qigt/HAAAA"
+                + "IGzidTwq7D/kFa7Xjcp/KkdbIs4MfQpfAW/0OciajlpzARI0Vng="
+        ),
+    ])
+    func whatDevicesSigned(_ scheme: SignatureScheme, _ key: String, _ signature: String) throws {
+        let blob = try #require(Base64.decode(Array(key.utf8)))
+        let signature = try #require(Base64.decode(Array(signature.utf8)))
+        let text = Array("This is a test, this is only a test".utf8)
+        let signed =
+            Array("SSHSIG".utf8) + Script.string("unittest") + Script.string("") + Script.string("sha512")
+            + Script.string(Array(SHA512.hash(data: text)))
+        let host = try HostKey(blob: blob, scheme: scheme)
+        try host.verify(signature: signature, over: signed)
+        // Every byte counts: the name, the numbers, the flags (somebody was there), and the counter.
+        for place in signature.indices {
+            var wrong = signature
+            wrong[place] ^= 1
+            let error = #expect(throws: SSHError.self, "byte \(place)") {
+                try host.verify(signature: wrong, over: signed)
+            }
+            #expect(error?.kind == .keyExchange)
+        }
+        for wrong in [Array(signature.dropLast()), signature + [0], Array(signature.dropLast(5)), []] {
+            #expect(throws: SSHError.self) { try host.verify(signature: wrong, over: signed) }
+        }
+        #expect(throws: SSHError.self) { try host.verify(signature: signature, over: signed + [0]) }
+        // Another application is another key.
+        let other = blob.dropLast() + [blob[blob.count - 1] ^ 1]
+        #expect(throws: SSHError.self) {
+            try HostKey(blob: Array(other), scheme: scheme).verify(signature: signature, over: signed)
+        }
+        refused(Array(blob.dropLast()), scheme)
+        refused(blob + [0], scheme)
+        for wrong in SignatureScheme.allCases where wrong != scheme { refused(blob, wrong) }
+    }
+
+    /// A server with such a key: as with ssh it need not say that somebody touched it. A signature that is another's ends the
+    /// exchange.
+    @Test(arguments: [false, true])
+    func aHostWithAHardwareKey(_ isECDSA: Bool) throws {
+        for flags in [0, 1] as [UInt8] {
+            let device = TestDevice(isECDSA: isECDSA)
+            let peer = try ScriptedServer()
+            peer.names.hostKey = [device.type]
+            peer.device = device
+            peer.deviceFlags = flags
+            try peer.sayInit()
+            try peer.sayNewKeys(try peer.sayReply())
+            try peer.say([6] + Script.string("ssh-userauth"), [52])
+            #expect(peer.client.isLoggedIn)
+            #expect(peer.client.authority.hostKeys == [device.blob])
+            #expect(peer.client.engine.summary.contains(", \(device.type), "))
+        }
+        let device = TestDevice(isECDSA: isECDSA)
+        let forged = try ScriptedServer()
+        forged.names.hostKey = [device.type]
+        forged.device = device
+        try forged.sayInit()
+        var forgery = ScriptedServer.Forgery()
+        forgery.signature = { $0.dropLast(5) + [$0[$0.count - 5] ^ 4] + $0.suffix(4) }
+        forged.expect(.keyExchange, reason: 3) { _ = try forged.sayReply(forgery) }
+        #expect(forged.client.authority.hostKeys.isEmpty)
+    }
+
     private func rsa(_ exponent: [UInt8], _ modulus: [UInt8]) -> [UInt8] {
         Script.string("ssh-rsa") + mpint(exponent) + mpint(modulus)
     }

@@ -18,6 +18,10 @@ final class ScriptedServer {
 
     let client: NativeNode
     var key = TestHostKey()
+    /// A hardware key in its place.
+    var device: TestDevice?
+    /// What the device says of who touched it.
+    var deviceFlags: UInt8 = 1
     let drips: Bool
     var sealer = PacketSealer()
     private var opener = PacketOpener()
@@ -196,7 +200,7 @@ final class ScriptedServer {
         var random = RandomSource()
         let (part, secret) = try KeyAgreement.answer(
             agreed.method, in: agreed.method == .groupExchange ? group : nil, peerPart: clientPart, &random)
-        let hostKey = forgery.hostKey(key.blob)
+        let hostKey = forgery.hostKey(device?.blob ?? key.blob)
         let sentPart = forgery.part(part)
         let hash = ExchangeHash(
             clientVersion: heardVersion ?? [], serverVersion: Array("SSH-2.0-scripted".utf8), clientInit: clientInit,
@@ -209,7 +213,8 @@ final class ScriptedServer {
         nextOpening = (agreed, derivation)
         self.derivation = derivation
         let answer = KeyExchangeServerPart(
-            hostKey: hostKey, part: sentPart, signature: forgery.signature(key.sign(hash))
+            hostKey: hostKey, part: sentPart,
+            signature: forgery.signature(try device?.sign(hash, flags: deviceFlags) ?? key.sign(hash))
         ).bytes(number: agreed.method.replyNumber)
         reply = answer
         try say(answer)

@@ -172,8 +172,8 @@ final class TranscriptPlayer {
         var chosen = NativeSettings()
         chosen.keyExchange = AlgorithmList(settings.method)
         chosen.ciphers = AlgorithmList(settings.cipher)
-        // Recorded before certificates were offered.
-        chosen.hostKeyAlgorithms = AlgorithmList("-*-cert-*")
+        // Recorded before certificates and hardware keys were offered.
+        chosen.hostKeyAlgorithms = AlgorithmList("-*-cert-*,sk-*")
         // So small that the window is granted again within a few packets.
         chosen.connection.initialWindow = 4096
         chosen.connection.maximumPacket = 2048

@@ -10,11 +10,10 @@ import Testing
     static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("Recorded")
 
-    /// Each of the methods that there were first with each cipher, and the others with one. Of the two names of Streamlined
-    /// NTRU Prime the servers that are recorded have the older.
+    /// Each of the methods that there were first with each cipher, and the others with one.
     static let combinations =
         PairTests.methods.flatMap { method in PairTests.ciphers.map { (method, $0) } }
-        + PairTests.furtherMethods.filter { $0 != "sntrup761x25519-sha512" }.map { ($0, "aes256-gcm@openssh.com") }
+        + PairTests.furtherMethods.map { ($0, "aes256-gcm@openssh.com") }
 
     static let names = combinations.map { name($0.0, $0.1) }
 

@@ -41,8 +41,8 @@ extension FuzzTarget {
                 seed(
                     1, Wire.string("ecdsa-sha2-nistp256") + Wire.string("nistp256") + Wire.string(point),
                     Wire.string("ecdsa-sha2-nistp256") + Wire.string(numbers)),
-                seed(4, rsa, Wire.string("rsa-sha2-512") + Wire.string(modulus.map { $0 / 2 })),
-                seed(5, rsa, Wire.string("rsa-sha2-256") + Wire.string([1])),
+                seed(6, rsa, Wire.string("rsa-sha2-512") + Wire.string(modulus.map { $0 / 2 })),
+                seed(7, rsa, Wire.string("rsa-sha2-256") + Wire.string([1])),
             ]
         }
     ) { bytes in

@@ -80,7 +80,9 @@ extension FuzzTarget {
             read(armoured("OPENSSH PRIVATE KEY", KeyFileSeeds.file("none", "none", [], publicKey, input.rest())), nil)
         case 2:
             // An encrypted one. One round: 2 ms.
-            let ciphers = ["aes256-ctr", "aes256-cbc", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
+            let ciphers = [
+                "aes256-ctr", "aes256-cbc", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "3des-cbc",
+            ]
             let cipher = ciphers[Int(input.byte()) % ciphers.count]
             let options = Wire.string(input.take(Int(input.byte()) + 1)) + Wire.uint32(1)
             let tag = cipher.hasSuffix(".com") ? [UInt8](repeating: 0, count: 16) : []

@@ -75,8 +75,7 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
     }
 
     struct Shared: Equatable {
-        /// By its older name: none of the peers knows the newer one.
-        static let sntrup = ["sntrup761x25519-sha512@openssh.com"]
+        static let sntrup = ["sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com"]
         static let curve25519 = ["curve25519-sha256", "curve25519-sha256@libssh.org"]
         static let ecdh = ["ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521"]
         static let groups = [

@@ -110,7 +110,8 @@ struct PeerTable: Equatable {
                 continue
             }
             var cells =
-                [row.server] + [shared.keyExchanges, shared.ciphers, shared.macs, shared.hostKeys].map(Self.short)
+                [row.server, shared.keyExchanges.joined(separator: ", ")]
+                + [shared.ciphers, shared.macs, shared.hostKeys].map(Self.short)
             cells += ["-L", "-R"].map { row.forwards.contains($0) ? "yes" : "no" }
             cells.append(shared.renewers.map(\.rawValue).joined(separator: ", "))
             lines.append("| \(cells.joined(separator: " | ")) |")
