@@ -47,8 +47,10 @@ public struct TunnelPlan: Hashable, Sendable {
 
     public init(server: ServerPlan) { self.server = server }
 
-    /// A ProxyCommand leads to the destination, or to a hop.
-    public var runsPrograms: Bool { (hops + [server]).contains { $0.proxyCommand != nil } }
+    /// A ProxyCommand leads to the destination, or to a hop, or a KnownHostsCommand says which keys are theirs.
+    public var runsPrograms: Bool {
+        (hops + [server]).contains { $0.proxyCommand != nil || $0.hostKeys.knownHostsCommand != nil }
+    }
 
     /// Takes over what another plan says of who logs in where and who is trusted; what runs already stays as it is.
     public mutating func renewLogin(from other: TunnelPlan) {
