@@ -11,6 +11,8 @@ final class HostKeyCheck {
     let notice: @Sendable (String) -> Void
 
     private var found: Result<KnownHosts, SSHError>?
+    /// The key was trusted in a way that lets others be learned by it.
+    private var keepsKeys = false
 
     init(
         server: ServerPlan, memory: IdentityMemory, prompter: (any Prompter)?,
@@ -24,11 +26,24 @@ final class HostKeyCheck {
 
     var name: String { server.knownHostName }
 
+    /// The address that is connected to, without a port; nil: it is not known, as behind a program or a jump host.
+    var address: String?
+
+    /// As ssh has it: its home directory may be on many machines, each of which calls itself so.
+    private var isLocalhost: Bool {
+        guard server.hostKeys.trustsLocalhost, server.hostKeys.alias == nil, let address else { return false }
+        return address == "::1" || address.hasPrefix("127.")
+    }
+
     func verify(_ blob: [UInt8]) throws(SSHError) {
         guard let shown = PublicKey(blob: blob) else {
             throw SSHError(.protocolViolation, "the server's host key is malformed (RFC 4253 section 6.6)")
         }
-        let known = try known()
+        try requireLength(shown)
+        try requireNotRevoked(shown)
+        if isLocalhost { return }
+        var known = try known()
+        try addCommandLines(to: &known, .hostName, shown)
         for line in known.malformedMarkers(about: name) {
             let warning = "\(line.place): this line is not used: \(line.why)"
             if memory.isNews(warning) { notice(warning) }
@@ -42,16 +57,20 @@ final class HostKeyCheck {
             case .plain(let why): remark = "its certificate \(why)"
             }
         }
+        let verdict = verdict(key, known)
         let decision = HostKeyPolicy.decide(
-            key, verdict: verdict(key, known), accepted: rememberedKey,
+            key, verdict: verdict, accepted: remembered,
             checking: server.hostKeys.checking, mayAsk: prompter != nil)
         switch decision {
         case .trust:
             if remembers { memory.set(hostKey: key, of: name) }
+            keepsKeys = mayLearn(key, verdict, known)
         case .ask:
             tellMalformed(known)
             switch try userTrusts(key) {
-            case true?: try accept(key)
+            case true?:
+                try accept(key)
+                keepsKeys = true
             case false?:
                 throw SSHError(.hostKey, "Host key verification failed: the key of \(shownHost) was not accepted.")
             case nil:
@@ -68,12 +87,14 @@ final class HostKeyCheck {
 
     /// Algorithms of keys that would be accepted, in our order of preference: first those of certificates, where an authority
     /// is known for the host.
-    func algorithms() -> [String] {
+    func algorithms() throws(SSHError) -> [String] {
         // A file that cannot be read is reported by `verify`, which always follows.
-        guard let known = try? known() else { return [] }
+        guard var known = try? known() else { return [] }
+        try addCommandLines(to: &known, .order, nil)
         var types = known.keys(for: name).map(\.type)
         if types.isEmpty, let fallback = portlessName { types = known.keys(for: fallback).map(\.type) }
-        if types.isEmpty, let accepted = rememberedKey { types = [accepted.type] }
+        let remembered = remembered
+        if types.isEmpty || remembered.areProved { types += remembered.keys.map(\.type) }
         let preferred = [
             "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
             "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "ssh-rsa",
@@ -89,7 +110,27 @@ final class HostKeyCheck {
     /// change: nothing is kept between logins, as where each has a process of its own.
     private var remembers: Bool { server.hostKeys.checking != .no || server.hostKeys.keepsNewKeys }
 
-    private var rememberedKey: PublicKey? { remembers ? memory.hostKey(of: name) : nil }
+    private var remembered: IdentityMemory.TrustedKeys { remembers ? memory.hostKeys(of: name) : .none }
+
+    /// As ssh has it: where the key is in a file of the user's under the very name; also where only this process knows it.
+    private func mayLearn(_ key: PublicKey, _ verdict: KnownHosts.Verdict, _ known: KnownHosts) -> Bool {
+        switch verdict {
+        case .known:
+            guard case .known(let place) = known.judge(key, name: name) else { return false }
+            return server.paths(of: server.hostKeys.userKnownHostsFiles).contains(place.file)
+                && !server.paths(of: server.hostKeys.globalKnownHostsFiles).contains(place.file)
+        case .changed, .unknown: return true
+        case .revoked: return false
+        }
+    }
+
+    /// Who learns the server's other keys; nil where its key was not trusted in such a way, or nobody is to.
+    var keeper: (any HostKeyKeeper)? {
+        guard keepsKeys, server.hostKeys.update != .no, server.hostKeys.update != .ask || prompter != nil else {
+            return nil
+        }
+        return HostKeyUpdate(server: server, memory: memory, prompter: prompter, notice: notice)
+    }
 
     /// As ssh does: a key that is known for the host without a port is good for its other ports too. nil: not asked.
     var portlessName: String? {
@@ -120,9 +161,7 @@ final class HostKeyCheck {
 
     private func read(_ interest: LineInterest) throws(SSHError) -> KnownHosts {
         var known = KnownHosts(interest)
-        for path in (server.hostKeys.userKnownHostsFiles + server.hostKeys.globalKnownHostsFiles).compactMap(
-            server.resolved)
-        {
+        for path in server.paths(of: server.hostKeys.userKnownHostsFiles + server.hostKeys.globalKnownHostsFiles) {
             do throws(LocalFile.Failure) {
                 try known.add(fileAt: path)
             } catch .missing {
@@ -144,7 +183,7 @@ final class HostKeyCheck {
     /// nil: nobody answered.
     private func userTrusts(_ key: PublicKey) throws(SSHError) -> Bool? {
         guard let prompter else { return nil }
-        let holders = try read(.holders(of: key))
+        let holders = try read(.holders(of: [key]))
         var question = HostKeyQuestion.text(
             host: shownHost, key: key, others: holders.otherPlaces(of: key, name: name))
         while true {
@@ -170,7 +209,10 @@ final class HostKeyCheck {
         guard let path = server.hostKeys.userKnownHostsFiles.first.flatMap(server.resolved) else { return }
         makeDirectory(for: path)
         do {
-            try LocalFile(path: path).append(line: try line(for: key))
+            let line = try KnownHosts.line(for: key, name: name, hashed: server.hostKeys.hashKnownHosts)
+            let lock = DirectoryLock(of: path)
+            defer { lock.release() }
+            try LocalFile(path: path).append(line: line)
             notice("Warning: Permanently added '\(shownHost)' (\(key.family)) to the list of known hosts.")
         } catch let failure as LocalFile.Failure {
             notice("The key of \(shownHost) could not be added to \(PeerText(path)): \(failure.why).")
@@ -185,22 +227,5 @@ final class HostKeyCheck {
         let directory = server.home + "/.ssh"
         // Mostly it is there already; when it can neither be made nor used, opening the file tells.
         if path.hasPrefix(directory + "/") { _ = unsafe mkdir(directory, 0o700) }
-    }
-
-    private struct NotAName: Error {}
-
-    private func line(for key: PublicKey) throws -> String {
-        let written = "\(key.type) \(Base64.encode(key.blob))"
-        if server.hostKeys.hashKnownHosts {
-            // sshd(8): the salt is as long as the hash.
-            let salt = (0..<20).map { _ in UInt8.random(in: .min ... .max) }
-            return "\(HostList.hashing(name, salt: salt).text) \(written)"
-        }
-        // A name that has a meaning of its own in the file would say more than this host may.
-        let special = Array(",*?!|#@".utf8)
-        guard !name.isEmpty, name.utf8.allSatisfy({ $0 > 32 && $0 != 127 && !special.contains($0) }) else {
-            throw NotAName()
-        }
-        return "\(name) \(written)"
     }
 }

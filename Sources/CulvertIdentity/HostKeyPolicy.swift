@@ -20,23 +20,28 @@ enum HostKeyPolicy {
         case unknown
     }
 
-    /// - Parameter accepted: the key that this process accepted for the host before.
+    /// - Parameter accepted: the keys that this process accepted for the host before, or that its server proved.
     /// - Parameter mayAsk: somebody is there to answer.
     static func decide(
-        _ key: PublicKey, verdict: KnownHosts.Verdict, accepted: PublicKey?,
+        _ key: PublicKey, verdict: KnownHosts.Verdict, accepted: IdentityMemory.TrustedKeys,
         checking: HostKeyOptions.Checking, mayAsk: Bool
     ) -> Decision {
         switch verdict {
         case .revoked(let place): return .refuse(.revoked(place))
-        case .changed(let entry): return .refuse(.changed(entry))
         case .known: return .trust
+        // The file may be one that could not be written.
+        case .changed(let entry):
+            return accepted.areProved && accepted.keys.contains(key) ? .trust : .refuse(.changed(entry))
         case .unknown: break
         }
-        if let accepted, accepted != key { return .refuse(.changedSinceAccepted(accepted)) }
-        switch checking {
-        case .yes: return .refuse(.unknown)
-        case .ask: return accepted != nil ? .trust : mayAsk ? .ask : .refuse(.unknown)
-        case .acceptNew, .no: return accepted != nil ? .trust : .add
+        if let first = accepted.keys.first {
+            guard accepted.keys.contains(key) else { return .refuse(.changedSinceAccepted(first)) }
+            return checking == .yes && !accepted.areProved ? .refuse(.unknown) : .trust
+        }
+        return switch checking {
+        case .yes: .refuse(.unknown)
+        case .ask: mayAsk ? .ask : .refuse(.unknown)
+        case .acceptNew, .no: .add
         }
     }
 }

@@ -46,6 +46,8 @@ public final class Identity: LoginAuthority {
     private var sources: (agentKeys: [AgentKey], files: IdentityFiles)?
     private var offers: KeyOffers?
     private var agent: AgentConnection?
+    private var binding: (hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8])?
+    private var isBound = false
     private var passphrases: PassphraseQuestions
     private var passwords: PasswordQuestions
     private var interactive: InteractiveAnswers
@@ -76,14 +78,18 @@ public final class Identity: LoginAuthority {
 
     private lazy var hostKeyCheck = HostKeyCheck(server: server, memory: memory, prompter: prompter, notice: notice)
 
-    public func knownHostKeyAlgorithms() -> [String] {
-        hostKeyCheck.algorithms()
+    public func connects(to address: String) { hostKeyCheck.address = address }
+
+    public func knownHostKeyAlgorithms() throws(SSHError) -> [String] {
+        try hostKeyCheck.algorithms()
     }
 
     public func verify(hostKey key: [UInt8]) throws(SSHError) {
         try judges()
         try hostKeyCheck.verify(key)
     }
+
+    public var hostKeyKeeper: (any HostKeyKeeper)? { hostKeyCheck.keeper }
 
     // MARK: Credentials
 
@@ -261,7 +267,9 @@ public final class Identity: LoginAuthority {
         if sources == nil { sources = (agentKeys(), files()) }
         guard let sources else { return }
         var gathered = KeyOffers(
-            agentKeys: sources.agentKeys, files: sources.files.files, certificates: sources.files.certificates,
+            agentKeys: sources.agentKeys.filter { longEnough($0.key, $0.described) },
+            files: sources.files.files.filter { longEnough($0.publicKey, "key \($0.described)") },
+            certificates: sources.files.certificates.filter { longEnough($0.key, $0.described) },
             identitiesOnly: server.login.identitiesOnly,
             needsQuestion: { $0.privatePart?.isEncrypted == true && memory.passphrase(of: $0.path) == nil })
         gathered.remove(succeeded)
@@ -282,6 +290,17 @@ public final class Identity: LoginAuthority {
             }
         }
         offers = gathered
+    }
+
+    /// RequiredRSASize: shorter keys are passed over, as with ssh.
+    private func longEnough(_ key: PublicKey?, _ described: String) -> Bool {
+        guard let bits = key?.rsaBits, bits < server.login.requiredRSASize else { return true }
+        if succeeded.isEmpty {
+            attempted.append(
+                "\(described) not used: it has \(bits) bits, and RequiredRSASize asks for \(server.login.requiredRSASize)"
+            )
+        }
+        return false
     }
 
     private func files() -> IdentityFiles {
@@ -306,7 +325,14 @@ public final class Identity: LoginAuthority {
 
     private func openAgent() throws(SSHError) -> AgentConnection? {
         if agent == nil, let path = server.login.agentSocket, path.lowercased() != "none" {
-            agent = try AgentConnection(path: server.resolved(path) ?? path, notice: notice)
+            let opened = try AgentConnection(path: server.resolved(path) ?? path, notice: notice)
+            // An agent that does not know the extension has no keys that need it.
+            if let binding {
+                isBound = try opened.bind(
+                    hostKey: binding.hostKey, sessionID: binding.sessionID, signature: binding.signature,
+                    forwarding: false)
+            }
+            agent = opened
         }
         return agent
     }
@@ -323,9 +349,12 @@ public final class Identity: LoginAuthority {
     }
 
     public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool {
+        // Every connection to the agent is bound by itself: one that is made anew before a signature, too.
+        binding = (hostKey, sessionID, signature)
+        agent = nil
+        isBound = false
         do throws(SSHError) {
-            guard let agent = try openAgent() else { return false }
-            return try agent.bind(hostKey: hostKey, sessionID: sessionID, signature: signature, forwarding: false)
+            return try openAgent() != nil && isBound
         } catch {
             // It is asked for its keys next, on a new connection, and what it lacks is told there.
             agent = nil

@@ -34,8 +34,18 @@ public final class IdentityMemory: Sendable {
     private struct State {
         var logins: [String: Login] = [:]
         var passphrases: [String: Secret] = [:]
-        var hostKeys: [String: PublicKey] = [:]
+        var hostKeys: [String: TrustedKeys] = [:]
         var told: Set<String> = []
+    }
+
+    /// The keys of a host, as far as this process knows them by itself.
+    struct TrustedKeys: Equatable {
+        var keys: [PublicKey]
+        /// The server has proved that they are its own, to somebody who trusted the one it showed: they count whatever a file
+        /// says of others.
+        var areProved = false
+
+        static let none = TrustedKeys(keys: [])
     }
 
     enum Acceptance: Equatable {
@@ -85,20 +95,30 @@ public final class IdentityMemory: Sendable {
         state.withLock { $0.told.insert(line).inserted }
     }
 
-    func hostKey(of name: String) -> PublicKey? {
-        state.withLock { $0.hostKeys[name] }
+    func hostKeys(of name: String) -> TrustedKeys {
+        state.withLock { $0.hostKeys[name] ?? .none }
     }
 
     /// A key that a known_hosts file names counts more than what was accepted before.
     func set(hostKey: PublicKey, of name: String) {
-        state.withLock { $0.hostKeys[name] = hostKey }
+        state.withLock { state in
+            if state.hostKeys[name]?.keys.contains(hostKey) == true { return }
+            state.hostKeys[name] = TrustedKeys(keys: [hostKey])
+        }
+    }
+
+    /// These are the server's, and no others, by its own proof.
+    func learn(_ keys: [PublicKey], of name: String) {
+        state.withLock { $0.hostKeys[name] = TrustedKeys(keys: keys, areProved: true) }
     }
 
     /// Two logins may meet an unknown host at once: the first key stands.
     func accept(_ key: PublicKey, of name: String) -> Acceptance {
         state.withLock { state in
-            if let present = state.hostKeys[name] { return present == key ? .same : .other(present) }
-            state.hostKeys[name] = key
+            if let present = state.hostKeys[name]?.keys, let first = present.first {
+                return present.contains(key) ? .same : .other(first)
+            }
+            state.hostKeys[name] = TrustedKeys(keys: [key])
             return .new
         }
     }

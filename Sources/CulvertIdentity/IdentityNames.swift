@@ -11,6 +11,9 @@ extension ServerPlan {
         return path.hasPrefix("~/") ? home + path.dropFirst(1) : path
     }
 
+    /// Those of these that are files.
+    func paths(of files: [String]) -> [String] { files.compactMap { resolved($0) } }
+
     /// The name to look up in known_hosts (sshd(8)): lower case, `[host]:port` unless the port is 22. An alias stands
     /// for host and port together.
     var knownHostName: String {

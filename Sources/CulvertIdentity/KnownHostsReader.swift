@@ -6,23 +6,25 @@ internal import Glibc
 struct LineInterest: Sendable {
     /// In lower case; nil: every line's host.
     let names: [[UInt8]]?
-    /// As it stands in a line; nil: every key.
-    let key: [UInt8]?
+    /// As they stand in a line; nil: every key.
+    let keys: [[UInt8]]?
 
     /// Every line.
-    static var all: LineInterest { LineInterest(names: nil, key: nil) }
+    static var all: LineInterest { LineInterest(names: nil, keys: nil) }
 
     /// Lines that may be about one of these.
-    static func hosts(_ names: [String]) -> LineInterest { LineInterest(names: names.map { Array($0.utf8) }, key: nil) }
+    static func hosts(_ names: [String]) -> LineInterest {
+        LineInterest(names: names.map { Array($0.utf8) }, keys: nil)
+    }
 
-    /// Lines that hold this key.
-    static func holders(of key: PublicKey) -> LineInterest {
-        LineInterest(names: nil, key: Array(Base64.encode(key.blob).utf8))
+    /// Lines that hold one of these keys.
+    static func holders(of keys: [PublicKey]) -> LineInterest {
+        LineInterest(names: nil, keys: keys.map { Array(Base64.encode($0.blob).utf8) })
     }
 
     /// Whether the line may matter. One with a marker or with a pattern always may, as far as names go.
     func mayMatter(_ line: UnsafeRawBufferPointer) -> Bool {
-        if let key { return unsafe Self.hasWord(key, line) }
+        if let keys { return keys.contains { unsafe Self.hasWord($0, line) } }
         guard let names else { return true }
         var start = 0
         while start < line.count, unsafe Self.isBlank(line[start]) { start += 1 }

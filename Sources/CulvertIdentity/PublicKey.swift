@@ -84,6 +84,17 @@ struct PublicKey: Hashable, Sendable {
         type == "ssh-rsa" ? ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"] : [type]
     }
 
+    /// Of an RSA key, or a certificate of one, the length of its modulus; nil: it is another.
+    var rsaBits: Int? {
+        guard plainType == "ssh-rsa" else { return nil }
+        return try? plain.blob.read("an RSA key") { reader throws(SSHError) in
+            _ = unsafe try reader.string()
+            _ = unsafe try reader.string()
+            let modulus = unsafe try reader.string().drop { $0 == 0 }
+            return unsafe modulus.count * 8 - (modulus.first?.leadingZeroBitCount ?? 0)
+        }
+    }
+
     /// `ED25519 SHA256:…`
     var described: String { "\(family) \(fingerprint)" }
 }

@@ -28,8 +28,8 @@ struct EventQueue {
             case .payload(let number, _), .opened(let number), .openRefused(let number, _), .openRequested(let number),
                 .sendable(let number), .ended(let number), .closed(let number, _), .violated(let number):
                 number != channel
-            case .allSendable, .forwardAnswered, .forwardRequested, .commandRefused,
-                .probeAnswered:
+            case .allSendable, .forwardAnswered, .forwardRequested, .commandRefused, .probeAnswered, .hostKeysOffered,
+                .hostKeyProofAnswered:
                 true
             }
         }
@@ -40,7 +40,7 @@ struct EventQueue {
             switch event {
             case .forwardAnswered(let number, _, _): number != forward
             case .payload, .opened, .openRefused, .openRequested, .sendable, .ended, .closed, .violated, .allSendable,
-                .forwardRequested, .commandRefused, .probeAnswered:
+                .forwardRequested, .commandRefused, .probeAnswered, .hostKeysOffered, .hostKeyProofAnswered:
                 true
             }
         }

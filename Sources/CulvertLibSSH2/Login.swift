@@ -46,7 +46,7 @@ extension LibSSH2Engine {
         while true {
             switch login.step {
             case .start:
-                do { try chooseAlgorithms(authority.knownHostKeyAlgorithms()) } catch { throw end(error) }
+                do { try chooseAlgorithms(try authority.knownHostKeyAlgorithms()) } catch { throw end(error) }
                 login.step = .handshake
             case .handshake:
                 let result = unsafe libssh2_session_handshake(session, Self.noDescriptor)

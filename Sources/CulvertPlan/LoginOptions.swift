@@ -28,6 +28,11 @@ public struct LoginOptions: Hashable, Sendable {
     /// The methods that may be used, the preferred one first (PreferredAuthentications and each method's own key).
     public var methods: [Method] = [.publicKey, .keyboardInteractive, .password]
 
+    /// RequiredRSASize, bits: shorter RSA keys are passed over.
+    public var requiredRSASize = 1024
+    /// Logins with a key name the server's host key where the server takes that; PubkeyAuthentication=unbound says no.
+    public var bindsToHost = true
+
     public init() {}
 }
 
@@ -46,6 +51,25 @@ public struct HostKeyOptions: Hashable, Sendable {
     public var userKnownHostsFiles = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]
     public var globalKnownHostsFiles = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]
     public var hashKnownHosts = false
+
+    /// UpdateHostKeys: what becomes of the other keys that a server, whose key is trusted, proves to be its own.
+    public enum Update: String, Hashable, Sendable, CaseIterable {
+        case no
+        /// They are written down, and those that it has no more are taken out.
+        case yes
+        /// The same, when the user says yes.
+        case ask
+    }
+
+    public var update = Update.yes
+    /// KnownHostsCommand: it is asked beside the files.
+    public var knownHostsCommand: KnownHostsCommand?
+    /// NoHostAuthenticationForLocalhost: a server at a loopback address needs no known key, where no alias names it.
+    public var trustsLocalhost = false
+    /// RevokedHostKeys: lists of keys, or key revocation lists. One that cannot be read revokes every key.
+    public var revokedKeysFiles: [String] = []
+    /// RequiredRSASize, bits; of host keys. The engines have limits of their own.
+    public var requiredRSASize = 1024
     /// CASignatureAlgorithms: by which an authority may have signed a host's certificate.
     public var authoritySignatures = [
         "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",

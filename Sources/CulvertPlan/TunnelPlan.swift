@@ -48,8 +48,12 @@ public struct TunnelPlan: Hashable, Sendable {
 
     public init(server: ServerPlan) { self.server = server }
 
-    /// A ProxyCommand leads to the destination, or to a hop, or there is a LocalCommand.
-    public var runsPrograms: Bool { localCommand != nil || (hops + [server]).contains { $0.proxyCommand != nil } }
+    /// A ProxyCommand leads to the destination, or to a hop, a KnownHostsCommand says which keys are theirs, or there is a
+    /// LocalCommand.
+    public var runsPrograms: Bool {
+        localCommand != nil
+            || (hops + [server]).contains { $0.proxyCommand != nil || $0.hostKeys.knownHostsCommand != nil }
+    }
 
     /// Takes over what another plan says of who logs in where and who is trusted; what runs already stays as it is.
     public mutating func renewLogin(from other: TunnelPlan) {

@@ -27,11 +27,14 @@ struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let summary: String
     /// What the stream runs over, nil for a TCP connection.
     let path: LinkPath?
+    /// Who learns the server's other host keys; nil: nobody.
+    let hostKeyKeeper: (any HostKeyKeeper)?
 
     init(
         socket: consuming BlockingSocket, engine: consuming Engine, ring: consuming MirroredRing, summary: String,
-        path: LinkPath? = nil
+        path: LinkPath? = nil, hostKeyKeeper: (any HostKeyKeeper)? = nil
     ) {
+        self.hostKeyKeeper = hostKeyKeeper
         self.socket = socket
         self.engine = engine
         self.ring = ring
@@ -59,6 +62,8 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case resolved(forward: ReverseID, addresses: [SocketAddress], failure: String)
     /// The addresses of what a SOCKS client asked for, or why there are none.
     case resolvedRequest(flow: FlowID, addresses: [SocketAddress], failure: String)
+    /// Of a link's server: its host keys that it is to prove; empty: what it said of them is done with.
+    case proveHostKeys(LinkSlot, keys: [[UInt8]])
     /// Is the link alive? Asked when the path has changed.
     case probe
     /// Connections that find no link are closed at once, and why; nil: they wait again.

@@ -76,6 +76,20 @@ public struct NativeEngine: ~Copyable, ConnectionEngine {
 
     public var keyExchange: Int? { transport.keyExchange }
 
+    // MARK: The server's host keys
+
+    public mutating func takeOfferedHostKeys() -> [[UInt8]] { connection.hostKeyNews.takeOffered() }
+
+    public mutating func requestHostKeyProof(of keys: [[UInt8]]) { connection.requestHostKeyProof(of: keys) }
+
+    public mutating func takeHostKeyProof() -> HostKeyProof? {
+        guard let (keys, signatures) = connection.hostKeyNews.takeAnswer() else { return nil }
+        let scheme = transport.algorithms?.hostKey.scheme
+        let agreed = scheme.flatMap { $0.keyType == "ssh-rsa" ? $0 : nil }
+        return HostKeyProof(
+            keys: keys, signatures: signatures, sessionID: transport.sessionIdentifier, agreedRSA: agreed)
+    }
+
     /// Messages that wait, bytes, for tests.
     var deferredBytes: Int { connection.output.deferredBytes }
 

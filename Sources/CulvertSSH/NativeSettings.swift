@@ -9,6 +9,8 @@ public struct NativeSettings: Sendable {
     public var macs: AlgorithmList?
     public var hostKeyAlgorithms: AlgorithmList?
     public var publicKeyAlgorithms: AlgorithmList?
+    /// Logins with a key name the server's host key where the server takes that (publickey-hostbound-v00@openssh.com).
+    public var bindsToHost = true
     public var rekeyLimits = RekeyLimits()
     public var connection = ConnectionSettings()
 

@@ -24,7 +24,9 @@ import Testing
         checking: HostKeyOptions.Checking, mayAsk: Bool
     ) {
         func decide(_ verdict: KnownHosts.Verdict, _ accepted: PublicKey? = nil) -> HostKeyPolicy.Decision {
-            HostKeyPolicy.decide(key, verdict: verdict, accepted: accepted, checking: checking, mayAsk: mayAsk)
+            HostKeyPolicy.decide(
+                key, verdict: verdict, accepted: IdentityMemory.TrustedKeys(keys: accepted.map { [$0] } ?? []),
+                checking: checking, mayAsk: mayAsk)
         }
         for accepted in [nil, key, entry.key] {
             #expect(decide(.changed(entry), accepted) == .refuse(.changed(entry)))
@@ -38,7 +40,9 @@ import Testing
         func decide(
             _ checking: HostKeyOptions.Checking, mayAsk: Bool, _ accepted: PublicKey? = nil
         ) -> HostKeyPolicy.Decision {
-            HostKeyPolicy.decide(key, verdict: .unknown, accepted: accepted, checking: checking, mayAsk: mayAsk)
+            HostKeyPolicy.decide(
+                key, verdict: .unknown, accepted: IdentityMemory.TrustedKeys(keys: accepted.map { [$0] } ?? []),
+                checking: checking, mayAsk: mayAsk)
         }
         #expect(decide(.ask, mayAsk: true) == .ask)
         #expect(decide(.ask, mayAsk: false) == .refuse(.unknown))
@@ -276,7 +280,7 @@ import Testing
             server: workshop.settings(), memory: memory, mayPrompt: false, prompter: ScriptedPrompter(),
             notice: { _ in })
         #expect(
-            identity.knownHostKeyAlgorithms() == ["ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"])
+            try identity.knownHostKeyAlgorithms() == ["ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"])
     }
 
     @Test func anUnfinishedLastLineIsEndedFirst() throws {

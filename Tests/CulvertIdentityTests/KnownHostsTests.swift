@@ -172,7 +172,7 @@ import Testing
                 #expect(all.malformed(about: name) == some.malformed(about: name), "\(text)")
                 #expect(all.malformedMarkers(about: name) == some.malformedMarkers(about: name), "\(text)")
             }
-            var holders = KnownHosts(.holders(of: key))
+            var holders = KnownHosts(.holders(of: [key]))
             holders.add(Array(text.utf8), file: "f")
             #expect(all.otherPlaces(of: key, name: "x") == holders.otherPlaces(of: key, name: "x"), "\(text)")
         }

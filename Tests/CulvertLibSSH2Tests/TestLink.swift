@@ -192,6 +192,7 @@ final class TestLink {
         case .forwardAnswered(let forward, let accepted, let port): answers[forward.value] = (accepted, port)
         case .forwardRequested: preconditionFailure("a client is asked for no forward")
         case .commandRefused: preconditionFailure("this engine runs no command")
+        case .hostKeysOffered, .hostKeyProofAnswered: preconditionFailure("libssh2 keeps these to itself")
         case .probeAnswered: preconditionFailure("this engine does not tell answers")
         case .violated: preconditionFailure("this engine judges no window")
         }

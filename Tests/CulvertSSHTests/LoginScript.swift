@@ -76,6 +76,7 @@ extension Script {
 /// A client in a login, and what it said last.
 final class LoginBench {
     static let sessionID = [UInt8](repeating: 0x5e, count: 32)
+    static let hostKey: [UInt8] = Array("the server's host key".utf8)
 
     var client: UserAuthClient
     let authority: ScriptedAuthority
@@ -84,7 +85,7 @@ final class LoginBench {
     init(
         _ authority: ScriptedAuthority, accepted: [String] = SignatureAlgorithm.all, server: [String]? = nil
     ) {
-        client = UserAuthClient(sessionID: Self.sessionID, acceptedAlgorithms: accepted)
+        client = UserAuthClient(sessionID: Self.sessionID, hostKey: Self.hostKey, acceptedAlgorithms: accepted)
         client.serverSignatureAlgorithms = server
         self.authority = authority
     }

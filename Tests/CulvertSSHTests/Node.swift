@@ -100,6 +100,8 @@ extension EngineEvent {
         case .violated(let channel): "violated \(channel.value)"
         case .commandRefused: "command refused"
         case .probeAnswered: "probe answered"
+        case .hostKeysOffered: "host keys offered"
+        case .hostKeyProofAnswered: "host key proof answered"
         case .ended(let channel): "ended \(channel.value)"
         case .closed(let channel, let afterEnd): "closed \(channel.value) \(afterEnd ? "after end" : "cut")"
         case .forwardRequested(let request): "forward requested \(request.value)"

@@ -101,6 +101,35 @@ import Testing
         #expect(bench.isLoggedIn)
     }
 
+    /// OpenSSH's PROTOCOL §3.1: where the server takes it, its host key is signed too; the question whether is as ever.
+    @Test func aLoginIsBoundToTheHost() throws {
+        let keys = try KeyBench()
+        try keys.makeKey(.ed25519)
+        let key = try keys.publicKey()
+        let credential = Credential.keyFile(name: "key", contents: secret(try keys.read("key")), passphrase: nil)
+        var asked: [[UInt8]] = []
+        let signer = Credential.signer(name: "agent", publicKey: key) { data throws(SSHError) in
+            asked.append(Array(data))
+            return Script.string("ssh-ed25519") + Script.string([UInt8](repeating: 7, count: 64))
+        }
+        let bench = LoginBench(ScriptedAuthority([credential, signer]))
+        bench.client.takesHostBound = true
+        _ = try bench.begin()
+        let request = Script.authRequest(
+            "publickey-hostbound-v00@openssh.com",
+            [1] + Script.string("ssh-ed25519") + Script.string(key) + Script.string(LoginBench.hostKey))
+        let data = Script.string(LoginBench.sessionID) + request
+        let signature = try data.withUnsafeBytes { try keys.key().sign($0, algorithm: "ssh-ed25519") }
+        #expect(try bench.hear(Script.failure("publickey")) == request + Script.string(signature))
+        #expect(LoginData.algorithm(in: data, key: key) == "ssh-ed25519")
+        #expect(LoginData.algorithm(in: data.dropLast(4) + [], key: key) == nil)
+        #expect(LoginData.algorithm(in: data + Script.string("more"), key: key) == nil)
+        #expect(try bench.hear(Script.failure("publickey")) == Script.probe("ssh-ed25519", key))
+        let said = try bench.hear(Script.publicKeyOK("ssh-ed25519", key))
+        #expect(said?.starts(with: request) == true)
+        #expect(asked == [data])
+    }
+
     @Test func aFileThatDoesNotOpenCostsTheServerNothing() throws {
         let keys = try KeyBench()
         try keys.makeKey(.ed25519, passphrase: "phrase")

@@ -97,7 +97,7 @@ private struct FarEnd: ~Copyable {
                     engine.credit(number, count: payload.count)
                 case .sendable, .allSendable: break
                 case .opened, .openRefused, .ended, .closed, .violated, .forwardAnswered, .forwardRequested,
-                    .commandRefused, .probeAnswered:
+                    .commandRefused, .probeAnswered, .hostKeysOffered, .hostKeyProofAnswered:
                     giveUp("a link says \(event)")
                 }
             }

@@ -182,24 +182,8 @@ struct SettingsText {
         if let agent = store.identityAgent {
             values["identityagent"] = [try resolution.expansion.path(agent, origin: "IdentityAgent")]
         }
-        values["updatehostkeys"] = [updateHostKeys]
+        values["updatehostkeys"] = [store.updateHostKeys]
         return values
-    }
-
-    /// ssh's default follows from two other keys, and it asks only where somebody can answer.
-    private var updateHostKeys: String {
-        guard let set = store.plain["updatehostkeys"]?.first else {
-            let isUsual = store.userKnownHostsFiles == nil || store.userKnownHostsFiles == ["~/.ssh/known_hosts"]
-            let isByDNS = !["false", nil].contains(store.plain["verifyhostkeydns"]?.first)
-            return isUsual && !isByDNS ? "true" : "false"
-        }
-        guard set == "ask" else { return set }
-        func isSet(_ key: String, to none: String) -> Bool {
-            ![none, nil].contains(store.plain[key]?.first?.lowercased())
-        }
-        let isShared = isSet("controlpersist", to: "no") && isSet("controlpath", to: "none")
-        let isAlone = isSet("remotecommand", to: "none") || store.plain["requesttty"] == ["false"]
-        return isShared || isAlone || store.output.verbosity < .info ? "false" : "ask"
     }
 
     // MARK: Forwards

@@ -97,17 +97,15 @@ struct PlainKey: Sendable {
         PlainKey("GSSAPITrustDns", .flag, "no"),
         PlainKey("HostbasedAcceptedAlgorithms", .algorithms(.signatures), DefaultAlgorithms.signatures),
         PlainKey("HostbasedAuthentication", .flag, "no"), PlainKey("KbdInteractiveDevices", .text),
-        PlainKey("KnownHostsCommand", .command, nil, .refused(unless: ["none"])),
-        PlainKey("NoHostAuthenticationForLocalhost", .flag, "no"),
+        PlainKey("KnownHostsCommand", .command, nil, .used),
+        PlainKey("NoHostAuthenticationForLocalhost", .flag, "no", .used),
         PlainKey(
             "PKCS11Provider", .text, nil,
             .refusedWhenTyped(
                 unless: "none", mend: LackingMend.library)),
-        // culvert takes no RSA key of a host's below 2048 bits.
-        PlainKey("RequiredRSASize", .count, "1024", .refused(unless: (0...2048).map(String.init))),
-        PlainKey("RevokedHostKeys", .text, nil, .refused(unless: ["none"])),
+        PlainKey("RequiredRSASize", .count, "1024", .used), PlainKey("RevokedHostKeys", .files, nil, .used),
         PlainKey("SecurityKeyProvider", .text, "internal"),
-        PlainKey("UpdateHostKeys", .choice(.question), "true"),
+        PlainKey("UpdateHostKeys", .choice(.question), "true", .used),
         PlainKey(
             "VerifyHostKeyDNS", .choice(.question), "false",
             .refusedIf({ $0 != ["false"] }, mend: "keys are not looked up in the DNS: put them into known_hosts")),

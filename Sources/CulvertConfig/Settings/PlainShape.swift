@@ -7,7 +7,8 @@ enum PlainShape: Sendable {
     case anything
     case choice(Choice)
     case algorithms(AlgorithmDefault)
-    case addKeys, agentForwarding, aliases, assignments, channelTimeouts, deviceNumbers, domains, escape, firstOf,
+    case addKeys, agentForwarding, aliases, assignments, channelTimeouts, deviceNumbers, domains, escape, files,
+        firstOf,
         keystrokes, names, persistence, service, targets
 
     enum AlgorithmDefault: Sendable { case signatures, plainSignatures }
@@ -63,6 +64,7 @@ enum PlainShape: Sendable {
         case .deviceNumbers: [try Self.devices(setting)]
         case .domains: try Self.domains(setting)
         case .escape: [try Self.escape(setting)]
+        case .files: try Self.noneAlone(setting)
         case .firstOf: Array(try Self.noneAlone(setting).prefix(1))
         case .keystrokes: [try Self.keystrokes(setting)]
         case .names: try Self.each(setting, "give names, without '='") { !$0.isEmpty && !$0.contains("=") }

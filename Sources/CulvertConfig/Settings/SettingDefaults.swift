@@ -87,6 +87,8 @@ extension SettingStore {
         // Names that nobody here has are no mistake, as with ssh.
         let preferred = preferredAuthentications?.compactMap { LoginOptions.Method(rawValue: $0) } ?? options.methods
         options.methods = preferred.filter(isEnabled)
+        options.requiredRSASize = requiredRSASize
+        options.bindsToHost = pubkeyAuthentication != .unbound
         return options
     }
 
@@ -128,11 +130,49 @@ extension SettingStore {
         options.userKnownHostsFiles = userFiles
         options.globalKnownHostsFiles = globalKnownHostsFiles ?? options.globalKnownHostsFiles
         options.hashKnownHosts = hashKnownHosts ?? options.hashKnownHosts
+        options.update = update
+        options.trustsLocalhost = plain["nohostauthenticationforlocalhost"]?.first == "yes"
+        if let command = plain["knownhostscommand"]?.first, command.lowercased() != "none" {
+            options.knownHostsCommand = try expansion.knownHostsCommand(command)
+        }
+        options.requiredRSASize = requiredRSASize
+        for file in plain["revokedhostkeys"] ?? [] where file.lowercased() != "none" {
+            options.revokedKeysFiles.append(try expansion.path(file, origin: "RevokedHostKeys"))
+        }
         options.alias = hostKeyAlias?.lowercased()
         if let list = plain["casignaturealgorithms"]?.first {
             options.authoritySignatures = list.split(separator: ",").map(String.init)
         }
         return options
+    }
+
+    /// UpdateHostKeys as `-G` prints it. ssh's default follows from two other keys, and it asks only where somebody can answer.
+    var updateHostKeys: String {
+        guard let set = plain["updatehostkeys"]?.first else {
+            let isUsual = userKnownHostsFiles == nil || userKnownHostsFiles == ["~/.ssh/known_hosts"]
+            let isByDNS = !["false", nil].contains(plain["verifyhostkeydns"]?.first)
+            return isUsual && !isByDNS ? "true" : "false"
+        }
+        guard set == "ask" else { return set }
+        func isSet(_ key: String, to none: String) -> Bool {
+            ![none, nil].contains(plain[key]?.first?.lowercased())
+        }
+        let isShared = isSet("controlpersist", to: "no") && isSet("controlpath", to: "none")
+        let isAlone = isSet("remotecommand", to: "none") || plain["requesttty"] == ["false"]
+        return isShared || isAlone || output.verbosity < .info ? "false" : "ask"
+    }
+
+    private var requiredRSASize: Int {
+        plain["requiredrsasize"]?.first.flatMap { Int($0) } ?? LoginOptions().requiredRSASize
+    }
+
+    /// The same as it is meant: nobody is asked by a culvert in the background.
+    private var update: HostKeyOptions.Update {
+        switch updateHostKeys {
+        case "true": .yes
+        case "ask": background == true ? .no : .ask
+        default: .no
+        }
     }
 
     /// Paths of Unix sockets take the same tokens (ssh_config(5), LocalForward).

@@ -234,7 +234,8 @@ struct ChildThread {
             guard !isStopping else { return }
             isStopping = true
             if child != nil { send(.stop(drain: drain)) } else { tellStopped() }
-        case .listen, .takeBack, .link, .hop, .linksChanged, .resolved, .resolvedRequest, .giveMemory, .ping:
+        case .listen, .takeBack, .link, .hop, .linksChanged, .resolved, .resolvedRequest, .giveMemory, .ping,
+            .proveHostKeys:
             preconditionFailure("a worker without links says that to none that has them")
         }
     }

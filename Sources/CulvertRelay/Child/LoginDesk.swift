@@ -25,6 +25,8 @@ struct LoginDesk {
     private(set) var path: LinkPath?
     private var hasOpened = false
     private var authority: (any LoginAuthority)?
+    /// Of the first server, where nothing but TCP leads there.
+    private var address: String?
     private var isVerified = false
     /// Who signs with the key that was handed out last.
     private var signer: Credential?
@@ -100,7 +102,9 @@ struct LoginDesk {
         hasOpened = true
         let server = try server(hop)
         if server.proxyCommand != nil { path = LinkPath() }
-        return try Login.open(LoginPlan(server), path, knocks, journal, watch).release()
+        let socket = try Login.open(LoginPlan(server), path, knocks, journal, watch)
+        if path == nil { address = SocketAddress.peer(of: socket.descriptor)?.host }
+        return socket.release()
     }
 
     private mutating func answerAlone(_ question: LoginQuestion) throws(SSHError) -> LoginAnswer {
@@ -112,6 +116,7 @@ struct LoginDesk {
             finishAuthority()
             let isFirst = (hop ?? plan.hops.count) == 0
             let made = makeAuthority(server) { [watch] () throws(SSHError) in if isFirst { try watch.judges() } }
+            if isFirst, let address { made.connects(to: address) }
             authority = made
             return .text(made.userName)
         }
@@ -120,7 +125,7 @@ struct LoginDesk {
         case .attempted: return .texts(authority.attempted)
         case .untried: return .texts(authority.untried)
         case .accepted: return .texts(authority.accepted)
-        case .knownHostKeyAlgorithms: return .texts(authority.knownHostKeyAlgorithms())
+        case .knownHostKeyAlgorithms: return .texts(try authority.knownHostKeyAlgorithms())
         case .verify(let key):
             isVerified = false
             try authority.verify(hostKey: key)

@@ -43,6 +43,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
 
     var liveness: Liveness
     var keys: KeyAges
+    var hostKeys: HostKeyLesson
     var reverse = ReverseForwards()
     /// To be asked for once the link that had its place has them no more.
     var heritage: [ReverseID] = []
@@ -85,6 +86,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
     ) {
         descriptor = start.socket.release()
         path = start.path
+        hostKeys = HostKeyLesson(keeper: start.hostKeyKeeper)
         self.place = place
         engine = start.engine
         ring = start.ring

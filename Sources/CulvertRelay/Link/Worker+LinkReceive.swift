@@ -137,6 +137,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case .forwardRequested: preconditionFailure("a client's engine refuses a request for a forward by itself")
         case .commandRefused: context.control.post(.nodelayRefused)
         case .probeAnswered: questionAnswered(link)
+        case .hostKeysOffered: hostKeysOffered(link)
+        case .hostKeyProofAnswered: hostKeyProofAnswered(link)
         }
     }
 

@@ -87,7 +87,8 @@ enum Login {
         }
         let summary = login.summary
         return LoggedInLink(
-            socket: socket, engine: engine(login), ring: ring, summary: summary, path: path)
+            socket: socket, engine: engine(login), ring: ring, summary: summary, path: path,
+            hostKeyKeeper: authority.hostKeyKeeper)
     }
 
     /// A refusal, with all that was tried, and all that was not.

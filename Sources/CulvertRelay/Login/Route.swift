@@ -89,6 +89,9 @@ struct Route<Engine: SSHEngine & ~Copyable>: Sendable {
             let socket = if let stream { BlockingSocket(adopting: stream) } else { try open(step, path) }
             let authority = makeAuthority(step)
             defer { finished(authority) }
+            if stream == nil, step.plan.command == nil, let address = SocketAddress.peer(of: socket.descriptor) {
+                authority.connects(to: address.host)
+            }
             let link = try logIn(step, socket, path, authority, step.isWatched ? watch : nil)
             let proofs =
                 authority.accepted.isEmpty ? "no proof of who we are" : authority.accepted.joined(separator: ", then ")

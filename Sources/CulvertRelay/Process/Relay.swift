@@ -103,13 +103,15 @@ public enum Relay {
         _ authority: any LoginAuthority, _ watch: LoginWatch?
     ) throws(SSHError) -> LoggedInLink<NativeEngine> {
         try Login.perform(
-            step.plan, over: socket, path: path, login: ClientLogin(settings: nativeSettings(step.algorithms)),
+            step.plan, over: socket, path: path, login: ClientLogin(settings: nativeSettings(step)),
             authority: authority, watch: watch
         ) { $0.engine() }
     }
 
-    private static func nativeSettings(_ lists: AlgorithmOptions) -> NativeSettings {
+    private static func nativeSettings(_ step: Route<NativeEngine>.Step) -> NativeSettings {
+        let lists = step.algorithms
         var settings = NativeSettings()
+        settings.bindsToHost = step.server.login.bindsToHost
         settings.keyExchange = lists.keyExchanges
         settings.ciphers = lists.ciphers
         settings.macs = lists.macs

@@ -177,6 +177,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             case .linksChanged: serveHeld()
             case .resolved(let forward, let addresses, let failure): targetResolved(forward, addresses, failure)
             case .resolvedRequest(let flow, let addresses, let failure): requestResolved(flow, addresses, failure)
+            case .proveHostKeys(let link, let keys): proveHostKeys(link, keys)
             case .probe: askLinks()
             case .refuse(let reason): setRefusal(reason)
             case .giveMemory: giveMemory()

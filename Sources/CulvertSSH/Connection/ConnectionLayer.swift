@@ -12,6 +12,8 @@ public struct ConnectionLayer: ~Copyable {
     var forwards = ForwardTable()
     var ownRequests = OwnRequests()
     var peerRequests = PeerRequests()
+    /// What a server says of its host keys.
+    var hostKeyNews = HostKeyNews()
     /// What the peer asked a channel for, until it is answered.
     var openRequests: [ChannelNumber: ChannelOpenRequest] = [:]
     /// Why the peer refused a channel, until somebody asks or the number is used again.

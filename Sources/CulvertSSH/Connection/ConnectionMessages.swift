@@ -281,15 +281,21 @@ extension ConnectionLayer {
         case (.cancel(let forward), .server):
             let asked = PeerForwardRequest(action: .cancel, request: forward)
             return .forwardRequested(try peerRequests.append(asked, wantsReply: request.wantsReply))
-        case (.listen, .client), (.cancel, .client), (.impossible, _), (.unknown, _):
+        case (.hostKeys(let keys), .client):
+            if request.wantsReply { try refuse() }
+            return hostKeyNews.offer(keys) ? .hostKeysOffered : nil
+        case (.listen, .client), (.cancel, .client), (.hostKeys, .server), (.impossible, _), (.unknown, _):
             // A keepalive is one of these: any answer serves it.
-            guard request.wantsReply else { return nil }
-            if peerRequests.isEmpty {
-                try output.reply(write(.failure, output.message()))
-            } else {
-                try peerRequests.appendRefused()
-            }
+            if request.wantsReply { try refuse() }
             return nil
+        }
+    }
+
+    private mutating func refuse() throws(SSHError) {
+        if peerRequests.isEmpty {
+            try output.reply(write(.failure, output.message()))
+        } else {
+            try peerRequests.appendRefused()
         }
     }
 
@@ -297,6 +303,9 @@ extension ConnectionLayer {
         switch ownRequests.removeFirst() {
         case .none, .cancel: return nil
         case .probe: return .probeAnswered
+        case .hostKeyProof:
+            hostKeyNews.answered(HostKeyNews.readSignatures(packet.reader("SSH_MSG_REQUEST_SUCCESS")))
+            return .hostKeyProofAnswered
         case .forward(let number):
             return announce(forwards.accepted(number, port: try portOfSuccess(packet, number)), number)
         }
@@ -321,6 +330,9 @@ extension ConnectionLayer {
         switch ownRequests.removeFirst() {
         case .none, .cancel: return nil
         case .probe: return .probeAnswered
+        case .hostKeyProof:
+            hostKeyNews.answered(nil)
+            return .hostKeyProofAnswered
         case .forward(let number):
             switch forwards.refused(number) {
             case .answered(let accepted, let port):

@@ -5,6 +5,7 @@ struct OwnRequests {
         case forward(ForwardNumber)
         case cancel
         case probe
+        case hostKeyProof
     }
 
     private var requests: [Request] = []

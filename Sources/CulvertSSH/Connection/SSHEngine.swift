@@ -122,6 +122,17 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// algorithm off on a connection that has run a command, and on no other. An engine that cannot takes no notice.
     mutating func runTrue()
 
+    /// What the server says all its host keys are (hostkeys-00@openssh.com), after `.hostKeysOffered`: blobs of which nothing
+    /// is known, a bounded number. Once.
+    mutating func takeOfferedHostKeys() -> [[UInt8]]
+
+    /// Asks the server to prove that these keys are its own (hostkeys-prove-00@openssh.com). They are of one offer; while
+    /// one request waits for its answer a second has no effect.
+    mutating func requestHostKeyProof(of keys: [[UInt8]])
+
+    /// What came, after `.hostKeyProofAnswered`. nil: the server refused, or sent another number of signatures. Once.
+    mutating func takeHostKeyProof() -> HostKeyProof?
+
     /// The last word: SSH_MSG_DISCONNECT with reason 11, by application (RFC 4253 §11.1).
     mutating func disconnect()
 
@@ -149,6 +160,9 @@ extension SSHEngine where Self: ~Copyable {
     public mutating func runTrue() {}
     public mutating func takeUnaskedOpen() -> ChannelOpenRequest? { nil }
     public mutating func beginKeyExchange() {}
+    public mutating func takeOfferedHostKeys() -> [[UInt8]] { [] }
+    public mutating func requestHostKeyProof(of keys: [[UInt8]]) {}
+    public mutating func takeHostKeyProof() -> HostKeyProof? { nil }
     public var keyExchange: Int? { nil }
 
     public func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest { Self.isAskedForNoForward() }
@@ -191,6 +205,10 @@ public enum EngineEvent: BitwiseCopyable, Sendable {
     case commandRefused
     /// The peer has answered a question of `probe`.
     case probeAnswered
+    /// The server says what all its host keys are: to be taken.
+    case hostKeysOffered
+    /// The server has answered, or refused, what `requestHostKeyProof` asked for.
+    case hostKeyProofAnswered
 }
 
 /// A range of opened payload. The memory belongs to whoever gave it and is valid as long as they say.

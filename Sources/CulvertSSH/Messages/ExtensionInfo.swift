@@ -5,11 +5,14 @@ struct ExtensionInfo: Equatable {
 
     static let serverSignatureAlgorithms: StaticString = "server-sig-algs"
     static let ping: StaticString = "ping@openssh.com"
+    static let hostBound: StaticString = "publickey-hostbound@openssh.com"
 
     /// RFC 8308 §3.1: with which algorithms the server takes signatures of users.
     var signatureAlgorithms: [String]?
     /// It answers SSH2_MSG_PING (OpenSSH's PROTOCOL §1.8).
     var answersPing = false
+    /// It takes logins that name its host key (OpenSSH's PROTOCOL §3.1).
+    var takesHostBound = false
 
     init() {}
 
@@ -27,6 +30,8 @@ struct ExtensionInfo: Equatable {
                 }
             } else if unsafe ProtocolName.matches(name, Self.ping) {
                 answersPing = unsafe value.elementsEqual([UInt8(ascii: "0")])
+            } else if unsafe ProtocolName.matches(name, Self.hostBound) {
+                takesHostBound = unsafe value.elementsEqual([UInt8(ascii: "0")])
             }
         }
         try reader.end()
@@ -36,13 +41,17 @@ struct ExtensionInfo: Equatable {
     var bytes: [UInt8] {
         var message = WireBytes()
         message.byte(MessageNumber.extInfo)
-        message.uint32((signatureAlgorithms == nil ? 0 : 1) + (answersPing ? 1 : 0))
+        message.uint32((signatureAlgorithms == nil ? 0 : 1) + (answersPing ? 1 : 0) + (takesHostBound ? 1 : 0))
         if let signatureAlgorithms {
             message.string("\(Self.serverSignatureAlgorithms)")
             message.string(signatureAlgorithms.joined(separator: ","))
         }
         if answersPing {
             message.string("\(Self.ping)")
+            message.string("0")
+        }
+        if takesHostBound {
+            message.string("\(Self.hostBound)")
             message.string("0")
         }
         return message.bytes

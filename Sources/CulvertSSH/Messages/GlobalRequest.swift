@@ -4,6 +4,8 @@ struct GlobalRequest {
         /// "tcpip-forward" (RFC 4254 §7.1) or its streamlocal kin (OpenSSH PROTOCOL §2.4).
         case listen(ForwardRequest)
         case cancel(ForwardRequest)
+        /// What a server says all its host keys are (OpenSSH's PROTOCOL §2.5).
+        case hostKeys([[UInt8]])
         /// Well formed, but no endpoint can be called so.
         case impossible
         case unknown
@@ -23,6 +25,8 @@ struct GlobalRequest {
             body = try Self.streamLocal(&reader).map { .listen($0) } ?? .impossible
         } else if unsafe ProtocolName.matches(name, ProtocolName.cancelStreamLocalForward) {
             body = try Self.streamLocal(&reader).map { .cancel($0) } ?? .impossible
+        } else if unsafe ProtocolName.matches(name, ProtocolName.hostKeys) {
+            body = HostKeyNews.read(&reader).map { .hostKeys($0) } ?? .impossible
         } else {
             body = .unknown
         }

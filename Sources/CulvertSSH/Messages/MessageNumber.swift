@@ -57,6 +57,8 @@ enum ProtocolName {
     static let streamLocalForward: StaticString = "streamlocal-forward@openssh.com"
     static let cancelStreamLocalForward: StaticString = "cancel-streamlocal-forward@openssh.com"
     static let keepalive: StaticString = "keepalive@openssh.com"
+    static let hostKeys: StaticString = "hostkeys-00@openssh.com"
+    static let hostKeysProve: StaticString = "hostkeys-prove-00@openssh.com"
 
     /// Whether a name on the wire is this one. Names are US-ASCII and compared byte by byte (RFC 4251 §6).
     static func matches(_ bytes: UnsafeRawBufferPointer, _ name: StaticString) -> Bool {

@@ -55,7 +55,7 @@ struct Transport: ~Copyable {
 
     // MARK: The rest
 
-    private var isStarted = false
+    private(set) var isStarted = false
     private var versions = VersionLine()
     /// Empty until it has come.
     private(set) var peerVersion: [UInt8] = []
@@ -203,7 +203,10 @@ struct Transport: ~Copyable {
             guard extensionMessages <= (role == .client ? 2 : 1) else {
                 throw .violation("SSH_MSG_EXT_INFO comes more often than it may")
             }
+            let before = extensions
             extensions = try ExtensionInfo(packet.reader("SSH_MSG_EXT_INFO"))
+            // The second one of OpenSSH's server repeats the signatures' names alone, and means to take nothing back.
+            extensions.takesHostBound = extensions.takesHostBound || before.takesHostBound
             return .extensions
         case MessageNumber.ping: try answerPing(packet, &output)
         default: preconditionFailure("the table sends only these to the transport")

@@ -6,6 +6,7 @@ public struct ClientLogin: ~Copyable, SSHLogin {
     /// From the first keys on.
     private var userAuth: UserAuthClient?
     private let acceptedAlgorithms: [String]
+    private let bindsToHost: Bool
 
     /// Throws `.unsupported` when the settings name an algorithm that the engine does not have.
     public init(settings: NativeSettings = NativeSettings()) throws(SSHError) {
@@ -21,6 +22,7 @@ public struct ClientLogin: ~Copyable, SSHLogin {
         transport = try Transport(role: .client, settings: settings, random: random)
         packets = output
         acceptedAlgorithms = accepted
+        bindsToHost = settings.bindsToHost
     }
 
     // MARK: Bytes
@@ -39,7 +41,7 @@ public struct ClientLogin: ~Copyable, SSHLogin {
 
     public mutating func advance(_ authority: some LoginAuthority) throws(SSHError) -> LoginProgress {
         do throws(SSHError) {
-            try transport.start(preferred: authority.knownHostKeyAlgorithms(), &packets)
+            try begin(authority)
             while let packet = try transport.next() {
                 if try handle(packet, authority) == .loggedIn { return .loggedIn }
             }
@@ -50,6 +52,11 @@ public struct ClientLogin: ~Copyable, SSHLogin {
         }
     }
 
+    private mutating func begin(_ authority: some LoginAuthority) throws(SSHError) {
+        guard !transport.isStarted else { return }
+        try transport.start(preferred: try authority.knownHostKeyAlgorithms(), &packets)
+    }
+
     private mutating func handle(
         _ packet: OpenedPacket, _ authority: some LoginAuthority
     ) throws(SSHError) -> LoginProgress {
@@ -57,7 +64,9 @@ public struct ClientLogin: ~Copyable, SSHLogin {
         case .nothing, .secured, .service: break
         case .connection: preconditionFailure("the table lets no message of the connection pass in a login")
         case .hostKey: try judgeHostKey(authority)
-        case .extensions: userAuth?.serverSignatureAlgorithms = transport.extensions.signatureAlgorithms
+        case .extensions:
+            userAuth?.serverSignatureAlgorithms = transport.extensions.signatureAlgorithms
+            userAuth?.takesHostBound = transport.extensions.takesHostBound && bindsToHost
         case .authentication:
             let message = unsafe UnsafeRawBufferPointer(start: packet.message, count: packet.count)
             switch try unsafe userAuth?.handle(message, authority) {
@@ -81,7 +90,8 @@ public struct ClientLogin: ~Copyable, SSHLogin {
         try transport.trustHostKey(&packets)
         // One flight for all of it: the server answers in turn.
         packets.send(ServiceMessage.bytes(MessageNumber.serviceRequest, ServiceMessage.userAuth))
-        var client = UserAuthClient(sessionID: transport.sessionIdentifier, acceptedAlgorithms: acceptedAlgorithms)
+        var client = UserAuthClient(
+            sessionID: transport.sessionIdentifier, hostKey: transport.hostKey, acceptedAlgorithms: acceptedAlgorithms)
         send(try client.begin(authority))
         userAuth = client
     }

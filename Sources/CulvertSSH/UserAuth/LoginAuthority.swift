@@ -17,9 +17,12 @@ public protocol LoginAuthority: AnyObject {
     /// its user out.
     var handedOutSecret: Bool { get }
 
+    /// Told before the login, where it is known: the address of the server that is connected to, without its port.
+    func connects(to address: String)
+
     /// Host key algorithms to prefer because a key of theirs is known for this host, best first (RFC 4253 §7.1 lets the
     /// client's order decide). Empty: no preference.
-    func knownHostKeyAlgorithms() -> [String]
+    func knownHostKeyAlgorithms() throws(SSHError) -> [String]
 
     /// Returns when the key may be trusted, throws `.hostKey` when not. `key` is the blob of RFC 4253 §6.6, or a
     /// certificate's, of which nothing but its form is known: who signed it is for the authority to judge.
@@ -32,6 +35,9 @@ public protocol LoginAuthority: AnyObject {
     ///   - sessionID: the exchange hash of the first key exchange (RFC 4253 §7.2).
     ///   - signature: the server's, over the exchange hash (RFC 4253 §8).
     func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool
+
+    /// Who learns the server's other host keys; after a login. nil: nobody is to.
+    var hostKeyKeeper: (any HostKeyKeeper)? { get }
 
     /// The next thing to try, nil when nothing is left. `methods`: what the server says can continue (RFC 4252 §5.1).
     func nextCredential(methods: [String], partialSuccess: Bool) throws(SSHError) -> Credential?
@@ -48,12 +54,25 @@ public protocol LoginAuthority: AnyObject {
 }
 
 extension LoginAuthority {
+    public func connects(to address: String) {}
     public var attempted: [String] { [] }
     public var untried: [String] { [] }
     public var accepted: [String] { [] }
     public var handedOutSecret: Bool { false }
+    public var hostKeyKeeper: (any HostKeyKeeper)? { nil }
 
     public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool { false }
+}
+
+/// Learns a server's host keys from the server itself, whose key was trusted in the login (UpdateHostKeys). Every call may
+/// block, for files and for a person, so it is made on a thread for it; they come one at a time.
+public protocol HostKeyKeeper: AnyObject, Sendable {
+    /// The server says that these are all its keys. Returns those that it must prove to have before they count; where there
+    /// are none, all is done.
+    func unproved(of offered: [[UInt8]]) -> [[UInt8]]
+
+    /// The server's answer to the request for that proof. nil: it refused, or it was no answer.
+    func take(_ proof: HostKeyProof?)
 }
 
 /// One thing to log in with.

@@ -1,7 +1,10 @@
 /// What a login has signed (RFC 4252 §7).
 public enum LoginData {
-    /// The algorithm that it names: session id, 50, user, service, method, TRUE, algorithm, key. nil: this is no login's data
-    /// for that key, and nothing else is ever signed.
+    /// The method whose requests name the server's host key behind the user's (OpenSSH's PROTOCOL §3.1).
+    static let hostBound: StaticString = "publickey-hostbound-v00@openssh.com"
+
+    /// The algorithm that it names: session id, 50, user, service, method, TRUE, algorithm, key, and a host key where the
+    /// method has one. nil: this is no login's data for that key, and nothing else is ever signed.
     public static func algorithm(in data: [UInt8], key: [UInt8]) -> String? {
         try? data.read("a login's data") { reader throws(SSHError) in
             _ = unsafe try reader.string()
@@ -12,8 +15,10 @@ public enum LoginData {
             let isSigned = try reader.byte()
             let algorithm = try reader.name()
             let isOfKey = unsafe try reader.string().elementsEqual(key)
+            let isBound = method == "\(hostBound)"
+            if isBound { _ = unsafe try reader.string() }
             try reader.end()
-            guard number == 50, method == "publickey", isSigned == 1, isOfKey else {
+            guard number == 50, isBound || method == "publickey", isSigned == 1, isOfKey else {
                 throw .malformed("a login's data", "it is something else")
             }
             return algorithm

@@ -30,7 +30,12 @@ struct UserAuthClient {
     /// `server-sig-algs` (RFC 8308 §3.1); nil: the server did not say.
     var serverSignatureAlgorithms: [String]?
 
+    /// The server takes `publickey-hostbound-v00@openssh.com` (OpenSSH's PROTOCOL §3.1): then each signature is over its host
+    /// key too, so that an agent sees for which host it signs.
+    var takesHostBound = false
+
     private let sessionID: [UInt8]
+    private let hostKey: [UInt8]
     private let acceptedAlgorithms: [String]
 
     /// What waits for its answer.
@@ -51,9 +56,11 @@ struct UserAuthClient {
 
     /// - Parameters:
     ///   - sessionID: the exchange hash of the first key exchange (RFC 4253 §7.2).
+    ///   - hostKey: the blob of the first key exchange, a certificate where one was sent.
     ///   - acceptedAlgorithms: PubkeyAcceptedAlgorithms, best first.
-    init(sessionID: [UInt8], acceptedAlgorithms: [String] = SignatureAlgorithm.all) {
+    init(sessionID: [UInt8], hostKey: [UInt8], acceptedAlgorithms: [String] = SignatureAlgorithm.all) {
         self.sessionID = sessionID
+        self.hostKey = hostKey
         self.acceptedAlgorithms = acceptedAlgorithms
     }
 
@@ -243,9 +250,10 @@ struct UserAuthClient {
     }
 
     private func signed(_ signer: Signer, _ algorithm: String, _ user: String) throws(Unusable) -> Secret {
+        let bound = takesHostBound ? hostKey : nil
         guard
             let data = UserAuthRequest.signedData(
-                sessionID: sessionID, user: user, algorithm: algorithm, key: signer.publicKey)
+                sessionID: sessionID, user: user, algorithm: algorithm, key: signer.publicKey, hostKey: bound)
         else { throw .tooLong }
         let signature: [UInt8]
         do throws(SSHError) {
@@ -256,7 +264,7 @@ struct UserAuthClient {
             throw Unusable(reason: error.description)
         }
         let message = UserAuthRequest.publicKey(
-            user: user, algorithm: algorithm, key: signer.publicKey, signature: signature)
+            user: user, algorithm: algorithm, key: signer.publicKey, hostKey: bound, signature: signature)
         guard let message else { throw .tooLong }
         return message
     }

@@ -35,23 +35,39 @@ enum UserAuthRequest {
         }
     }
 
-    /// What a signature is made over: the session id, then the request up to the signature (RFC 4252 §7).
-    static func signedData(sessionID: [UInt8], user: String, algorithm: String, key: [UInt8]) -> Secret? {
-        message(user, "publickey", after: sessionID, extra: 9 + algorithm.utf8.count + key.count) { writer in
-            writer.boolean(true)
-            writer.string(algorithm)
-            unsafe key.withUnsafeBytes { unsafe writer.string($0) }
+    /// What a signature is made over: the session id, then the request up to the signature (RFC 4252 §7). `hostKey`: the
+    /// server's, where it takes requests that name it (OpenSSH's PROTOCOL §3.1).
+    static func signedData(
+        sessionID: [UInt8], user: String, algorithm: String, key: [UInt8], hostKey: [UInt8]? = nil
+    ) -> Secret? {
+        let extra = 9 + algorithm.utf8.count + key.count + (hostKey.map { 4 + $0.count } ?? 0)
+        return message(user, method(hostKey), after: sessionID, extra: extra) { writer in
+            writeKey(algorithm, key, hostKey, &writer)
         }
     }
 
     /// The request that logs in with a key. `signature` is a blob of RFC 4253 §6.6.
-    static func publicKey(user: String, algorithm: String, key: [UInt8], signature: [UInt8]) -> Secret? {
-        message(user, "publickey", extra: 13 + algorithm.utf8.count + key.count + signature.count) { writer in
-            writer.boolean(true)
-            writer.string(algorithm)
-            unsafe key.withUnsafeBytes { unsafe writer.string($0) }
+    static func publicKey(
+        user: String, algorithm: String, key: [UInt8], hostKey: [UInt8]? = nil, signature: [UInt8]
+    ) -> Secret? {
+        let extra = 13 + algorithm.utf8.count + key.count + (hostKey.map { 4 + $0.count } ?? 0) + signature.count
+        return message(user, method(hostKey), extra: extra) { writer in
+            writeKey(algorithm, key, hostKey, &writer)
             unsafe signature.withUnsafeBytes { unsafe writer.string($0) }
         }
+    }
+
+    private static func method(_ hostKey: [UInt8]?) -> StaticString {
+        hostKey == nil ? "publickey" : LoginData.hostBound
+    }
+
+    private static func writeKey(
+        _ algorithm: String, _ key: [UInt8], _ hostKey: [UInt8]?, _ writer: inout WireWriter
+    ) {
+        writer.boolean(true)
+        writer.string(algorithm)
+        unsafe key.withUnsafeBytes { unsafe writer.string($0) }
+        if let hostKey { unsafe hostKey.withUnsafeBytes { unsafe writer.string($0) } }
     }
 
     /// SSH_MSG_USERAUTH_INFO_RESPONSE.

@@ -100,7 +100,9 @@ final class FarEnd {
             current[channel]?.sawReset = true
             current[channel] = nil
         case .forwardRequested(let number): answer(number)
-        case .sendable, .allSendable, .forwardAnswered, .commandRefused, .probeAnswered: break
+        case .sendable, .allSendable, .forwardAnswered, .commandRefused, .probeAnswered, .hostKeysOffered,
+            .hostKeyProofAnswered:
+            break
         }
     }
 

@@ -86,7 +86,7 @@ final class FarLink<Engine: ConnectionEngine & ~Copyable>: FarEngine {
             switch event {
             case .openRequested(let channel), .opened(let channel): open[channel] = Grants(seen: available(channel))
             case .payload, .openRefused, .sendable, .allSendable, .ended, .closed, .violated, .forwardAnswered,
-                .forwardRequested, .commandRefused, .probeAnswered:
+                .forwardRequested, .commandRefused, .probeAnswered, .hostKeysOffered, .hostKeyProofAnswered:
                 break
             }
             handle(event)

@@ -97,7 +97,8 @@ final class LiveEnd<Way: SSHLogin & ~Copyable> {
             channel.isOver = true
         case .allSendable: exchanges += 1
         case .sendable: break
-        case .openRefused, .violated, .forwardAnswered, .forwardRequested, .commandRefused, .probeAnswered:
+        case .openRefused, .violated, .forwardAnswered, .forwardRequested, .commandRefused, .probeAnswered,
+            .hostKeysOffered, .hostKeyProofAnswered:
             Issue.record("nothing here is refused or forwarded")
         }
     }

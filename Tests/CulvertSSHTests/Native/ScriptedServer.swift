@@ -69,7 +69,7 @@ final class ScriptedServer {
     /// The last answer to the client's part, and what the keys come from.
     private(set) var reply: [UInt8]?
     private(set) var derivation: KeyDerivation?
-    private var sessionIdentifier: [UInt8] = []
+    private(set) var sessionIdentifier: [UInt8] = []
     private(set) var algorithms: NegotiatedAlgorithms?
 
     init(drips: Bool = false, _ settings: NativeSettings = .curve, version: String? = "SSH-2.0-scripted\r\n") throws {

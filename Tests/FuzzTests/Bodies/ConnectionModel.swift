@@ -96,6 +96,7 @@ struct ConnectionModel {
             requests.append(request)
         case .commandRefused: promise(false, "nothing is refused that was not asked for")
         case .probeAnswered: break
+        case .hostKeysOffered, .hostKeyProofAnswered: break
         }
     }
 

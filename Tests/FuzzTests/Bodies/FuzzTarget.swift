@@ -19,7 +19,8 @@ public struct FuzzTarget: Sendable {
     }
 
     public static let all: [FuzzTarget] = [
-        .version, .packets, .negotiation, .messages, .hostKeys, .certificates, .keyShares, .groupExchange, .keyText,
+        .version, .packets, .negotiation, .messages, .hostKeys, .certificates, .revocations, .keyShares, .groupExchange,
+        .keyText,
         .keyBlob,
         .knownHosts, .agent, .patterns, .text, .forwards, .commandLine, .configuration, .tunnelFile, .login, .handshake,
         .connection, .engine, .socks, .child,

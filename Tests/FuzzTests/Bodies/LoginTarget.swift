@@ -22,7 +22,7 @@ extension FuzzTarget {
     ) { bytes in
         var input = FuzzInput(bytes)
         let authority = FuzzAuthority()
-        var login = UserAuthClient(sessionID: [1, 2, 3])
+        var login = UserAuthClient(sessionID: [1, 2, 3], hostKey: [4, 5])
         login.serverSignatureAlgorithms = input.byte() & 1 == 0 ? ["ssh-ed25519"] : nil
         input = FuzzInput(bytes)
         do throws(SSHError) {

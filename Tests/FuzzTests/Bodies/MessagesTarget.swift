@@ -155,6 +155,13 @@ extension FuzzTarget {
             let again = written { GlobalRequest.writeCancel(request, port: port, to: &$0) }
             guard case .cancel(request) = read(again, { reader throws(SSHError) in try GlobalRequest(reader) }).body
             else { fatalError("what is written is what was read") }
+        case .hostKeys(let keys):
+            promise(keys.count <= HostKeyNews.maximumKeys, "there are no more than any server has")
+            var news = HostKeyNews()
+            promise(news.offer(keys) == !keys.isEmpty && news.takeOffered() == keys, "what is offered is taken")
+            let signatures = keys.map { Array($0.reversed()) }
+            let proof = HostKeyProof(keys: keys, signatures: signatures, sessionID: [1], agreedRSA: nil)
+            promise((proof.proven() ?? []).allSatisfy(keys.contains), "nothing else is proved")
         case .impossible, .unknown: break
         }
     }

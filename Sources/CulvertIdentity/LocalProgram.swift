@@ -1,0 +1,120 @@
+internal import Glibc
+
+/// A program that is run for its output: it has nothing of this process's but its environment, and the end of a socket pair
+/// that it writes to. It is found and begun as by execvp(3).
+struct LocalProgram {
+    /// Or its name, which is looked for through PATH.
+    let path: String
+    /// Behind the path.
+    let arguments: [String]
+    let environment: [String: String]
+    /// Where its standard input is /dev/null; else it is this process's.
+    var readsNothing = false
+
+    /// A program under way, to be waited for whatever becomes of it.
+    struct Running {
+        let process: pid_t
+        /// What it writes is read here; the owner closes it.
+        let output: CInt
+    }
+
+    /// An errno value.
+    struct Failure: Error { let code: CInt }
+
+    func start() throws(Failure) -> Running {
+        var ends: [CInt] = [-1, -1]
+        // A socket pair, because both ends are closed-on-exec from the start; pipe2(2) is not to be had here.
+        guard unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+            throw Failure(code: errno)
+        }
+        defer { close(ends[1]) }
+        do throws(Failure) {
+            return Running(process: try spawn(output: ends[1]), output: ends[0])
+        } catch {
+            close(ends[0])
+            throw error
+        }
+    }
+
+    private func spawn(output: CInt) throws(Failure) -> pid_t {
+        var actions = unsafe posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        unsafe posix_spawnattr_init(&attributes)
+        defer {
+            unsafe posix_spawn_file_actions_destroy(&actions)
+            unsafe posix_spawnattr_destroy(&attributes)
+        }
+        if readsNothing { unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) }
+        unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
+        // The threads here block signals and the process ignores some; the program starts with none of that.
+        var none = sigset_t()
+        var all = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe sigfillset(&all)
+        unsafe posix_spawnattr_setsigmask(&attributes, &none)
+        unsafe posix_spawnattr_setsigdefault(&attributes, &all)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        var failed = ENOENT
+        for place in places {
+            var child: pid_t = 0
+            var code: CInt = 0
+            // What the kernel does not know how to run is the shell's.
+            for words in [[place] + arguments, ["/bin/sh", place] + arguments] {
+                code = unsafe CStrings.with(words) { list in
+                    unsafe CStrings.with(environment.map { "\($0)=\($1)" }) { variables in
+                        unsafe posix_spawn(&child, words[0], &actions, &attributes, list, variables)
+                    }
+                }
+                if code != ENOEXEC { break }
+            }
+            switch code {
+            case 0: return child
+            // Another directory may have it.
+            case ENOENT, ENOTDIR: break
+            case EACCES: failed = code
+            default: throw Failure(code: code)
+            }
+        }
+        throw Failure(code: failed)
+    }
+
+    /// Where it may be.
+    private var places: [String] {
+        if path.contains("/") { return [path] }
+        let directories = environment["PATH"] ?? "/bin:/usr/bin"
+        return directories.split(separator: ":", omittingEmptySubsequences: false).map {
+            ($0.isEmpty ? "." : String($0)) + "/" + path
+        }
+    }
+
+    /// The status of wait(2), 0 for a good end; nil: it has not ended by then.
+    static func wait(_ child: pid_t, until deadline: Deadline) -> CInt? {
+        var status: CInt = 0
+        while true {
+            let result = unsafe waitpid(child, &status, WNOHANG)
+            if result == child { return status }
+            if result < 0, errno != EINTR { return -1 }
+            if deadline.isOver { return nil }
+            if result == 0 { usleep(5_000) }
+        }
+    }
+
+    static func end(_ child: pid_t) {
+        kill(child, SIGKILL)
+        var status: CInt = 0
+        while unsafe waitpid(child, &status, 0) < 0, errno == EINTR {}
+    }
+}
+
+/// A list of C strings that ends with nil, as execve(2) wants it, for the length of a call.
+enum CStrings {
+    static func with<Result>(
+        _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+    ) -> Result {
+        var pointers = unsafe strings.map { unsafe strdup($0) }
+        unsafe pointers.append(nil)
+        defer { unsafe pointers.forEach { unsafe free($0) } }
+        return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }
+    }
+}

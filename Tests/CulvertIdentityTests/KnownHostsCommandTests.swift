@@ -1,0 +1,92 @@
+import CulvertPlan
+import Foundation
+import Testing
+
+@testable import CulvertIdentity
+@testable import CulvertSSH
+
+@Suite struct KnownHostsCommandTests {
+    let workshop: Workshop
+    let key: PublicKey
+    let notices = Notices()
+
+    init() throws {
+        workshop = try Workshop()
+        try workshop.makeKey("one")
+        key = try workshop.publicKey("one")
+    }
+
+    /// A script of these lines, called with every token.
+    private func calling(_ script: String, port: UInt16 = 22) throws -> ServerPlan {
+        try workshop.write("command", "#!/bin/sh\n\(script)\n", mode: 0o700)
+        var settings = workshop.settings(port: port)
+        settings.hostKeys.checking = .yes
+        settings.hostKeys.knownHostsCommand = KnownHostsCommand(
+            words: [
+                [.text(workshop.file("command"))], [.invocation], [.name], [.keyType], [.fingerprint], [.key],
+                [.text("a "), .name, .text(" b")],
+            ], environment: ["WORKSHOP": workshop.path])
+        return settings
+    }
+
+    private func identity(_ settings: ServerPlan, _ memory: IdentityMemory = IdentityMemory()) -> Identity {
+        Identity(
+            server: settings, memory: memory, mayPrompt: false, prompter: ScriptedPrompter(),
+            notice: { [notices] in notices.add($0) })
+    }
+
+    @Test func itIsAskedForTypesAndForTheKey() throws {
+        let line = try workshop.publicLine("one")
+        let settings = try calling(
+            "printf '%s|' \"$@\" >> \"$WORKSHOP/calls\"; echo >> \"$WORKSHOP/calls\"; echo \"$2 \(line)\"", port: 2222)
+        let identity = identity(settings)
+        #expect(try identity.knownHostKeyAlgorithms() == ["ssh-ed25519"])
+        try identity.verify(hostKey: key.blob)
+        let base64 = line.split(separator: " ")[1]
+        let name = "[db.example]:2222"
+        #expect(
+            try workshop.read("calls") == """
+                ORDER|\(name)|NONE|NONE|NONE|a \(name) b|
+                HOSTNAME|\(name)|ssh-ed25519|\(key.fingerprint)|\(base64)|a \(name) b|
+
+                """)
+        #expect(identity.hostKeyKeeper == nil, "ssh learns no keys by one that the command knows")
+        #expect(!FileManager.default.fileExists(atPath: workshop.file("known_hosts")))
+    }
+
+    @Test func whatItSaysCountsAsAFileDoes() throws {
+        try workshop.makeKey("two")
+        let other = try workshop.publicLine("two")
+        var error = #expect(throws: SSHError.self) {
+            try identity(calling("echo db.example \(other)")).verify(hostKey: key.blob)
+        }
+        #expect(error?.description.contains("KnownHostsCommand-HOSTNAME:1") == true, "\(error as Any)")
+        error = #expect(throws: SSHError.self) {
+            let line = try workshop.publicLine("one")
+            try identity(calling("echo db.example \(line); echo '@revoked * \(line)'")).verify(hostKey: key.blob)
+        }
+        #expect(error?.kind == .hostKey)
+        error = #expect(throws: SSHError.self) { try identity(calling("true")).verify(hostKey: key.blob) }
+        #expect(error?.description.contains("StrictHostKeyChecking=yes") == true)
+    }
+
+    @Test("one that fails, is killed or says too much ends the login; one that is not there is told and passed over")
+    func failures() throws {
+        for (script, words) in [
+            ("exit 3", "status 3"), ("kill -9 $$", "signal 9"), ("exec cat /dev/zero", "wrote more than"),
+        ] {
+            let error = #expect(throws: SSHError.self) {
+                try identity(try calling(script)).verify(hostKey: key.blob)
+            }
+            #expect(error?.kind == .local && error?.description.contains(words) == true, "\(error as Any)")
+            #expect(throws: SSHError.self) { try identity(try calling(script)).knownHostKeyAlgorithms() }
+        }
+        try workshop.write("known_hosts", "db.example \(try workshop.publicLine("one"))\n")
+        var settings = try calling("true")
+        for path in ["missing", workshop.file("missing"), workshop.path] {
+            settings.hostKeys.knownHostsCommand?.words[0] = [.text(path)]
+            try identity(settings).verify(hostKey: key.blob)
+        }
+        #expect(notices.lines.count == 3, "\(notices.text)")
+    }
+}
