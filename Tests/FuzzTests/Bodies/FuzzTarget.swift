@@ -22,7 +22,7 @@ public struct FuzzTarget: Sendable {
         .version, .packets, .negotiation, .messages, .hostKeys, .certificates, .keyShares, .groupExchange, .keyText,
         .keyBlob,
         .knownHosts, .agent, .patterns, .text, .forwards, .commandLine, .configuration, .tunnelFile, .login, .handshake,
-        .connection, .engine, .socks, .child,
+        .connection, .engine, .socks, .child, .mux,
     ]
 
     /// A fault that is planted: a fuzzer that does not find it finds nothing else.
