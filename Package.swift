@@ -57,10 +57,14 @@ let package = Package(
         .target(
             name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertPlan", "CulvertSSH", "CulvertLibSSH2"],
             swiftSettings: rules),
+        .target(
+            name: "CulvertControl",
+            dependencies: ["CulvertConfig", "CulvertIO", "CulvertPlan", "CulvertRelay", "CulvertSSH"],
+            swiftSettings: rules),
         .executableTarget(
             name: "culvert",
             dependencies: [
-                "CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertPlan", "CulvertRelay",
+                "CulvertConfig", "CulvertControl", "CulvertIO", "CulvertIdentity", "CulvertPlan", "CulvertRelay",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: rules),
 
@@ -103,11 +107,17 @@ let package = Package(
             name: "CulvertRelayTests",
             dependencies: ["CulvertIO", "CulvertPlan", "CulvertRelay", "CulvertSSH", "Simulation", "TestSupport"],
             swiftSettings: testRules),
+        .testTarget(
+            name: "CulvertControlTests",
+            dependencies: [
+                "CulvertConfig", "CulvertControl", "CulvertIO", "CulvertPlan", "CulvertRelay", "CulvertSSH",
+            ],
+            swiftSettings: testRules),
         .testTarget(name: "CulvertLoadTests", dependencies: ["culvert-load", "CulvertIO"], swiftSettings: testRules),
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertPlan", "CulvertRelay",
+                "CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertPlan", "CulvertRelay", "CulvertControl",
                 .product(name: "Crypto", package: "swift-crypto"),
             ], swiftSettings: testRules),
         .testTarget(name: "InteropTests", dependencies: [], exclude: ["Scripts"], swiftSettings: testRules),

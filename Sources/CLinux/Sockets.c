@@ -240,6 +240,30 @@ int culvert_leads_nowhere(const culvert_address *address, const culvert_address 
     return error == ENETUNREACH || error == EHOSTUNREACH || error == ENETDOWN || error == EADDRNOTAVAIL;
 }
 
+int64_t culvert_peer_user(int descriptor) {
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ? -errno : (int64_t)peer.uid;
+}
+
+int64_t culvert_own_user(void) { return (int64_t)geteuid(); }
+
+int culvert_remove_socket(const culvert_address *address, uint64_t device, uint64_t inode) {
+    const char *path = ((const struct sockaddr_un *)address->bytes)->sun_path;
+    struct stat found;
+    if (lstat(path, &found) < 0) return -errno;
+    if ((uint64_t)found.st_dev != device || (uint64_t)found.st_ino != inode) return -ESTALE;
+    return unlink(path) < 0 ? -errno : 0;
+}
+
+int culvert_socket_file(const culvert_address *address, uint64_t *device, uint64_t *inode) {
+    struct stat found;
+    if (lstat(((const struct sockaddr_un *)address->bytes)->sun_path, &found) < 0) return -errno;
+    *device = (uint64_t)found.st_dev;
+    *inode = (uint64_t)found.st_ino;
+    return 0;
+}
+
 int culvert_socket_error(int descriptor) {
     int error = 0;
     socklen_t length = sizeof error;
@@ -395,8 +419,8 @@ int culvert_wait(int descriptor, uint32_t events, int64_t nanoseconds) {
 }
 
 int culvert_wait_many(culvert_interest *interests, int count, int64_t nanoseconds) {
-    struct pollfd polled[16];
-    if (count > 16) return -EINVAL;
+    struct pollfd polled[64];
+    if (count > 64) return -EINVAL;
     for (int i = 0; i < count; i++) {
         polled[i].fd = interests[i].descriptor;
         polled[i].events = (short)interests[i].events;

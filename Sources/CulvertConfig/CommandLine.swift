@@ -4,6 +4,8 @@ internal import CulvertPlan
 public enum Invocation: Hashable, Sendable {
     case tunnel(TunnelConfiguration)
     case relay(RelayConfiguration)
+    /// `-O`: something is asked of a master that runs.
+    case control(ControlRequest)
     /// `culvert up FILE`: the tunnels of a file in one process.
     case up(TunnelFileRequest)
     /// `culvert check FILE`: says what `up` would do, and connects to nothing.
@@ -64,6 +66,7 @@ private func parseTunnel(
     var isPrinted = false
     var typedHost: String?
     var monitor: String?
+    var control = ControlWords()
     var command: [String] = []
     for word in words {
         switch word {
@@ -71,6 +74,7 @@ private func parseTunnel(
         case .short("F", let path): files = ConfigurationFiles(argument: path ?? "")
         case .short("G", _): isPrinted = true
         case .short("M", let ports?): monitor = monitor ?? ports
+        case .short("O", let command): try control.take(command: command ?? "")
         case .short("Q", let query): return .show(try AlgorithmQuery.text(query ?? "", access.algorithms(.native)))
         case .short(let letter, let value): try applyTunnel(letter, value, to: &store)
         case .operand(let text):
@@ -91,6 +95,7 @@ private func parseTunnel(
         autossh = try AutosshSettings(monitor: monitor, isDetached: isDetached, environment.variables)
         if isDetached { store.batchMode = true }
     }
+    control.readTyped(store)
     if store.streams != nil {
         store.clearAllForwardings = store.clearAllForwardings ?? true
         store.exitOnForwardFailure = store.exitOnForwardFailure ?? true
@@ -99,10 +104,12 @@ private func parseTunnel(
         typedHost, store, command: command, files: files, environment: environment, access: access)
     let engine = access.algorithms(OwnSettings(long, resolution.store.culvert).engine)
     if isPrinted { return .show(try SettingsText(resolution, long, engine).text) }
+    if let request = try control.request(resolution) { return .control(request) }
     let use = try TunnelUse(command, resolution.store, host: typedHost)
     let route = RouteResolution(files: files, access: access, engine: engine)
     var configuration = try tunnel(resolution, long, use, route)
     autossh?.apply(to: &configuration)
+    try control.apply(to: &configuration, resolution)
     return .tunnel(configuration)
 }
 
@@ -114,7 +121,7 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     store.applyPlain(letter: letter, value: value)
     switch option.meaning {
     case .used: try store.apply(letter: letter, value: value)
-    case .implied, .file, .print, .query, .help, .version: break
+    case .implied, .file, .print, .query, .control, .help, .version: break
     case .meaningless(let what): store.note("-\(letter) (\(what)) has no effect here: ignored")
     case .lacking where value?.lowercased() == "none": break
     case .lacking(let mend):

@@ -72,6 +72,9 @@ enum HelpText {
           --port-file FILE      write each forward's port to FILE once they stand (-L 0:…, -D 0 and -R 0:… choose one)
           -v, -vv, -vvv         say more; -q say nothing
           --pid-file FILE       FILE has the process's number while it runs
+          -M -S PATH            take commands at the socket PATH (%C, %h, %p, %r … stand in it), as an ssh master does
+          -O COMMAND -S PATH    say that to such a tunnel, or to an ssh master: check, stop, exit; forward and cancel with
+                                -L, -R, -D; ssh -O says the same
           -M PORT[:ECHO_PORT]   takes autossh's place: AUTOSSH_GATETIME, _PIDFILE, _LOGFILE, _POLL, _MAXSTART, … count,
                                 -f goes to the background at once; no port is opened for it
           -E FILE, -y           log to FILE, to the system's log
@@ -81,7 +84,7 @@ enum HelpText {
           -V, --version         print the version
           -h, --help            print this
           ssh's other options are accepted where they mean nothing for a tunnel (-n -T, and with a note at -v
-          -A -C -M -t -X …) and refused where leaving them out would change what you get (-O -w …).
+          -A -C -t -X …) and refused where leaving them out would change what you get (-w …).
 
         Subcommands:
           up, check             run the tunnels of a file in one process; say what that would do

@@ -10,6 +10,8 @@ public struct TunnelConfiguration: Hashable, Sendable {
     public var forwarding: ForwardingOptions
     public var output: OutputOptions
     public var process: ProcessOptions
+    /// `-M -S`: where the tunnel takes commands; nil: nowhere.
+    public var controlPath: String?
     /// What else the settings came from: a jump host is asked of the same.
     public var files: ConfigurationFiles
     /// What was accepted and ignored, a line each, for `Verbosity.verbose` and above.
@@ -46,4 +48,9 @@ public struct ForwardingOptions: Hashable, Sendable {
     public var streamLocalBindUnlink = false
     /// PermitRemoteOpen: where clients at the server may go through a `-R` without a target; nil: anywhere.
     public var permitRemoteOpen: [PermittedTarget]?
+}
+
+extension ForwardingOptions {
+    /// Where nothing was said of them.
+    public static var usual: ForwardingOptions { ForwardingOptions() }
 }

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// What a worker's thread waits on: operations go in, completions come out. Completion-shaped over io_uring, epoll and
 /// the tests' simulation alike. Used as a generic constraint only.
 ///
@@ -178,6 +180,9 @@ public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String { "\(action): \(errorText(number))" }
+
+    /// What was to be made has the name or the place of something that is there (EADDRINUSE).
+    public var isInUse: Bool { number == EADDRINUSE }
 }
 
 /// A literal, kept as such: an error made on a hot path allocates nothing.

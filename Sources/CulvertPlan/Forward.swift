@@ -33,6 +33,8 @@ public struct LocalForward: Hashable, Sendable {
         case unix(path: String, modeMask: UInt32, unlinksFirst: Bool)
         /// Nowhere: standard input and output are its one connection (`-W`), and the process ends with it.
         case standardStreams
+        /// Nowhere: whoever has a connection hands it over (`ssh -W` at a master of ours).
+        case handedOver
     }
 
     public var listen: Listen
@@ -52,7 +54,7 @@ public struct LocalForward: Hashable, Sendable {
     public var choosesPort: Bool {
         switch listen {
         case .loopback(let port), .everywhere(let port), .address(_, let port): port == 0
-        case .unix, .standardStreams: false
+        case .unix, .standardStreams, .handedOver: false
         }
     }
 }

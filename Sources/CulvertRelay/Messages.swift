@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 internal import CulvertSSH
 internal import Synchronization
 
@@ -68,6 +69,13 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case probe
     /// Connections that find no link are closed at once, and why; nil: they wait again.
     case refuse(String?)
+    /// A forward that was added: every worker knows it before the first connection of it comes.
+    case learnDirect(DirectID, LocalForward)
+    case learnReverse(ReverseID, ReverseForward)
+    /// Listens for it no more, and says so.
+    case closeListeners(DirectID)
+    case askReverse(LinkID, ReverseID)
+    case cancelReverse(ReverseID)
     /// Reports on everything the worker has.
     case snapshot
     /// The lender asks whether the worker comes round.
@@ -84,6 +92,11 @@ extension WorkerMessage where Engine: ~Copyable {
         case .probe: self = .probe
         case .snapshot: self = .snapshot
         case .refuse(let reason): self = .refuse(reason)
+        case .learnDirect(let id, let forward): self = .learnDirect(id, forward)
+        case .learnReverse(let id, let forward): self = .learnReverse(id, forward)
+        case .closeListeners(let id): self = .closeListeners(id)
+        case .askReverse(let link, let id): self = .askReverse(link, id)
+        case .cancelReverse(let id): self = .cancelReverse(id)
         case .stop(let drain): self = .stop(drain: drain)
         }
     }

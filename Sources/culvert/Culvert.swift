@@ -1,4 +1,5 @@
 internal import CulvertConfig
+internal import CulvertControl
 internal import CulvertIO
 internal import CulvertIdentity
 internal import CulvertPlan
@@ -29,6 +30,7 @@ struct Culvert {
                         return configuration
                     }.run())
             case .relay(let configuration): leave(RelayCommand(configuration).run())
+            case .control(let request): leave(MuxClient(request).run())
             case .up(let request): leave(try UpCommand(request, access).run())
             case .check(let request): leave(try CheckCommand(request, access).run())
             }

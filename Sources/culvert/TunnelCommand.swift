@@ -1,4 +1,5 @@
 internal import CulvertConfig
+internal import CulvertControl
 internal import CulvertIdentity
 internal import CulvertPlan
 internal import CulvertRelay
@@ -23,7 +24,17 @@ struct TunnelCommand {
         }
         return Relay.runTunnels(
             [tunnel(output)], configuration.process, mayRunPrograms: LaterPrograms.mayBe,
-            journal: output.journal)
+            journal: output.journal, beginControl: beginControl(output))
+    }
+
+    /// nil: nobody is to control it.
+    private func beginControl(_ output: LogOutput) -> BeginControl? {
+        guard let path = configuration.controlPath else { return nil }
+        let (forwarding, journal) = (configuration.forwarding, output.journal)
+        func begin(_ control: TunnelControl) throws(ControlFailure) -> @Sendable () -> Void {
+            try MuxMaster.begin(at: path, control, forwarding, journal: journal)
+        }
+        return begin
     }
 
     /// The tunnel as the relay runs it, with a memory of its own of what was asked and answered.

@@ -28,7 +28,7 @@ import Testing
     @Test(arguments: [["-M"], ["-MN"], ["-M", "-N"]]) func sshsFlag(_ words: [String]) throws {
         let tunnel = try #require(try tunnel(words, ["AUTOSSH_GATETIME": "x", "AUTOSSH_PIDFILE": "/run/a.pid"]))
         #expect(tunnel.plan.persistence == .no && tunnel.process == ProcessOptions())
-        #expect(tunnel.notes.contains("-M (connection sharing) has no effect here: ignored"))
+        #expect(tunnel.notes.contains("-M (ControlMaster) has no effect without -S, or ControlPath: ignored"))
     }
 
     @Test func everyVariable() throws {

@@ -52,20 +52,20 @@ import Testing
                 "-a (no agent forwarding) has no effect here: ignored",
                 "-k (no GSSAPI credentials) has no effect here: ignored",
                 "-K (GSSAPI credentials) has no effect here: ignored",
-                "-M (connection sharing) has no effect here: ignored",
                 "-s (a subsystem) has no effect here: ignored",
                 "-t (a terminal) has no effect here: ignored",
                 "-x (no X11 forwarding) has no effect here: ignored",
                 "-X (X11 forwarding) has no effect here: ignored",
                 "-Y (X11 forwarding) has no effect here: ignored",
                 "-2 (protocol 2 is the only one) has no effect here: ignored",
+                "-M (ControlMaster) has no effect without -S, or ControlPath: ignored",
             ]
         ),
         (
             ["-S", "none", "-e~"],
             [
-                "-S (connection sharing) has no effect here: ignored",
                 "-e (the escape character) has no effect here: ignored",
+                "-S (ControlPath) has no effect without -M or -O: ignored",
             ]
         ),
     ]
@@ -82,8 +82,7 @@ import Testing
         ("-F f h", "f: no such file"),
         ("-P", "-P needs a value"),
         (
-            "-O exit h",
-            "-O exit: not supported yet: there is no shared connection to control: start a culvert of its own"
+            "-O exit h", "-O exit: no ControlPath: give the master's socket with -S"
         ),
         (
             "-w 0:0 -L1:a:2 h",

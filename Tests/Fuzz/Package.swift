@@ -47,8 +47,15 @@ let package = Package(
             name: "CulvertRelay", dependencies: ["CulvertIO", "CulvertPlan", "CulvertSSH", "CulvertLibSSH2"],
             path: "Sources/CulvertRelay", swiftSettings: rules),
         .target(
+            name: "CulvertControl",
+            dependencies: ["CulvertConfig", "CulvertIO", "CulvertPlan", "CulvertRelay", "CulvertSSH"],
+            path: "Sources/CulvertControl", swiftSettings: rules),
+        .target(
             name: "FuzzBodies",
-            dependencies: ["CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertPlan", "CulvertRelay", crypto],
+            dependencies: [
+                "CulvertSSH", "CulvertIdentity", "CulvertConfig", "CulvertPlan", "CulvertRelay", "CulvertControl",
+                crypto,
+            ],
             path: "Bodies",
             swiftSettings: testRules),
         // libFuzzer has the program's `main`.

@@ -57,7 +57,11 @@ extension Rule {
         "CulvertIdentity": ["CulvertPlan", "CulvertSSH"],
         "CulvertConfig": ["CulvertPlan"],
         "CulvertRelay": ["CulvertIO", "CulvertPlan", "CulvertSSH", "CulvertLibSSH2"],
-        "culvert": ["CulvertConfig", "CulvertIO", "CulvertIdentity", "CulvertPlan", "CulvertRelay", "CulvertSSH"],
+        "CulvertControl": ["CulvertConfig", "CulvertIO", "CulvertPlan", "CulvertRelay", "CulvertSSH"],
+        "culvert": [
+            "CulvertConfig", "CulvertControl", "CulvertIO", "CulvertIdentity", "CulvertPlan", "CulvertRelay",
+            "CulvertSSH",
+        ],
         "culvert-load": ["CulvertIO"],
     ]
 

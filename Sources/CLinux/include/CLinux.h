@@ -104,6 +104,12 @@ int culvert_connect(const culvert_address *address, const culvert_address *sourc
 // with nothing sent.
 int culvert_leads_nowhere(const culvert_address *address, const culvert_address *source);
 int culvert_socket_error(int descriptor);
+// The user at the other end of a Unix socket, when it was connected.
+int64_t culvert_peer_user(int descriptor);
+int64_t culvert_own_user(void);
+// The file of a Unix socket, and its removal where it is still that file.
+int culvert_socket_file(const culvert_address *address, uint64_t *device, uint64_t *inode);
+int culvert_remove_socket(const culvert_address *address, uint64_t device, uint64_t inode);
 int culvert_accept(int listener, culvert_address *peer);
 int culvert_socketpair(int descriptors[2]);
 int culvert_pipe(int descriptors[2]);

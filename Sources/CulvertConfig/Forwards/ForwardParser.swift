@@ -10,16 +10,16 @@ internal import CulvertPlan
 /// ```
 /// An IPv6 address stands in brackets, as may every field; a backslash takes the next character as it is, and a field with
 /// a slash in it, in brackets too, is the path of a Unix socket where one can stand. `bind/port/host/hostport`, OpenSSH's older form, is read when the other one fails.
-struct ForwardParser {
+public struct ForwardParser {
     let kind: ForwardSpecification.Kind
     let text: String
 
     /// `sun_path` holds 108 bytes with its terminator (unix(7)).
-    static let maximumPathLength = 107
+    public static let maximumPathLength = 107
     /// NI_MAXHOST of getnameinfo(3), which OpenSSH also refuses to pass.
-    static let maximumHostLength = 1024
+    public static let maximumHostLength = 1024
 
-    static func parse(_ text: String, kind: ForwardSpecification.Kind) throws(ConfigurationError)
+    public static func parse(_ text: String, kind: ForwardSpecification.Kind) throws(ConfigurationError)
         -> ForwardSpecification
     {
         let text = String(text.drop { $0.isWhitespace })

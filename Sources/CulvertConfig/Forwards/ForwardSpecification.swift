@@ -106,7 +106,7 @@ public enum LocalBinding: Hashable, Sendable {
 /// What was typed becomes what is meant.
 extension ForwardSpecification {
     /// Of every kind but `-R`.
-    func localForward(_ options: ForwardingOptions) -> LocalForward {
+    public func localForward(_ options: ForwardingOptions) -> LocalForward {
         let listen: LocalForward.Listen
         switch self.listen {
         case .unix(let path):
@@ -124,7 +124,7 @@ extension ForwardSpecification {
     }
 
     /// Of `-R`.
-    func reverseForward(_ options: ForwardingOptions) -> ReverseForward {
+    public func reverseForward(_ options: ForwardingOptions) -> ReverseForward {
         let listen: ReverseForward.Listen
         switch self.listen {
         case .tcp(let bind, let port): listen = .tcp(address: bind.remoteBindAddress, port: port)

@@ -18,6 +18,8 @@ struct ShortOption: Sendable {
         case print
         /// `-Q`: prints algorithms.
         case query
+        /// `-M`, `-S` and `-O`: a master of forwards, and what is asked of one.
+        case control
         case help
         case version
     }
@@ -30,8 +32,8 @@ struct ShortOption: Sendable {
 enum ShortOptionTable {
     static let options: [Character: ShortOption] = {
         var table: [Character: ShortOption] = [:]
-        for letter in "46BCDEFGJLNPQRTVWbcfghilmnopqvy" {
-            let takesValue = "BDEFJLPQRWbcilmop".contains(letter)
+        for letter in "46BCDEFGJLMNOPQRSTVWbcfghilmnopqvy" {
+            let takesValue = "BDEFJLOPQRSWbcilmop".contains(letter)
             let meaning: ShortOption.Meaning =
                 switch letter {
                 case "N", "n", "T": .implied
@@ -40,6 +42,7 @@ enum ShortOptionTable {
                 case "F": .file
                 case "G": .print
                 case "Q": .query
+                case "M", "O", "S": .control
                 default: .used
                 }
             table[letter] = ShortOption(takesValue: takesValue, meaning: meaning)
@@ -61,13 +64,12 @@ enum ShortOptionTable {
 
     private static let withoutValueMeaningless: [(Character, String)] = [
         ("2", "protocol 2 is the only one"), ("A", "agent forwarding"), ("K", "GSSAPI credentials"),
-        ("M", "connection sharing"), ("X", "X11 forwarding"), ("Y", "X11 forwarding"), ("a", "no agent forwarding"),
+        ("X", "X11 forwarding"), ("Y", "X11 forwarding"), ("a", "no agent forwarding"),
         ("k", "no GSSAPI credentials"), ("s", "a subsystem"), ("t", "a terminal"), ("x", "no X11 forwarding"),
     ]
 
     private static let withValueMeaningless: [(Character, String)] = [
-        ("S", "connection sharing"),
-        ("e", "the escape character"),
+        ("e", "the escape character")
     ]
 
     private static let withValueLacking: [(Character, String)] = [
@@ -76,7 +78,6 @@ enum ShortOptionTable {
 
     private static let notYet: [(Character, Bool, String)] = [
         ("1", false, "SSH protocol 1 is broken: leave it out"),
-        ("O", true, "there is no shared connection to control: start a culvert of its own"),
     ]
 
     /// Keys that the flag sets in what `-G` prints, and their value; nil: what was typed behind the flag.

@@ -234,6 +234,8 @@ struct ChildThread {
             guard !isStopping else { return }
             isStopping = true
             if child != nil { send(.stop(drain: drain)) } else { tellStopped() }
+        // No change is taken where the links are a child's.
+        case .learnDirect, .learnReverse, .closeListeners, .askReverse, .cancelReverse: break
         case .listen, .takeBack, .link, .hop, .linksChanged, .resolved, .resolvedRequest, .giveMemory, .ping,
             .proveHostKeys:
             preconditionFailure("a worker without links says that to none that has them")

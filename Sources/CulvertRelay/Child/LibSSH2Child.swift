@@ -212,7 +212,8 @@ struct LibSSH2Child {
         case .failed(_, let error):
             line.tell(.said(Journal.Line(.error, "a worker failed: \(error)", kind: nil)))
             status = Ending.systemError.exitStatus
-        case .connectionWaits, .loggedIn, .loginFailed, .loginSilent, .listenersOpened, .questionsUnanswered, .order:
+        case .connectionWaits, .loggedIn, .loginFailed, .loginSilent, .listenersOpened, .questionsUnanswered, .order,
+            .change, .handedOver, .listenersClosed:
             preconditionFailure("nobody in a child says that")
         }
     }

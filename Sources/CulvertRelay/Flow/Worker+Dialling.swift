@@ -70,7 +70,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             context.journal.error("\(forwardText(flow)): \(reason)")
             return concludeChannelGreeting(flow, reply)
         }
-        context.journal.error("\(forwardText(flow)): connect to \(context.reverse[forward].target): \(reason)")
+        context.journal.error("\(forwardText(flow)): connect to \(reverseForwards[forward].target): \(reason)")
         end(flow, .refused)
     }
 }

@@ -11,8 +11,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         case .nextHop:
             let hop = links[flows[flow].link].hop
             return hop.map { "\($0.name): the way to \(Target.tcp(host: $0.host, port: $0.port))" } ?? ""
-        case .forward(.direct(let number)): text = context.forwards[number].text
-        case .forward(.reverse(let number)): text = context.reverse[number].text
+        case .forward(.direct(let number)): text = directForwards[number].text
+        case .forward(.reverse(let number)): text = reverseForwards[number].text
         }
         return flows[flow].socks?.request.map { "\(text) to \($0)" } ?? text
     }
@@ -41,12 +41,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         let forward = connection.forward
         // A server may have filled the table with channels whose target is not reached yet.
         guard !flows.isFull else {
-            context.journal.error("\(context.forwards[forward].text): too many connections")
+            context.journal.error("\(directForwards[forward].text): too many connections")
             return drop(connection)
         }
         let channel: ChannelNumber
         do throws(SSHError) { channel = try links[link].engine.open(openRequest(connection)) } catch {
-            context.journal.error("\(context.forwards[forward].text): \(error)")
+            context.journal.error("\(directForwards[forward].text): \(error)")
             return drop(connection)
         }
         let flow = insertFlow(
@@ -55,13 +55,13 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 purpose: .forward(.direct(forward)), peer: connection.peer, arrival: connection.arrival,
                 started: driver.now))
         flows[flow].sink = connection.sink
-        flows[flow].isStandardStreams = context.forwards[forward].isStandardStreams
+        flows[flow].isStandardStreams = directForwards[forward].isStandardStreams
         flows[flow].socks = connection.socks
         flows[flow].isLent = context.lender != nil
         // An engine may find by any call that an older request was never answered.
         links[link].needsEvents = true
         // A SOCKS client asks for names in most cases.
-        let target = context.forwards[forward].target
+        let target = directForwards[forward].target
         channelAsked(link, byName: target == .requested || target.hasName)
     }
 
@@ -73,7 +73,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                 host: host, port: port, originator: hasAddress ? peer.host : "127.0.0.1",
                 originatorPort: hasAddress ? peer.port : 0)
         }
-        switch context.forwards[connection.forward].target {
+        switch directForwards[connection.forward].target {
         case .tcp(let host, let port): return tcp(host, port)
         case .unix(let path): return .directStreamLocal(path: path)
         case .requested:
@@ -150,7 +150,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func channelRequested(_ link: LinkSlot, _ channel: ChannelNumber) {
         let request = links[link].engine.openRequest(channel)
-        let reverse = context.reverse
+        let reverse = reverseForwards
         guard !isStopping, let forward = links[link].reverse.forward(of: request, listens: { reverse[$0].listen })
         else {
             if !isStopping, links[link].duty == .serving { tellUnasked(request) }
@@ -170,7 +170,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             TunnelFlow(
                 phase: .dialing, link: link, channel: channel, socket: nil, purpose: .forward(.reverse(forward)),
                 peer: peer, arrival: held.nextArrival(driver.now), started: driver.now))
-        if context.reverse[forward].target == .requested { return beginChannelGreeting(flow) }
+        if reverseForwards[forward].target == .requested { return beginChannelGreeting(flow) }
         beginDialling(flow)
         guard let addresses = targets[forward.index].addresses(now: driver.now) else {
             targets[forward.index].waiting.append(flow)

@@ -74,6 +74,17 @@ struct ReverseForwards {
 
     var nextDue: Tick? { refused.compactMap(\.due).min() }
 
+    /// Nobody wants it any more: it is asked for no more. Returns what is to be cancelled.
+    mutating func cancel(_ forward: ReverseID) -> [ForwardNumber] {
+        let numbers =
+            standing.filter { $0.forward == forward }.map(\.number)
+            + asked.filter { $0.forward == forward }.map(\.number)
+        standing.removeAll { $0.forward == forward }
+        asked.removeAll { $0.forward == forward }
+        refused.removeAll { $0.forward == forward }
+        return numbers
+    }
+
     /// A newer link has their place: nothing is asked for any more. Returns what is to be cancelled.
     mutating func retire() -> [ForwardNumber] {
         defer {

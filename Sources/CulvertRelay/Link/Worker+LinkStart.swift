@@ -116,7 +116,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     mutating func askReverse(_ link: LinkSlot, _ forward: ReverseID) {
         do throws(SSHError) {
             // One whose port the server chooses keeps it over a new login, if it is free.
-            let request = context.reverse[forward].request(port: chosenPorts[forward])
+            let request = reverseForwards[forward].request(port: chosenPorts[forward])
             let number = try links[link].engine.requestForward(request)
             links[link].reverse.wasAsked(forward, number, port: request.port)
             wake(link)
@@ -137,7 +137,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         }
         if accepted {
             links[link].reverse.stands(forward, number, port: port)
-            if context.reverse[forward].request.leavesPortToPeer { chosenPorts[forward] = port }
+            if reverseForwards[forward].request.leavesPortToPeer { chosenPorts[forward] = port }
         } else if chosenPorts[forward] == asked.port {
             // Somebody else has it, perhaps an older session of ours: the server chooses anew.
             chosenPorts[forward] = nil

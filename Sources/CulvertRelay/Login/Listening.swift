@@ -66,7 +66,7 @@ enum Listening {
             case .address(let host, let port): return try SocketAddress.resolve(host: host, port: port, family: family)
             case .unix(let path, _, _):
                 if let address = SocketAddress(path: path) { return [address] }
-            case .standardStreams: preconditionFailure("nothing is listened on for standard input and output")
+            case .standardStreams, .handedOver: preconditionFailure("nothing is listened on for what is handed over")
             }
         } catch {
             throw Failure(description: error.description)

@@ -1,4 +1,5 @@
 internal import CulvertIO
+internal import CulvertPlan
 
 /// What a control thread is told, by login threads, workers and the process.
 enum ControlMessage: Sendable {
@@ -25,6 +26,11 @@ enum ControlMessage: Sendable {
     case stopped(WorkerID)
     case failed(WorkerID, IOError)
     case order(TunnelOrder)
+    case change(ForwardChange, answer: @Sendable (ForwardAnswer) -> Void)
+    /// A connection that somebody has for the tunnel.
+    case handedOver(Target, text: String, Parcel<BlockingSocket>)
+    /// A worker listens no more for a forward that was cancelled.
+    case listenersClosed(DirectID)
 }
 
 /// What became of one request for a reverse forward.
@@ -42,6 +48,15 @@ enum WorkerOrder: Equatable, Sendable {
     case snapshot
     /// Connections that find no link are closed at once, and why; nil: they wait again.
     case refuse(String?)
+    /// A forward that was added, before anything else is said of it.
+    case learnDirect(DirectID, LocalForward)
+    case learnReverse(ReverseID, ReverseForward)
+    /// Whoever listens for it stops, and says so.
+    case closeListeners(DirectID)
+    /// The link asks for one more reverse forward.
+    case askReverse(LinkID, ReverseID)
+    /// No link has it, or asks for it, any more.
+    case cancelReverse(ReverseID)
     /// End all. What has come whole may still reach its reader for so long.
     case stop(drain: Tick.Span)
 }

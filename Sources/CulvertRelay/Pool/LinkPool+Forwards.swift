@@ -4,11 +4,20 @@ internal import CulvertSSH
 
 /// Forwards: what is listened on here and at the server, and when that is enough to stand.
 extension LinkPool {
+    /// Of those that are wanted.
+    var directCount: Int { listening.count + (plan.carriesStreams ? 1 : 0) }
+    var reverseCount: Int { reverseStates.count { $0 != .unwanted } }
+
+    /// The reverse forwards that a place asks for.
+    func reverse(of place: Int) -> [ReverseID] {
+        reverseStates.indices.filter { $0 % plan.links == place && reverseStates[$0] != .unwanted }.map(ReverseID.init)
+    }
+
     // MARK: Here
 
     mutating func listenersOpened(_ answers: [ListenerAnswer], now: Tick) {
         guard isRunning else { return }
-        guard case .opening(let id, let summary) = listeners else { return openedAgain(answers, now: now) }
+        guard case .opening(let id, let summary) = listeners else { return openedLater(answers, now: now) }
         for answer in answers {
             switch answer.outcome {
             case .success(let addresses): sayListening(answer.forward, addresses)
@@ -27,9 +36,10 @@ extension LinkPool {
         admit(id, summary, now: now)
     }
 
-    private mutating func sayListening(_ forward: DirectID, _ addresses: [SocketAddress]) {
+    mutating func sayListening(_ forward: DirectID, _ addresses: [SocketAddress]) {
         for each in addresses { say(.listening(forward: forward, each)) }
-        guard plan.choosing.contains(forward), let port = addresses.first?.port else { return }
+        guard choosing.contains(forward), let port = addresses.first?.port else { return }
+        chosenPorts[forward] = port
         say(.allocated(forward: forward, port: port))
     }
 
@@ -38,7 +48,7 @@ extension LinkPool {
         guard !unopened.isEmpty else { return nil }
         if plan.exitOnForwardFailure { return mayFail(now) ? nil : .endsForForward }
         if persists(now) { return nil }
-        return unopened.count == plan.direct && plan.reverse == 0 ? .endsWithoutForward : nil
+        return unopened.count == directCount && reverseCount == 0 ? .endsWithoutForward : nil
     }
 
     /// A forward that fails ends nothing, although ExitOnForwardFailure is set.
@@ -46,9 +56,16 @@ extension LinkPool {
         if case .after = plan.persistence { persists(now) } else { false }
     }
 
-    private mutating func openedAgain(_ answers: [ListenerAnswer], now: Tick) {
-        for answer in answers where unopened.contains(answer.forward) {
+    private mutating func openedLater(_ answers: [ListenerAnswer], now: Tick) {
+        // One that was added is opened by itself.
+        let isOfChange = answers.contains { isChanging($0.forward) }
+        for answer in answers {
             switch answer.outcome {
+            case _ where isChanging(answer.forward): openedForChange(answer)
+            case .success where !listening.contains(answer.forward):
+                // It was cancelled meanwhile.
+                act(.post(.closeListeners(answer.forward)))
+            case _ where !unopened.contains(answer.forward): break
             case .success(let addresses):
                 unopened.removeAll { $0 == answer.forward }
                 sayListening(answer.forward, addresses)
@@ -56,7 +73,7 @@ extension LinkPool {
                 say(.listenerStillFails(forward: answer.forward, reason: failure.description))
             }
         }
-        openAgainAt = unopened.isEmpty ? nil : now + Self.openingPause
+        if !isOfChange { openAgainAt = unopened.isEmpty ? nil : now + Self.openingPause }
         checkReady(now: now)
         tellStanding()
     }
@@ -64,7 +81,8 @@ extension LinkPool {
     // MARK: At the server
 
     mutating func reverseAnswered(_ id: LinkID, _ forward: ReverseID, _ answer: ReverseAnswer, now: Tick) {
-        guard place(of: id) != nil else { return }
+        guard place(of: id) != nil, reverseStates[forward.index] != .unwanted else { return }
+        if answeredForChange(forward, answer) { return tellStanding() }
         switch answer {
         case .standing(let port):
             if reverseStates[forward.index] != .standing(port: port) {
@@ -93,7 +111,7 @@ extension LinkPool {
             say(.endsForForward)
             return stop(.connectionFailed, now: now)
         }
-        if unopened.count == plan.direct && refused == plan.reverse && refused > 0 && !persists(now) {
+        if unopened.count == directCount && refused == reverseCount && refused > 0 && !persists(now) {
             say(.endsWithoutForward)
             return stop(.connectionFailed, now: now)
         }
@@ -106,7 +124,7 @@ extension LinkPool {
         var standing = TunnelStanding()
         standing.linksUp = places.count { $0.isServing }
         standing.forwardsUp = reverseStates.count { if case .standing = $0 { true } else { false } }
-        if hasLoggedIn { standing.forwardsUp += plan.direct - unopened.count }
+        if hasLoggedIn { standing.forwardsUp += directCount - unopened.count }
         act(.tell(.standing(standing)))
     }
 }

@@ -56,7 +56,7 @@ extension LinkPool {
         switch listeners {
         case .closed:
             listeners = .opening(id, summary: summary)
-            act(.openListeners(plan.listening))
+            act(.openListeners(listening))
         // One beside it was there before.
         case .opening: act(.drop(id))
         case .open: admit(id, summary, now: now)
@@ -76,7 +76,7 @@ extension LinkPool {
         refuse(nil)
         places[index].wasUp = true
         places[index].lostAt = nil
-        act(.deliver(id, reverse: plan.reverse(of: index)))
+        act(.deliver(id, reverse: reverse(of: index)))
         if plan.carriesStreams, !streamsHaveBegun {
             streamsHaveBegun = true
             act(.carryStreams(id))
@@ -185,17 +185,17 @@ extension LinkPool {
         places[index].link = nil
         places[index].lostAt = now
         if places.allSatisfy({ $0.link == nil }) { downSince = downSince ?? now }
-        for forward in plan.reverse(of: index) { reverseStates[forward.index] = .unasked }
+        for forward in reverse(of: index) { reverseStates[forward.index] = .unasked }
         guard !plan.carriesStreams else { return linkLostForGood(reason, now: now) }
         guard isRunning else { return }
         let idle = unusedTimeout.ended(life)
-        if let idle, plan.reverse == 0, !places[index].isTrying {
+        if let idle, reverseCount == 0, !places[index].isTrying {
             say(.closedUnused(place: index, after: idle))
             // The link served those that had waited for it.
             places[index].attempt = isWaited(now, since: link.since) ? .due(now) : .dormant
             return tellStanding()
         }
-        if let idle, plan.reverse > 0 { tellOnce(.closesUnused(after: idle), \.wasToldOfUnusedTimeout) }
+        if let idle, reverseCount > 0 { tellOnce(.closesUnused(after: idle), \.wasToldOfUnusedTimeout) }
         say(.lost(place: index, reason: reason))
         if !places[index].isTrying {
             if isSettled { places[index].attempt = .due(now) } else { tryAgain(index, .failure, now: now, dice: &dice) }

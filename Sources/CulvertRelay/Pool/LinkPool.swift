@@ -47,6 +47,13 @@ struct LinkPool {
     var begunAt: Tick?
 
     var listeners = Listeners.closed
+    /// Direct forwards that are wanted here, and those whose port the kernel chooses.
+    var listening: [DirectID]
+    var choosing: Set<DirectID>
+    /// What the kernel chose.
+    var chosenPorts: [DirectID: UInt16] = [:]
+    /// Changes that were ordered and are not answered.
+    var changes: [PendingChange] = []
     /// Direct forwards that could not be opened, and when they are tried again.
     var unopened: [DirectID] = []
     var openAgainAt: Tick?
@@ -84,6 +91,8 @@ struct LinkPool {
         precondition(plan.links > 0 && plan.workers > 0, "a pool has a place and a worker")
         self.plan = plan
         places = Array(repeating: PoolPlace(), count: plan.links)
+        listening = plan.listening
+        choosing = Set(plan.choosing)
         reverseStates = Array(repeating: .unasked, count: plan.reverse)
     }
 
@@ -125,6 +134,8 @@ struct LinkPool {
         case .listenersOpened(let answers): listenersOpened(answers, now: now)
         case .networkChanged: networkChanged(now: now)
         case .slept: doubtPath(.sleep, now: now)
+        case .changeOrdered(let id, let change): changeOrdered(id, change, now: now)
+        case .listenersClosed(let forward): listenersClosed(forward)
         case .ordered(.stop): stop(.asAsked, now: now)
         case .ordered(.snapshot): beginSnapshot()
         case .snapshot(let worker, let text): addSnapshot(worker, text)
@@ -144,6 +155,7 @@ struct LinkPool {
         if let openAgainAt { moments.append(openAgainAt) }
         if isRunning, let staysUntil { moments.append(staysUntil) }
         if case .stopping(_, let deadline) = phase { moments.append(deadline) }
+        moments += changes.compactMap(\.deadline)
         return phase == .ended ? nil : moments.min()
     }
 
@@ -159,6 +171,7 @@ struct LinkPool {
                 beginLogin(index, now: now)
             }
         }
+        giveUpChanges(now: now)
         if let due = openAgainAt, due <= now {
             openAgainAt = nil
             act(.openListeners(unopened))
@@ -219,6 +232,7 @@ struct LinkPool {
         guard isRunning else { return }
         phase = .stopping(ending, deadline: now + plan.drain + Self.stopPatience)
         openAgainAt = nil
+        failChanges("the tunnel is ending")
         for index in places.indices where !places[index].isTrying { places[index].attempt = .none }
         if case .opening(let id, _) = listeners { dismiss(id) }
         act(.post(.stop(drain: plan.drain)))
@@ -248,6 +262,7 @@ struct LinkPool {
     private mutating func end(_ ending: Ending) {
         if case .opening(let id, _) = listeners { dismiss(id) }
         phase = .ended
+        failChanges("the tunnel is ending")
         act(.end(ending))
     }
 

@@ -27,11 +27,29 @@ enum PoolEvent: Sendable {
     /// The machine was suspended.
     case slept
     case ordered(TunnelOrder)
+    /// Somebody wants a forward added or cancelled: answered by `.answer`.
+    case changeOrdered(ChangeID, PoolChange)
+    /// The answer to `.closeListeners`.
+    case listenersClosed(DirectID)
     case snapshot(WorkerID, String)
     case workerStopped(WorkerID)
     case workerFailed(WorkerID, IOError)
     /// After everything that was read at a time, and whenever `nextMoment` has come.
     case timePassed
+}
+
+/// One change that was ordered.
+struct ChangeID: Hashable, Sendable, BitwiseCopyable {
+    let number: UInt64
+}
+
+/// A change to the forwards of a pool. New names follow those that it has.
+enum PoolChange: Hashable, Sendable {
+    /// `choosesPort`: the kernel chooses it.
+    case listen(DirectID, choosesPort: Bool)
+    case unlisten(DirectID)
+    case ask(ReverseID)
+    case cancel(ReverseID)
 }
 
 /// Whether a login handed out what may not be tried again and again.
@@ -64,6 +82,8 @@ enum PoolAction: Equatable, Sendable {
     /// Standard input and output become a flow of this link, which was delivered.
     case carryStreams(LinkID)
     case post(WorkerOrder)
+    /// What became of a change that was ordered; the last word about it.
+    case answer(ChangeID, ForwardAnswer)
     /// Answered by `.flows`.
     case countFlows
     /// The link has proved itself: the address where it stands owes nothing to the budget of knocks.
@@ -110,6 +130,9 @@ enum PoolNews: Equatable, Sendable {
     case reverseStands(forward: ReverseID, port: UInt16)
     case reverseFailed(forward: ReverseID, ReverseAnswer)
     case reverseStillFails(forward: ReverseID)
+    /// A forward was cancelled.
+    case listensNoMore(forward: DirectID)
+    case reverseCancelled(forward: ReverseID)
     /// The tunnel ends: a forward failed, and that was not allowed.
     case endsForForward
     /// The tunnel ends: no link is left, and no login may be begun.
@@ -131,6 +154,8 @@ enum PathDoubt: Equatable, Sendable {
 /// How a reverse forward is.
 enum ReverseState: Equatable, Sendable {
     case unasked
+    /// Nobody wants it: it was taken back, or is not asked for yet.
+    case unwanted
     case standing(port: UInt16)
     case refused
 }

@@ -30,7 +30,7 @@ struct PoolPlan: Sendable {
 
     var direct: Int { listening.count + (carriesStreams ? 1 : 0) }
 
-    /// The reverse forwards that a place asks for: they are spread over the places.
+    /// The reverse forwards that a place asks for, of the plan's: they are spread over the places.
     func reverse(of place: Int) -> [ReverseID] {
         (0..<reverse).filter { $0 % links == place }.map(ReverseID.init)
     }

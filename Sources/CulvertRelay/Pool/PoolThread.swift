@@ -15,11 +15,16 @@ struct PoolThread: ~Copyable {
     let streams: StandardStreams?
     let knocks: Guarded<KnockBudget>
     let login: Login
-    let narrator: Narrator
+    private var narrator: Narrator
     let tell: @Sendable (TunnelNews) -> Void
 
     private let network = NetworkChanges()
     private var pool: LinkPool
+    /// What the names of forwards mean.
+    private var forwards: TunnelForwards
+    private var lastChange: UInt64 = 0
+    /// Changes that are not answered, and who waits.
+    private var changes: [ChangeID: OrderedChange] = [:]
     private var dice = SystemRandomNumberGenerator()
     private var sleepWatch = SleepWatch(Tick.current(), withSleep: Tick.currentWithSleep())
     /// Links that the pool has not decided about.
@@ -52,7 +57,9 @@ struct PoolThread: ~Copyable {
         self.login = login
         self.tell = tell
         narrator = Narrator(
-            plan: tunnel.plan, workers: crew.count, kind: crew.kind, journal: tunnel.journal, leadsTo: leadsTo)
+            plan: tunnel.plan, forwards: TunnelForwards(tunnel.plan), workers: crew.count, kind: crew.kind,
+            journal: tunnel.journal, leadsTo: leadsTo)
+        forwards = narrator.forwards
         pool = LinkPool(PoolPlan(tunnel.plan, workers: crew.count))
         journal = tunnel.journal
         ports = tunnel.plan.portFile.map { PortFile(path: $0, tunnel.plan) }
@@ -100,6 +107,9 @@ struct PoolThread: ~Copyable {
         case .stopped(let worker): handle(.workerStopped(worker))
         case .failed(let worker, let error): handle(.workerFailed(worker, error))
         case .order(let order): handle(.ordered(order))
+        case .change(let change, let answer): order(OrderedChange(change: change, answer: answer))
+        case .handedOver(let target, let text, let socket): carry(socket.take(), to: target, text)
+        case .listenersClosed(let forward): handle(.listenersClosed(forward))
         }
     }
 
@@ -141,6 +151,7 @@ struct PoolThread: ~Copyable {
         case .openListeners(let forwards): openListeners(forwards)
         case .carryStreams(let id): carryStreams(id)
         case .post(let order): crew.post(order)
+        case .answer(let id, let answer): settle(id, answer)
         case .countFlows: following.append(.flows(crew.flows()))
         case .settled(let id, let settling):
             if let door = door(of: id) { knocks.withLock { $0.settled(settling, at: door, now: .current()) } }
@@ -166,6 +177,75 @@ struct PoolThread: ~Copyable {
         doors[id.place].flatMap { $0.id == id ? $0.address : nil }
     }
 
+    // MARK: Changes
+
+    private mutating func order(_ ordered: OrderedChange) {
+        guard plan.engine == .native else {
+            return ordered.answer(.failed("with --engine libssh2 a tunnel keeps the forwards that it began with"))
+        }
+        guard let change = poolChange(ordered.change) else {
+            return ordered.answer(
+                .failed(ordered.change.adds ? "too many forwards were added" : "port not forwarded"))
+        }
+        lastChange += 1
+        let id = ChangeID(number: lastChange)
+        changes[id] = ordered
+        handle(.changeOrdered(id, change))
+    }
+
+    /// By names; one that is new is told to everybody first. nil: there is none, or no room for it.
+    private mutating func poolChange(_ change: ForwardChange) -> PoolChange? {
+        switch change {
+        case .add(let forward):
+            guard let name = forwards.name(of: forward) ?? learn(forward) else { return nil }
+            switch name {
+            case .direct(let id): return .listen(id, choosesPort: forwards.direct[id].choosesPort)
+            case .reverse(let id): return .ask(id)
+            }
+        case .cancel(let forward):
+            switch forwards.name(of: forward) {
+            case .direct(let id)?: return .unlisten(id)
+            case .reverse(let id)?: return .cancel(id)
+            case nil: return nil
+            }
+        }
+    }
+
+    private mutating func learn(_ forward: TunnelForward) -> ForwardID? {
+        guard forwards.hasRoom else { return nil }
+        let name = forwards.add(forward)
+        narrator.forwards = forwards
+        switch name {
+        case .direct(let id): crew.post(.learnDirect(id, forwards.direct[id]))
+        case .reverse(let id): crew.post(.learnReverse(id, forwards.reverse[id]))
+        }
+        return name
+    }
+
+    /// Through a link that serves, or it waits for one as every connection does.
+    private mutating func carry(_ socket: consuming BlockingSocket, to target: Target, _ text: String) {
+        let forward = TunnelForward.direct(LocalForward(listen: .handedOver, target: target, text: text))
+        guard plan.engine == .native, case .direct(let id)? = forwards.name(of: forward) ?? learn(forward) else {
+            return journal.error("\(text): nothing can be handed over to this tunnel")
+        }
+        let place = pool.places.firstIndex(where: \.isServing) ?? 0
+        crew.carry(
+            IncomingConnection(
+                socket.release(), forward: id, peer: SocketAddress(),
+                arrival: Arrival(moment: .current(), number: 0)), LinkID(place: place, serial: 0))
+    }
+
+    private mutating func settle(_ id: ChangeID, _ answer: ForwardAnswer) {
+        guard let ordered = changes.removeValue(forKey: id) else { preconditionFailure("a change is answered once") }
+        if case .done = answer, let name = forwards.name(of: ordered.change.forward) {
+            if ordered.change.adds { ports?.add(name, forwards) } else { ports?.remove(name) }
+            ports?.follow(journal)
+        }
+        ordered.answer(answer)
+    }
+
+    // MARK: Logins and listeners
+
     private mutating func beginLogin(_ id: LinkID, mayPrompt: Bool, _ race: LoginRace) {
         let control = control
         let login = login
@@ -182,10 +262,10 @@ struct PoolThread: ~Copyable {
         }
     }
 
-    private func openListeners(_ forwards: [DirectID]) {
+    private func openListeners(_ names: [DirectID]) {
         let control = control
         ListenerOpening.begin(
-            forwards.map { ($0, plan.forwards[$0]) }, family: plan.server.connection.addressFamily.socketFamily
+            names.map { ($0, forwards.direct[$0]) }, family: plan.server.connection.addressFamily.socketFamily
         ) { control.post(.listenersOpened($0)) }
     }
 
@@ -206,5 +286,23 @@ struct PoolThread: ~Copyable {
             IncomingConnection(
                 streams.input, sink: streams.output, forward: DirectID(index: forward), peer: SocketAddress(),
                 arrival: Arrival(moment: .current(), number: 0)), id)
+    }
+}
+
+/// A change, and who is told what becomes of it.
+private struct OrderedChange {
+    let change: ForwardChange
+    let answer: @Sendable (ForwardAnswer) -> Void
+}
+
+extension ForwardChange {
+    fileprivate var adds: Bool {
+        if case .add = self { true } else { false }
+    }
+
+    fileprivate var forward: TunnelForward {
+        switch self {
+        case .add(let forward), .cancel(let forward): forward
+        }
     }
 }

@@ -70,14 +70,14 @@ public struct Journal: Sendable {
 
     /// A failure. Many of one kind are summed up; the kind is the text, unless each is told with something of its own (a
     /// client's address).
-    func error(_ text: @autoclosure () -> String, kind: @autoclosure () -> String? = nil) {
+    public func error(_ text: @autoclosure () -> String, kind: @autoclosure () -> String? = nil) {
         guard says(.error) else { return }
         let text = text()
         write(Line(.error, text, kind: kind() ?? text))
     }
 
-    func info(_ text: @autoclosure () -> String) { say(newsLevel, text) }
-    func verbose(_ text: @autoclosure () -> String) { say(.verbose, text) }
+    public func info(_ text: @autoclosure () -> String) { say(newsLevel, text) }
+    public func verbose(_ text: @autoclosure () -> String) { say(.verbose, text) }
     func debug(_ text: @autoclosure () -> String) { say(.debug, text) }
 
     /// What was asked for: said whatever the level.

@@ -5,6 +5,8 @@ internal import CulvertSSH
 /// Says what happens to a pool, in words that people and programs look for: the only place that has them.
 struct Narrator: Sendable {
     let plan: TunnelPlan
+    /// Those of the plan, and those that were added.
+    var forwards: TunnelForwards
     let workers: Int
     let kind: DriverKind
     let journal: Journal
@@ -50,19 +52,21 @@ struct Narrator: Sendable {
         case .checksLinks(.networkChange): journal.verbose("a network change: checking the links")
         case .checksLinks(.sleep): journal.verbose("the machine has slept: checking the links")
         case .listening(let forward, let address):
-            journal.info("listening on \(address) for \(plan.forwards[forward].target)")
+            journal.info("listening on \(address) for \(forwards.direct[forward].target)")
         case .allocated(let forward, let port):
             // In ssh's words for -R.
-            let target = plan.forwards[forward].target
+            let target = forwards.direct[forward].target
             journal.info(
                 "Allocated port \(port) for \(target == .requested ? "dynamic forward" : "local forward to \(target)")")
-        case .listenerFailed(let forward, let reason): journal.error("\(plan.forwards[forward].text): \(reason)")
+        case .listenerFailed(let forward, let reason): journal.error("\(forwards.direct[forward].text): \(reason)")
         case .listenerStillFails(let forward, let reason):
-            journal.verbose("\(plan.forwards[forward].text): still \(reason)")
-        case .reverseStands(let forward, let port): sayStands(plan.reverse[forward], port)
-        case .reverseFailed(let forward, let answer): sayFailed(plan.reverse[forward], answer)
+            journal.verbose("\(forwards.direct[forward].text): still \(reason)")
+        case .reverseStands(let forward, let port): sayStands(forwards.reverse[forward], port)
+        case .reverseFailed(let forward, let answer): sayFailed(forwards.reverse[forward], answer)
         case .reverseStillFails(let forward):
-            journal.verbose("remote port forwarding still fails for \(plan.reverse[forward].text)")
+            journal.verbose("remote port forwarding still fails for \(forwards.reverse[forward].text)")
+        case .listensNoMore(let forward): journal.info("\(forwards.direct[forward].text): cancelled")
+        case .reverseCancelled(let forward): journal.info("\(forwards.reverse[forward].text): cancelled")
         case .endsForForward: journal.error("ending: a forward failed and ExitOnForwardFailure is set")
         case .loginsUsedUp(let most): journal.error("ending: AUTOSSH_MAXSTART=\(most) logins were begun")
         case .endsWithoutForward: journal.error("ending: no forward stands")
@@ -107,11 +111,12 @@ struct Narrator: Sendable {
     private func text(of snapshot: PoolSnapshot) -> String {
         var lines = ["snapshot of \(destination) (\(kind.rawValue), \(workers) workers):"]
         for place in snapshot.down { lines.append("link \(place): down") }
-        for (state, spec) in zip(snapshot.reverse, plan.reverse) {
+        for (state, spec) in zip(snapshot.reverse, forwards.reverse) {
             switch state {
             case .standing(let port): lines.append("forward \(spec.text): the server listens on port \(port)")
             case .refused: lines.append("forward \(spec.text): refused, asking again")
             case .unasked: lines.append("forward \(spec.text): waits for its link")
+            case .unwanted: break
             }
         }
         return (lines + snapshot.workers).joined(separator: "\n")

@@ -10,8 +10,9 @@ internal import CulvertSSH
 /// first, and it is gone with the tunnel.
 struct PortFile {
     private let path: String
-    private let direct: [String]
-    private let reverse: [String]
+    /// nil: it was cancelled.
+    private var direct: [String?]
+    private var reverse: [String?]
     private var directPorts: [DirectID: UInt16] = [:]
     private var reversePorts: [ReverseID: UInt16] = [:]
     /// From the first time on it is written with every change.
@@ -26,8 +27,38 @@ struct PortFile {
 
     var text: String {
         func line(_ port: UInt16?, _ text: String) -> String { "\(port.map { "\($0)" } ?? "-") \(PeerText(text))\n" }
-        return direct.indices.map { line(directPorts[DirectID(index: $0)], direct[$0]) }.joined()
-            + reverse.indices.map { line(reversePorts[ReverseID(index: $0)], reverse[$0]) }.joined()
+        let here = direct.enumerated().compactMap { index, text in
+            text.map { line(directPorts[DirectID(index: index)], $0) }
+        }
+        let there = reverse.enumerated().compactMap { index, text in
+            text.map { line(reversePorts[ReverseID(index: index)], $0) }
+        }
+        return (here + there).joined()
+    }
+
+    /// A forward that was added, or is added again.
+    mutating func add(_ name: ForwardID, _ forwards: TunnelForwards) {
+        switch name {
+        case .direct(let forward):
+            while direct.count <= forward.index { direct.append(nil) }
+            direct[forward.index] = forwards.direct[forward].text
+        case .reverse(let forward):
+            while reverse.count <= forward.index { reverse.append(nil) }
+            reverse[forward.index] = forwards.reverse[forward].text
+        }
+    }
+
+    mutating func remove(_ name: ForwardID) {
+        switch name {
+        case .direct(let forward): (direct[forward.index], directPorts[forward]) = (nil, nil)
+        case .reverse(let forward): (reverse[forward.index], reversePorts[forward]) = (nil, nil)
+        }
+    }
+
+    /// After a change, once it is written at all.
+    func follow(_ journal: Journal) {
+        guard isWritten else { return }
+        replace(journal)
     }
 
     mutating func take(_ news: PoolNews, _ journal: Journal) {
@@ -46,6 +77,10 @@ struct PortFile {
 
     mutating func write(_ journal: Journal) {
         isWritten = true
+        replace(journal)
+    }
+
+    private func replace(_ journal: Journal) {
         do throws(IOError) { try WholeFile.replace(path, with: text) } catch {
             journal.error("--port-file \(path): \(errorText(error.number))")
         }

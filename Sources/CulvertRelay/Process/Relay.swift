@@ -24,9 +24,10 @@ public enum Relay {
     /// Runs tunnels until they are told to end, or have all ended. In the background a
     /// child of the calling process goes on, and this one ends inside. `mayRunPrograms`: beside ProxyCommands, of
     /// which the plans tell (a program that asks the user, or a condition that is evaluated again). `journal` is the
-    /// process's own.
+    /// process's own. `beginControl`: of the first tunnel that stands.
     public static func runTunnels(
-        _ tunnels: [Tunnel], _ options: ProcessOptions, mayRunPrograms: Bool, journal: Journal
+        _ tunnels: [Tunnel], _ options: ProcessOptions, mayRunPrograms: Bool, journal: Journal,
+        beginControl: BeginControl? = nil
     ) -> Int32 {
         if !mayRunPrograms, tunnels.allSatisfy({ !$0.plan.runsPrograms }) { HostProcess.renouncePrivileges() }
         defer {
@@ -57,7 +58,7 @@ public enum Relay {
             let signals = try beginProcess()
             let isPipe = streams != nil
             var process = try TunnelProcess(
-                signals, lifetime: options.lifetime, isPipe ? journal.ofPipe : journal
+                signals, lifetime: options.lifetime, isPipe ? journal.ofPipe : journal, beginControl: beginControl
             ) {
                 guard let waiting = parent.take() else { return }
                 // What was said goes to whoever reads standard error now.

@@ -42,6 +42,10 @@ enum TunnelNews: Equatable, Sendable {
     /// The first attempt failed, and others will follow.
     case delayed
     case standing(TunnelStanding)
+    /// So many forwards are wanted now.
+    case forwards(Int)
+    /// Whoever controls it wants the process to end.
+    case stopWanted
     case ended(Ending)
 }
 

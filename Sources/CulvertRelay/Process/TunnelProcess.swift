@@ -12,7 +12,9 @@ struct TunnelProcess {
         var order: (@Sendable (TunnelOrder) -> Void)?
         let leadsTo: @Sendable () -> String
         let links: Int
-        let forwards: Int
+        /// That are wanted.
+        var forwards: Int
+        let control: TunnelControl
         var standing = TunnelStanding()
         /// It stands, has ended, or (beside others) was delayed: nobody waits for it any longer.
         var isSettled = false
@@ -23,6 +25,12 @@ struct TunnelProcess {
     let news: Mailbox<(tunnel: Int, news: TunnelNews)>
     let journal: Journal
     let becameReady: () -> Void
+    /// Called once, before anybody is told that the tunnel stands, or waits for its next attempt.
+    private var beginControl: BeginControl?
+    /// Of that: takes away what others reach it by.
+    private var endControl: (@Sendable () -> Void)?
+    /// The process ends so, whatever its tunnels end with.
+    private var ending: Ending?
     /// When all are told to end; nil: never.
     private var endsAt: Tick?
     private let service = ServiceNotifier()
@@ -33,11 +41,13 @@ struct TunnelProcess {
     private var isStopping = false
 
     init(
-        _ signals: SignalSource, lifetime: Duration? = nil, _ journal: Journal, becameReady: @escaping () -> Void
+        _ signals: SignalSource, lifetime: Duration? = nil, _ journal: Journal, beginControl: BeginControl? = nil,
+        becameReady: @escaping () -> Void
     ) throws(IOError) {
         self.signals = signals
         self.journal = journal
         self.becameReady = becameReady
+        self.beginControl = beginControl
         endsAt = lifetime.map { Tick.current() + Tick.Span($0) }
         news = try Mailbox()
     }
@@ -121,7 +131,10 @@ struct TunnelProcess {
         places.append(
             Place(
                 order: { control.post(.order($0)) }, leadsTo: leadsTo, links: plan.links,
-                forwards: plan.forwards.count + plan.reverse.count))
+                forwards: plan.forwards.count + plan.reverse.count,
+                control: TunnelControl(
+                    change: { control.post(.change($0, answer: $1)) }, stop: { news.post((index, .stopWanted)) },
+                    carry: { control.post(.handedOver($0, text: $1, $2)) })))
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
                 tunnel, leadsTo: leadsTo, crew: crew, control: control, streams: streams, knocks: knocks,
@@ -148,6 +161,7 @@ struct TunnelProcess {
     }
 
     mutating func run() -> Ending {
+        defer { endControl?() }
         while places.contains(where: { $0.ending == nil }) {
             let ready = Wait.forReadable([news.descriptor, signals.descriptor], until: endsAt)
             if ready.contains(signals.descriptor), let signal = readSignals() { return .signalled(signal) }
@@ -159,7 +173,7 @@ struct TunnelProcess {
         }
         // Of one tunnel the ending is the process's; of several the first that was not asked for.
         let endings = places.compactMap(\.ending)
-        return endings.first { $0.exitStatus != 0 } ?? .asAsked
+        return ending ?? endings.first { $0.exitStatus != 0 } ?? .asAsked
     }
 
     /// Whether all was told to stand before the end came: what a waiting parent is told by the exit status.
@@ -170,6 +184,8 @@ struct TunnelProcess {
         case .ready: places[tunnel].isSettled = true
         case .delayed: places[tunnel].isSettled = places.count > 1
         case .standing(let standing): places[tunnel].standing = standing
+        case .forwards(let count): places[tunnel].forwards = count
+        case .stopWanted: return isStopping ? () : stop()
         case .ended(let ending):
             places[tunnel].ending = ending
             places[tunnel].order = nil
@@ -177,11 +193,23 @@ struct TunnelProcess {
             places[tunnel].standing = TunnelStanding()
         }
         guard !isStopping else { return }
+        if news == .ready || news == .delayed { control(tunnel) }
+        guard !isStopping else { return }
         service.tell("STATUS=\(status)")
         if !isReady, places.allSatisfy(\.isSettled), places.contains(where: { $0.ending == nil }) {
             isReady = true
             service.tell("READY=1")
             becameReady()
+        }
+    }
+
+    /// From now on others may ask things of the tunnel, if that was wanted.
+    private mutating func control(_ tunnel: Int) {
+        guard let begin = beginControl.take() else { return }
+        do throws(ControlFailure) { endControl = try begin(places[tunnel].control) } catch {
+            journal.error(error.description)
+            ending = .connectionFailed
+            stop()
         }
     }
 
@@ -214,6 +242,7 @@ struct TunnelProcess {
         isStopping = true
         journal.info("stopping")
         service.tell("STOPPING=1")
+        endControl?()
         for place in places { place.order?(.stop) }
     }
 }

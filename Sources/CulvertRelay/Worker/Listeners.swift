@@ -112,6 +112,19 @@ struct Listeners: ~Copyable {
         return Int(lowestFree) + owed < limits.descriptors - limits.reservedDescriptors
     }
 
+    /// Of one forward. Returns whether there was any.
+    mutating func close<Driver: IODriver & ~Copyable>(_ forward: DirectID, _ driver: inout Driver) -> Bool {
+        var hasAny = false
+        var next = slab.first()
+        while let id = next {
+            next = slab.next(after: id)
+            guard slab[id].forward == forward else { continue }
+            driver.close(slab.remove(id).descriptor)
+            hasAny = true
+        }
+        return hasAny
+    }
+
     mutating func closeAll<Driver: IODriver & ~Copyable>(_ driver: inout Driver) {
         var next = slab.first()
         while let id = next {

@@ -38,7 +38,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func pause(_ listener: ListenerID, _ reason: String) {
         guard listeners.pause(listener, driver.now, &timers) else { return }
         context.journal.error(
-            Listeners.pausedText(context.forwards[listeners.forward(listener)].text, reason, context.limits))
+            Listeners.pausedText(directForwards[listeners.forward(listener)].text, reason, context.limits))
     }
 
     mutating func resumeAccepting(_ listener: ListenerID) {
@@ -76,7 +76,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     /// A client of a dynamic forward that has not said yet where it wants to go.
     private func asksFirst(_ connection: IncomingConnection) -> Bool {
-        context.forwards[connection.forward].target == .requested && connection.socks == nil
+        directForwards[connection.forward].target == .requested && connection.socks == nil
     }
 
     private func openLink(_ place: Int) -> LinkSlot? {
@@ -98,7 +98,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         driver.resetOnClose(connection.descriptor)
         driver.close(connection.descriptor)
         if connection.sink != connection.descriptor { driver.close(connection.sink) }
-        if context.forwards[connection.forward].isStandardStreams {
+        if directForwards[connection.forward].isStandardStreams {
             context.control.post(.streamsEnded(cleanly: false))
         }
     }
@@ -153,7 +153,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     private mutating func refuse(_ connection: IncomingConnection, _ reason: String) {
-        let forward = context.forwards[connection.forward].text
+        let forward = directForwards[connection.forward].text
         context.journal.error(
             "closed a connection to \(forward) from \(connection.peer.shown): \(reason)",
             kind: "closed a connection to \(forward): \(reason)")
@@ -179,7 +179,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         _ = held.take { arrivals.contains($0.connection.arrival) }
         for connection in gone {
             context.journal.verbose(
-                "dropped a connection to \(context.forwards[connection.forward].text) from \(connection.peer.shown): its"
+                "dropped a connection to \(directForwards[connection.forward].text) from \(connection.peer.shown): its"
                     + " client has gone while it waited for a link")
             drop(connection)
         }

@@ -16,7 +16,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
                     + (links[id].engine.keyRenewals.map { ", \($0) key renewals" } ?? "")
                     + (links[id].liveness.isSuspect ? ", suspect" : ""))
         }
-        lines += listeners.report(context.forwards)
+        lines += listeners.report(directForwards)
         var flow = flows.first()
         while let id = flow {
             flow = flows.next(after: id)

@@ -12,6 +12,9 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     let id: WorkerID
     let context: WorkerContext<Engine>
     var driver: Driver
+    /// Of the tunnel, by their names: those of its plan, and those that were added since.
+    var directForwards: [LocalForward]
+    var reverseForwards: [ReverseForward]
     var listeners: Listeners
     var flows: Slab<TunnelFlow>
     var links: Slab<Link<Engine>>
@@ -64,6 +67,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
         self.driver = driver
         // A flow has one descriptor at least, so the descriptors bound every table.
         let descriptors = max(1, context.limits.descriptors)
+        directForwards = context.forwards
+        reverseForwards = context.reverse
         listeners = Listeners(capacity: descriptors)
         flows = Slab(capacity: descriptors * 2)
         links = Slab(capacity: Self.maximumLinks * 2)
@@ -73,7 +78,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             capacity: descriptors * 2,
             descriptorLimit: context.limits.descriptors - context.limits.reservedDescriptors)
         spillPool = SpillPool(budget: context.budget)
-        targets = context.reverse.map { TargetCache($0.target) }
+        targets = reverseForwards.map { TargetCache($0.target) }
         chosenPorts = context.chosenPorts
         self.driver.awaitReadable(context.mailboxes[id.number].descriptor, Token(.mailbox))
     }
@@ -182,6 +187,11 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             case .refuse(let reason): setRefusal(reason)
             case .giveMemory: giveMemory()
             case .ping: context.lender?.answer(by: id)
+            case .learnDirect(let id, let forward): learn(id, forward)
+            case .learnReverse(let id, let forward): learn(id, forward)
+            case .closeListeners(let forward): closeListeners(forward)
+            case .askReverse(let link, let forward): askReverse(link, forward)
+            case .cancelReverse(let forward): cancelReverse(forward)
             case .snapshot: context.control.post(.snapshot(id, report()))
             case .stop(let drain): stop(drain: drain)
             }

@@ -4,6 +4,7 @@ internal import CulvertSSH
 
 /// What the workers of one tunnel share.
 struct WorkerContext<Engine: SSHEngine & ~Copyable>: Sendable {
+    /// Those of the plan, with which each worker begins.
     let forwards: [LocalForward]
     let reverse: [ReverseForward]
     let links: [LinkStatus]

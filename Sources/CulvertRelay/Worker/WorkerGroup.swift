@@ -21,13 +21,12 @@ struct WorkerGroup<Engine: SSHEngine & ~Copyable>: Sendable {
         for _ in processors { mailboxes.append(try Mailbox()) }
         let control = try Mailbox<ControlMessage>()
         let resolver = try Resolver()
-        let asksInSocks = reverse.contains { $0.target == .requested }
         let context = WorkerContext(
             forwards: forwards, reverse: reverse, links: links,
             mailboxes: mailboxes + (elsewhere.map { [$0] } ?? []),
             control: control,
             budget: MemoryBudget(ceiling: memory, workers: processors.count), resolver: resolver,
-            requestResolver: asksInSocks ? try Resolver() : resolver, journal: journal, limits: limits,
+            requestResolver: try Resolver(), journal: journal, limits: limits,
             alive: alive, chosenPorts: chosenPorts, linksAreElsewhere: elsewhere != nil, lender: lender)
         for (number, processor) in processors.enumerated() {
             try Thread.start(name: "culvert-\(number)", processor: processor) {

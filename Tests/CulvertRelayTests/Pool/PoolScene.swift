@@ -28,6 +28,7 @@ final class PoolScene {
     private(set) var news: [PoolNews] = []
     private(set) var told: [TunnelNews] = []
     private(set) var posted: [WorkerOrder] = []
+    private(set) var answers: [ChangeID: ForwardAnswer] = [:]
     private(set) var ending: Ending?
     private var ready: [LinkID: ReadyLink] = [:]
     /// Logins that are over, and when.
@@ -95,7 +96,8 @@ final class PoolScene {
         case .connectionWaits: try handle(.connectionWaits)
         case .streamsEnded(let cleanly): try handle(.streamsEnded(cleanly: cleanly))
         case .snapshot(let worker, let text): try handle(.snapshot(worker, text))
-        case .loggedIn, .loginFailed, .loginSilent, .listenersOpened, .stopped, .failed, .order:
+        case .listenersClosed(let forward): try handle(.listenersClosed(forward))
+        case .loggedIn, .loginFailed, .loginSilent, .listenersOpened, .stopped, .failed, .order, .change, .handedOver:
             throw Missed("no worker says \(message)")
         }
     }
@@ -143,6 +145,7 @@ final class PoolScene {
             posted.append(order)
             scene.tell(WorkerMessage(order))
         case .settled, .unsettled, .doubtLogin: break
+        case .answer(let id, let answer): answers[id] = answer
         case .tell(let news): told.append(news)
         case .say(let news): self.news.append(news)
         case .end(let ending): self.ending = ending

@@ -23,7 +23,9 @@ struct PoolStorm {
     private var standing: [Int: (id: LinkID, isSuspect: Bool)] = [:]
     private var dead: [LinkID] = []
     private var begunPlaces: Set<Int> = []
-    private var asked: [DirectID]?
+    /// Listeners that are being opened, and have not been answered.
+    private var asked: [[DirectID]] = []
+    private var changes = StormChanges()
     private var hasOpened = false
     private var lastSerial: UInt64 = 0
     private var readyTold = 0
@@ -55,6 +57,7 @@ struct PoolStorm {
         plan.drain = .seconds(Double(Int.random(in: 0...9, using: &dice)))
         self.plan = plan
         pool = LinkPool(plan)
+        changes = StormChanges(plan)
     }
 
     var hasEnded: Bool { !endings.isEmpty }
@@ -93,7 +96,10 @@ struct PoolStorm {
             try tell(.streamsEnded(cleanly: Bool.random(using: &dice)))
         case 84 where Int.random(in: 0..<100, using: &dice) == 0: try tell(.workerFailed(WorkerID(0), IOError(5, "x")))
         case 85..<87 where !isRunning: try stopWorker()
-        case 87..<90: now = now + .seconds(Double(dice.some(upTo: 2000)))
+        case 87, 88: try orderChange()
+        case 89:
+            if let forward = changes.closing.popFirst() { try tell(.listenersClosed(forward)) }
+        case 90, 91: now = now + .seconds(Double(dice.some(upTo: 2000)))
         default:
             if let next = pool.nextMoment { now = max(now, next) }
             try passTime()
@@ -135,8 +141,8 @@ struct PoolStorm {
     }
 
     private mutating func answerListeners() throws {
-        guard let forwards = asked else { return }
-        asked = nil
+        guard let place = asked.indices.randomElement(using: &dice) else { return }
+        let forwards = asked.remove(at: place)
         let answers = forwards.map { forward in
             Int.random(in: 0..<3, using: &dice) == 0 ? PoolBench.failed([forward])[0] : PoolBench.opened([forward])[0]
         }
@@ -166,7 +172,7 @@ struct PoolStorm {
             try tell(.loggedIn(id, summary: "s"))
         case 7 where current == nil: try tell(.loginFailed(id, PoolBench.transport))
         default:
-            guard let forward = plan.reverse(of: id.place).randomElement(using: &dice) else { return }
+            guard let forward = changes.known(at: id.place, of: plan.links).randomElement(using: &dice) else { return }
             let answers: [ReverseAnswer] = [.standing(port: 7), .standing(port: 8), .refused, .notAsked("why")]
             let answer = answers[Int.random(in: 0..<answers.count, using: &dice)]
             try tell(.reverseAnswered(id, forward: forward, answer))
@@ -186,6 +192,12 @@ struct PoolStorm {
         try tell(.workerStopped(WorkerID(stoppedWorkers - 1)))
     }
 
+    /// Of a forward that the plan has, or that is added and cancelled again and again.
+    private mutating func orderChange() throws {
+        let (id, change) = changes.order(&dice)
+        try tell(.changeOrdered(id, change))
+    }
+
     private mutating func passTime() throws {
         try tell(.timePassed)
         if let next = pool.nextMoment, next <= now { throw Missed("it would spin: \(next) is not later than \(now)") }
@@ -195,10 +207,8 @@ struct PoolStorm {
     private mutating func calm() throws {
         for _ in 0..<200 where isRunning {
             while !underWay.isEmpty, isRunning { try answerLogin(succeeds: true) }
-            if let forwards = asked {
-                asked = nil
-                try tell(.listenersOpened(PoolBench.opened(forwards)))
-            }
+            while !asked.isEmpty { try tell(.listenersOpened(PoolBench.opened(asked.removeFirst()))) }
+            while let forward = changes.closing.popFirst() { try tell(.listenersClosed(forward)) }
             for (_, link) in standing.sorted(by: { $0.key < $1.key }) where link.isSuspect && isRunning {
                 standing[link.id.place]?.isSuspect = false
                 try tell(.linkRecovered(link.id))
@@ -231,6 +241,7 @@ struct PoolStorm {
         }
         guard endings.count == 1 else { throw Missed("\(endings.count) ends") }
         guard pool.nextMoment == nil else { throw Missed("something is to come after the end") }
+        guard changes.open.isEmpty else { throw Missed("nobody has answered \(changes.open)") }
     }
 
     // MARK: What must hold
@@ -265,7 +276,9 @@ struct PoolStorm {
             begunPlaces.insert(id.place)
         case .deliver(let id, let reverse):
             guard isRunning, undecided.remove(id) != nil else { throw Missed("\(id) cannot be delivered") }
-            guard reverse == plan.reverse(of: id.place) else { throw Missed("\(id) asks for \(reverse)") }
+            guard changes.allows(reverse, at: id.place, of: plan.links) else {
+                throw Missed("\(id) asks for \(reverse): \(changes)")
+            }
             if let old = standing[id.place] {
                 guard old.isSuspect else { throw Missed("\(old.id) serves, and was replaced") }
                 dead.append(old.id)
@@ -275,16 +288,23 @@ struct PoolStorm {
             guard undecided.remove(id) != nil else { throw Missed("\(id) is dropped, and was not told") }
             if !dead.contains(id) { dead.append(id) }
         case .openListeners(let forwards):
-            guard isRunning, asked == nil else { throw Missed("listeners are asked for") }
-            guard forwards.allSatisfy(plan.listening.contains) else { throw Missed("\(forwards) are no listeners") }
-            asked = forwards
+            guard isRunning else { throw Missed("listeners are asked for") }
+            guard forwards.allSatisfy(changes.mayListen) else { throw Missed("\(forwards) are no listeners") }
+            asked.append(forwards)
             hasOpened = true
         case .carryStreams(let id):
             guard standing[id.place]?.id == id, plan.carriesStreams else { throw Missed("streams of \(id)") }
             streamsCarried += 1
         case .post(.stop): stopsPosted += 1
         case .countFlows: throw Missed("it stays until it is told to end")
-        case .post(.probe), .post(.snapshot), .say: break
+        case .post(.probe), .post(.snapshot), .say, .post(.cancelReverse), .tell(.forwards): break
+        case .post(.learnDirect), .post(.learnReverse), .tell(.stopWanted): throw Missed("a pool has no \(action)")
+        case .post(.closeListeners(let forward)): changes.closing.insert(forward)
+        case .post(.askReverse(let id, let forward)):
+            guard standing[id.place]?.id == id, forward.index % plan.links == id.place else {
+                throw Missed("\(id) is asked for \(forward)")
+            }
+        case .answer(let id, let answer): try changes.answered(id, answer)
         case .post(.refuse(let reason)):
             guard (reason == nil) != (refusal == nil) || reason != refusal else { throw Missed("told twice") }
             guard reason == nil || standing.isEmpty else { throw Missed("links stand, and connections are refused") }
@@ -307,7 +327,7 @@ struct PoolStorm {
     private func check(_ told: TunnelStanding) throws {
         let serving = standing.values.count { !$0.isSuspect }
         guard told.linksUp == serving else { throw Missed("\(told.linksUp) links are told, \(serving) serve") }
-        guard (0...plan.direct + plan.reverse).contains(told.forwardsUp) else {
+        guard (0...pool.directCount + pool.reverseCount).contains(told.forwardsUp) else {
             throw Missed("\(told.forwardsUp) forwards")
         }
     }
@@ -315,7 +335,7 @@ struct PoolStorm {
     private func check() throws {
         guard readyTold <= 1, streamsCarried <= 1, endings.count <= 1 else { throw Missed("told twice") }
         guard stopsPosted <= (endings == [.systemError] ? 2 : 1) else { throw Missed("ordered twice") }
-        guard undecided.count <= (asked != nil && standing.isEmpty ? 1 : 0) else {
+        guard undecided.count <= (!asked.isEmpty && standing.isEmpty ? 1 : 0) else {
             throw Missed("\(undecided) wait for a decision")
         }
         for place in 0..<plan.links where pool.places[place].link?.id != standing[place]?.id {
@@ -334,7 +354,9 @@ struct PoolStorm {
                 throw Missed("place \(place) waits for \((due - now).seconds) s")
             }
             let isDormant = pool.places[place].attempt == .dormant
-            guard !isDormant || plan.reverse == 0 else { throw Missed("nobody would wake place \(place)") }
+            guard !isDormant || pool.reverse(of: place).isEmpty else {
+                throw Missed("nobody would wake place \(place)")
+            }
             guard serves || isTrying || isDue || isDormant || areLoginsUsedUp else {
                 throw Missed("place \(place) waits for nothing")
             }
@@ -346,7 +368,7 @@ struct PoolStorm {
         // The next place follows the first login of the one before, however that ends.
         guard begunPlaces.count < plan.links, let last = begunPlaces.max() else { return }
         let follows = underWay.contains { $0.place == last } || undecided.contains { $0.place == last }
-        guard follows || !hasOpened || asked != nil || areLoginsUsedUp else {
+        guard follows || !hasOpened || !asked.isEmpty || areLoginsUsedUp else {
             throw Missed("nobody begins place \(last + 1)")
         }
     }

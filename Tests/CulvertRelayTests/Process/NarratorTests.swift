@@ -32,7 +32,8 @@ import Testing
             ReverseForward(listen: .tcp(address: "", port: 0), target: target, text: "-R *:0:web:80"),
         ]
         return Narrator(
-            plan: plan, workers: 2, kind: .epoll, journal: Journal(level: .debug) { said.add($0.level, $0.text) },
+            plan: plan, forwards: TunnelForwards(plan), workers: 2, kind: .epoll,
+            journal: Journal(level: .debug) { said.add($0.level, $0.text) },
             leadsTo: { "me@there" })
     }
 
@@ -93,6 +94,8 @@ import Testing
             .reverseFailed(forward: 0, .notAsked("too many")),
             ["error: remote port forwarding failed for -R 8080:web:80: too many"]
         ), (.reverseStillFails(forward: 0), ["verbose: remote port forwarding still fails for -R 8080:web:80"]),
+        (.listensNoMore(forward: 0), ["info: -L 1:db:5432: cancelled"]),
+        (.reverseCancelled(forward: 0), ["info: -R 8080:web:80: cancelled"]),
         (.endsForForward, ["error: ending: a forward failed and ExitOnForwardFailure is set"]),
         (.endsWithoutForward, ["error: ending: no forward stands"]),
         (

@@ -49,6 +49,40 @@ import Testing
         #expect(beside.filter { $0.hasPrefix((path as NSString).lastPathComponent) }.count == 1, "no draft is left")
     }
 
+    @Test func itFollowsForwardsThatAreAddedAndCancelled() throws {
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let journal = Journal(level: .debug) { Issue.record("\($0.text)") }
+        var forwards = TunnelForwards(plan())
+        var file = PortFile(path: path, plan())
+        file.write(journal)
+        let name = forwards.add(
+            .direct(LocalForward(listen: .loopback(port: 0), target: .requested, text: "-D 0")))
+        file.take(
+            .listening(forward: 2, try SocketAddress.resolve(host: "127.0.0.1", port: 99, numeric: true)[0]), journal)
+        file.add(name, forwards)
+        file.remove(.direct(1))
+        file.remove(.reverse(0))
+        file.follow(journal)
+        #expect(try read() == "- -L 0:db:5432\n99 -D 0\n")
+        file.add(.reverse(0), forwards)
+        file.follow(journal)
+        #expect(try read() == "- -L 0:db:5432\n99 -D 0\n- -R 0:db:5432\n")
+    }
+
+    /// The same forward, however it is typed, has one name, so that only new ones take room.
+    @Test func aForwardHasOneName() {
+        var forwards = TunnelForwards(plan())
+        let socket = LocalForward(
+            listen: .unix(path: "/s", modeMask: 0, unlinksFirst: true), target: .tcp(host: "db", port: 5432), text: "x")
+        #expect(forwards.name(of: .direct(socket)) == .direct(1))
+        let other = LocalForward(
+            listen: .unix(path: "/s", modeMask: 0, unlinksFirst: true), target: .requested, text: "x")
+        #expect(forwards.name(of: .direct(other)) == nil)
+        #expect(forwards.add(.direct(other)) == .direct(2) && forwards.name(of: .direct(other)) == .direct(2))
+        let reverse = ReverseForward(listen: .unix(path: "/s"), target: .requested, text: "x")
+        #expect(forwards.name(of: .reverse(reverse)) == nil && forwards.add(.reverse(reverse)) == .reverse(1))
+    }
+
     private func read() throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
 
     /// A path of a socket may have any character: it is one line all the same.

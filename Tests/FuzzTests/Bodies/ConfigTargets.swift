@@ -98,6 +98,7 @@ extension FuzzTarget {
             case .relay(let relay):
                 promise(!relay.plan.forwards.isEmpty, "a relay forwards something")
                 for forward in relay.plan.forwards { check(forward.target) }
+            case .control(let request): promise(!request.path.isEmpty, "a master has a socket")
             case .up(let request), .check(let request): promise(!request.file.isEmpty, "tunnels come from a file")
             case .show(let text): promise(!text.isEmpty, "help says something")
             }

@@ -18,7 +18,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func beginGreeting(_ connection: IncomingConnection) {
         guard !greetings.isFull else {
-            context.journal.error("\(context.forwards[connection.forward].text): too many connections")
+            context.journal.error("\(directForwards[connection.forward].text): too many connections")
             return drop(connection)
         }
         let greeting = greetings.add(SocksGreeting(connection: connection))
@@ -51,7 +51,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             case .requested: return carryGreeted(greeting)
             case .failed(let fault):
                 let connection = greetings[greeting].connection
-                let forward = context.forwards[connection.forward].text
+                let forward = directForwards[connection.forward].text
                 context.journal.error(
                     "\(forward): closed a client from \(connection.peer.shown): \(fault)",
                     kind: "\(forward): closed a client: \(fault)")
@@ -72,7 +72,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func greetingExpired(_ greeting: GreetingID) {
         let connection = greetings[greeting].connection
-        let forward = context.forwards[connection.forward].text
+        let forward = directForwards[connection.forward].text
         let why = "that did not say in SOCKS where to go within \(Int(context.limits.greeting.seconds)) s"
         context.journal.error(
             "\(forward): closed a client from \(connection.peer.shown) \(why)",
@@ -89,7 +89,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         deliveries.adopt(
             Delivery(
                 connection.descriptor, rest: Spill(), .finish, inputEnded: false,
-                name: "\(context.forwards[connection.forward].text) from \(connection.peer.shown)", now: driver.now),
+                name: "\(directForwards[connection.forward].text) from \(connection.peer.shown)", now: driver.now),
             &driver, &spillPool, &timers)
     }
 
@@ -200,7 +200,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     private mutating func dialRequested(_ flow: FlowID, _ request: SocksRequest) {
         guard case .forward(.reverse(let forward)) = flows[flow].purpose else { return }
         flows[flow].phase = .dialing
-        guard context.reverse[forward].permits(request) else {
+        guard reverseForwards[forward].permits(request) else {
             return refuseDialled(flow, "PermitRemoteOpen does not name it", .notAllowed)
         }
         beginDialling(flow)
