@@ -90,7 +90,9 @@ final class HostKeyCheck {
     func algorithms() throws(SSHError) -> [String] {
         // A file that cannot be read is reported by `verify`, which always follows.
         guard var known = try? known() else { return [] }
-        try addCommandLines(to: &known, .order, nil)
+        // As with ssh: what HostKeyAlgorithms says whole is not put into another order.
+        let change = server.algorithms.hostKeys?.change ?? .append
+        if change == .append || change == .remove { try addCommandLines(to: &known, .order, nil) }
         var types = known.keys(for: name).map(\.type)
         if types.isEmpty, let fallback = portlessName { types = known.keys(for: fallback).map(\.type) }
         let remembered = remembered

@@ -54,6 +54,13 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: workshop.file("known_hosts")))
     }
 
+    @Test func itIsNotAskedForTypesThatAreSettled() throws {
+        var settings = try calling("touch \"$WORKSHOP/called\"")
+        settings.algorithms.hostKeys = AlgorithmList("ssh-ed25519")
+        #expect(try identity(settings).knownHostKeyAlgorithms().isEmpty)
+        #expect(!FileManager.default.fileExists(atPath: workshop.file("called")))
+    }
+
     @Test func whatItSaysCountsAsAFileDoes() throws {
         try workshop.makeKey("two")
         let other = try workshop.publicLine("two")
