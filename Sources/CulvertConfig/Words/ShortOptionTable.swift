@@ -77,7 +77,7 @@ enum ShortOptionTable {
     ]
 
     private static let notYet: [(Character, Bool, String)] = [
-        ("1", false, "SSH protocol 1 is broken: leave it out"),
+        ("1", false, "SSH protocol 1 is broken: leave it out")
     ]
 
     /// Keys that the flag sets in what `-G` prints, and their value; nil: what was typed behind the flag.
