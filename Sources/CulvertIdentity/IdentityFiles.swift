@@ -12,7 +12,7 @@ struct IdentityFile: Hashable, Sendable {
     let publicKey: PublicKey?
     /// There is no private key at all, or it is a hardware key's, where another file has one that may not be used.
     let isPublicOnly: Bool
-    /// The one beside it, or the file itself where that is one.
+    /// The one beside it, by its name or in place of the public key, or the file itself where that is one.
     let certificate: UserCertificate?
 
     /// Of a public part whose private one no agent has.
@@ -61,13 +61,14 @@ struct IdentityFiles {
 
     private mutating func look(_ path: String, shown: String, explicit: Bool, hasCertificate: Bool) {
         let name = PeerText(shown).description
-        var publicKey = Self.publicKey(beside: path)
+        let line = Self.publicKey(beside: path)
+        var publicKey = line
         var privatePart: KeyFile?
         var isPublicOnly = false
         do {
             let key = try Self.keyFile(path)
             // The file's own word counts more than that of the file beside it.
-            publicKey = key.publicKey ?? publicKey
+            publicKey = key.publicKey ?? line?.plain
             isPublicOnly = key.format == .publicOnly || key.format == .hardware
             if !isPublicOnly { privatePart = key }
         } catch .file(.missing) {
@@ -87,8 +88,15 @@ struct IdentityFiles {
             unusable.append("key \(name) not used: \(error.why)")
         }
         let certificate =
-            publicKey?.isCertificate == true
-            ? itself(path, shown, publicKey) : hasCertificate ? beside(path, shown) : nil
+            if let publicKey, publicKey.isCertificate {
+                itself(path, shown, publicKey)
+            } else if let line, line.isCertificate {
+                itself(path + ".pub", shown + ".pub", line)
+            } else if hasCertificate {
+                beside(path, shown)
+            } else {
+                UserCertificate?.none
+            }
         guard publicKey != nil || privatePart != nil || certificate != nil else { return }
         files.append(
             IdentityFile(
@@ -110,8 +118,7 @@ struct IdentityFiles {
     }
 
     /// Of a file that is a certificate.
-    private mutating func itself(_ path: String, _ shown: String, _ key: PublicKey?) -> UserCertificate? {
-        guard let key else { return nil }
+    private mutating func itself(_ path: String, _ shown: String, _ key: PublicKey) -> UserCertificate? {
         do throws(UserCertificate.Unusable) {
             return try UserCertificate(path: path, shown: shown, key: key)
         } catch {

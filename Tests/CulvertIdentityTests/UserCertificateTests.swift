@@ -68,6 +68,22 @@ import Testing
         #expect(notices.lines.isEmpty)
     }
 
+    /// As ssh reads a public key's file: it may be a certificate.
+    @Test(arguments: ["OPENSSH", "PEM"])
+    func inThePlaceOfThePublicKey(_ format: String) throws {
+        try makeKey("id")
+        if format == "PEM" {
+            let words = ["-q", "-p", "-m", "PEM", "-P", "", "-N", "", "-f", workshop.file("id")]
+            _ = try workshop.run("ssh-keygen", words)
+        }
+        let manager = FileManager.default
+        try manager.removeItem(atPath: workshop.file("id.pub"))
+        try manager.moveItem(atPath: workshop.file("id-cert.pub"), toPath: workshop.file("id.pub"))
+        var settings = workshop.settings()
+        settings.login.identityFiles = .listed(["~/id"])
+        #expect(try offered(login(settings)) == ["~/id", "~/id.pub by file"])
+    }
+
     @Test func orderOfAllThatThereIs() throws {
         let agent = try RealAgent(workshop)
         for name in ["named", "infile", "both"] { try makeKey(name) }

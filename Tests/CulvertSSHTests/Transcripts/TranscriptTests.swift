@@ -52,7 +52,9 @@ import Testing
         #expect(Self.name(settings.method, settings.cipher) == name)
         // It is a whole connection: data both ways, before and after a re-exchange, and both ends of the channel.
         #expect(player.received == (0..<3000).map(TranscriptPlayer.payload))
-        #expect(transcript.events == ["opened 0", "all sendable", "probe answered", "ended 0", "closed 0 after end"])
+        // OpenSSH names its keys once the login is done, other servers do not.
+        let events = transcript.events.filter { $0 != "host keys offered" }
+        #expect(events == ["opened 0", "all sendable", "probe answered", "ended 0", "closed 0 after end"])
     }
 
     @Test(arguments: names)
