@@ -21,8 +21,7 @@ BUILD_PACKAGES += libipsec-mb-dev
 endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
 TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps \
-	dropbear-bin libnss-wrapper socat curl netcat-openbsd ncat autossh erlang-ssh libssh-dev golang-go \
-	golang-golang-x-crypto-dev
+	dropbear-bin libnss-wrapper socat curl netcat-openbsd ncat autossh golang-go golang-golang-x-crypto-dev
 COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy nginx-light libnginx-mod-stream socat iperf3 redis-server redis-tools wrk \
 	autossh tigervnc-standalone-server iproute2 iputils-ping util-linux
 RECOVERY_PACKAGES := openssh-server openssh-client autossh iproute2 iptables util-linux python3
@@ -86,7 +85,7 @@ compare-packages:
 	@perf/install-packages $(BUILD_PACKAGES) $(COMPARE_PACKAGES)
 
 # Python packages that the tests use as clients, in a place of their own.
-tools: test-packages $(TOOLS)/installed $(TINYSSH) $(PEERS)/xcrypto_server $(PEERS)/libssh_server
+tools: test-packages $(TOOLS)/installed $(TINYSSH) $(PEERS)/xcrypto_server
 $(TOOLS)/installed: $(REQUIREMENTS) | test-packages
 	/usr/bin/python3 -m venv --clear $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
@@ -99,13 +98,10 @@ $(TINYSSH): | test-packages
 $(REGRESS): | test-packages
 	perf/unpack-package openssh-tests .build/openssh-tests
 
-# Servers that others wrote the library for. Go finds Debian's where it has no modules.
+# Go finds Debian's packages where it has no modules.
 $(PEERS)/xcrypto_server: Tests/InteropTests/Scripts/xcrypto_server.go | test-packages
 	@mkdir -p $(PEERS)
 	GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/$(PEERS)/go go build -o $@ $<
-$(PEERS)/libssh_server: Tests/InteropTests/Scripts/libssh_server.c | test-packages
-	@mkdir -p $(PEERS)
-	$(CC) -O1 -Wall -Wextra -Werror -Wno-deprecated-declarations -o $@ $< -lssh
 
 build: packages
 	$(SWIFT) build

@@ -58,13 +58,14 @@ final class HostKeyCheck {
             }
         }
         let verdict = verdict(key, known)
+        let accepted = remembered(known)
         let decision = HostKeyPolicy.decide(
-            key, verdict: verdict, accepted: remembered,
+            key, verdict: verdict, accepted: accepted,
             checking: server.hostKeys.checking, mayAsk: prompter != nil)
         switch decision {
         case .trust:
             if remembers { memory.set(hostKey: key, of: name) }
-            keepsKeys = mayLearn(key, verdict, known)
+            keepsKeys = mayLearn(key, verdict, known, accepted)
         case .ask:
             tellMalformed(known)
             switch try userTrusts(key) {
@@ -95,7 +96,7 @@ final class HostKeyCheck {
         if change == .append || change == .remove { try addCommandLines(to: &known, .order, nil) }
         var types = known.keys(for: name).map(\.type)
         if types.isEmpty, let fallback = portlessName { types = known.keys(for: fallback).map(\.type) }
-        let remembered = remembered
+        let remembered = remembered(known)
         if types.isEmpty || remembered.areProved { types += remembered.keys.map(\.type) }
         let preferred = [
             "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
@@ -112,16 +113,27 @@ final class HostKeyCheck {
     /// change: nothing is kept between logins, as where each has a process of its own.
     private var remembers: Bool { server.hostKeys.checking != .no || server.hostKeys.keepsNewKeys }
 
-    private var remembered: IdentityMemory.TrustedKeys { remembers ? memory.hostKeys(of: name) : .none }
+    /// What this process knows of the host by itself.
+    private func remembered(_ known: KnownHosts) -> IdentityMemory.TrustedKeys {
+        guard remembers else { return .none }
+        let files = server.paths(of: server.hostKeys.userKnownHostsFiles)
+        let filed = known.entries.filter {
+            $0.marker == .none && files.contains($0.place.file) && $0.hosts.matches(name)
+        }
+        return memory.hostKeys(of: name).judged(by: Set(filed.map(\.key)))
+    }
 
-    /// As ssh has it: where the key is in a file of the user's under the very name; also where only this process knows it.
-    private func mayLearn(_ key: PublicKey, _ verdict: KnownHosts.Verdict, _ known: KnownHosts) -> Bool {
+    /// As ssh has it: where the key is in a file of the user's under the very name. A key that only this process knows teaches
+    /// others where it was proved, and no file was changed since: nothing is written into a file that says otherwise.
+    private func mayLearn(
+        _ key: PublicKey, _ verdict: KnownHosts.Verdict, _ known: KnownHosts, _ accepted: IdentityMemory.TrustedKeys
+    ) -> Bool {
         switch verdict {
         case .known:
             guard case .known(let place) = known.judge(key, name: name) else { return false }
             return server.paths(of: server.hostKeys.userKnownHostsFiles).contains(place.file)
                 && !server.paths(of: server.hostKeys.globalKnownHostsFiles).contains(place.file)
-        case .changed, .unknown: return true
+        case .changed, .unknown: return accepted.areProved
         case .revoked: return false
         }
     }

@@ -22,6 +22,8 @@ struct HostKeyFindings {
     let offered: [PublicKey]
     /// Of all that the server says it has, also what is not to be learned: nothing of that is taken out.
     let named: [PublicKey]
+    /// What the files have for the host.
+    let present: Set<PublicKey>
     /// Of the offered keys those that no file has for the host.
     let new: [PublicKey]
     /// Keys that the files have for the host, and that it has no more.
@@ -40,6 +42,7 @@ struct HostKeyFindings {
         let entries = known.entries.filter { $0.hosts.matches(name) }
         let plain = entries.filter { $0.marker == .none }
         let present = Set(plain.map(\.key))
+        self.present = present
         new = offered.filter { !present.contains($0) }
         var old: [PublicKey] = []
         for entry in plain where !named.contains(entry.key) && !old.contains(entry.key) { old.append(entry.key) }
@@ -61,6 +64,9 @@ struct HostKeyFindings {
             obstacle = nil
         }
     }
+
+    /// What they have once they are written.
+    var updated: Set<PublicKey> { present.subtracting(old).union(new) }
 
     /// The files say what the server says.
     var isCurrent: Bool { new.isEmpty && old.isEmpty }

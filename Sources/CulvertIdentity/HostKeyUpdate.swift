@@ -41,7 +41,7 @@ final class HostKeyUpdate: HostKeyKeeper {
         }
         let usable = named.filter(isTaken)
         guard !usable.isEmpty, let findings = findings(usable, named), !findings.isCurrent else { return [] }
-        let unproved = findings.new.filter { !isProved($0) }
+        let unproved = findings.new.filter { !isProved($0, findings) }
         if unproved.isEmpty {
             update(findings)
             return []
@@ -58,15 +58,19 @@ final class HostKeyUpdate: HostKeyKeeper {
         guard let proven = proof.proven() else {
             return tell("The host keys of \(host) are not updated: its proof of one of those it named is false.")
         }
-        let counted = asked.offered.filter { !asked.new.contains($0) || proven.contains($0.blob) || isProved($0) }
-        // The files may be others now: other links of the server's wait for proofs too.
+        // The files may be others now: other links of the server's wait for proofs too, and the user may have taken a key out
+        // that was not to be proved.
+        guard let now = findings(asked.offered, asked.named) else { return }
+        let counted = asked.offered.filter { key in
+            !now.new.contains(key) || proven.contains(key.blob) || isProved(key, now)
+        }
         guard let findings = findings(counted, asked.named) else { return }
         update(findings)
     }
 
-    /// What it proved before it need not prove again.
-    private func isProved(_ key: PublicKey) -> Bool {
-        let known = memory.hostKeys(of: name)
+    /// What it proved before it need not prove again, unless the files were changed since.
+    private func isProved(_ key: PublicKey, _ findings: HostKeyFindings) -> Bool {
+        let known = memory.hostKeys(of: name).judged(by: findings.present)
         return known.areProved && known.keys.contains(key)
     }
 
@@ -103,7 +107,7 @@ final class HostKeyUpdate: HostKeyKeeper {
 
     private func update(_ findings: HostKeyFindings) {
         guard !findings.isCurrent, mayUpdate(findings) else { return }
-        memory.learn(findings.offered, of: name)
+        memory.learn(findings.offered, of: name, filed: findings.present)
         if let obstacle = findings.obstacle {
             return tell(
                 "\(words(findings)) This process takes them; known_hosts is left as it is, because \(obstacle.why).")
@@ -113,6 +117,7 @@ final class HostKeyUpdate: HostKeyKeeper {
             for (number, path) in files.enumerated() {
                 if try rewrite(path, findings, isFirst: number == 0) { isChanged = true }
             }
+            memory.learn(findings.offered, of: name, filed: findings.updated)
             if isChanged { notice(words(findings)) }
         } catch {
             let why = (error as? LocalFile.Failure)?.why ?? "its name would be a pattern there"

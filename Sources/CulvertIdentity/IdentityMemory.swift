@@ -41,11 +41,17 @@ public final class IdentityMemory: Sendable {
     /// The keys of a host, as far as this process knows them by itself.
     struct TrustedKeys: Equatable {
         var keys: [PublicKey]
-        /// The server has proved that they are its own, to somebody who trusted the one it showed: they count whatever a file
-        /// says of others.
-        var areProved = false
+        /// Where the server has proved that they are its own, to somebody who trusted the one it showed: what the user's files
+        /// had of the host then.
+        var filed: Set<PublicKey>?
 
         static let none = TrustedKeys(keys: [])
+
+        /// They count whatever the files say of others.
+        var areProved: Bool { filed != nil }
+
+        /// Proved keys are for files that could not be written: what a user has changed in them since counts more.
+        func judged(by files: Set<PublicKey>) -> TrustedKeys { filed == files ? self : TrustedKeys(keys: keys) }
     }
 
     enum Acceptance: Equatable {
@@ -107,9 +113,9 @@ public final class IdentityMemory: Sendable {
         }
     }
 
-    /// These are the server's, and no others, by its own proof.
-    func learn(_ keys: [PublicKey], of name: String) {
-        state.withLock { $0.hostKeys[name] = TrustedKeys(keys: keys, areProved: true) }
+    /// These are the server's, and no others, by its own proof. `filed`: what the user's files have of the host.
+    func learn(_ keys: [PublicKey], of name: String, filed: Set<PublicKey>) {
+        state.withLock { $0.hostKeys[name] = TrustedKeys(keys: keys, filed: filed) }
     }
 
     /// Two logins may meet an unknown host at once: the first key stands.

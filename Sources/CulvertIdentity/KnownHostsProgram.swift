@@ -39,6 +39,10 @@ struct KnownHostsProgram {
             path: path, arguments: Array(words.dropFirst()), environment: command.environment, readsNothing: true)
         let running: LocalProgram.Running
         do throws(LocalProgram.Failure) { running = try program.start() } catch {
+            // Its lines may be such that revoke.
+            guard error.code == ENOENT || error.code == ENOTDIR else {
+                throw failure("\(PeerText(path)): \(CulvertIdentity.words(for: error.code))")
+            }
             notice("\(source): \(PeerText(path)): \(CulvertIdentity.words(for: error.code)): it is not run.")
             return nil
         }

@@ -73,7 +73,7 @@ import Testing
         #expect(try workshop.read("known_hosts.old").contains(try line("old")))
         let mode = try FileManager.default.attributesOfItem(atPath: workshop.file("known_hosts"))[.posixPermissions]
         #expect(mode as? Int == 0o600)
-        #expect(memory.hostKeys(of: name) == IdentityMemory.TrustedKeys(keys: [new], areProved: true))
+        #expect(memory.hostKeys(of: name) == IdentityMemory.TrustedKeys(keys: [new], filed: [new]))
         #expect(notices.lines.last?.contains("has updated its host keys") == true, "\(notices.text)")
         #expect(try self.files() == ["known_hosts", "known_hosts.old"], "nothing else is left behind")
     }
@@ -209,6 +209,44 @@ import Testing
         let last = Identity(
             server: settings, memory: memory, mayPrompt: false, prompter: ScriptedPrompter(), notice: { _ in })
         #expect(throws: SSHError.self) { try last.verify(hostKey: new.blob) }
+    }
+
+    @Test(
+        "what a user has changed since counts more than what the process remembers, and nothing is written over it",
+        arguments: [HostKeyOptions.Checking.yes, .ask, .acceptNew], ["third", ""])
+    func editedSince(_ checking: HostKeyOptions.Checking, _ replacement: String) throws {
+        var settings = workshop.settings()
+        settings.hostKeys.checking = checking
+        try workshop.write("known_hosts", "db.example \(try line("old"))\n")
+        let keeper = try #require(try keeper(settings))
+        #expect(keeper.unproved(of: [old.blob, new.blob]) == [new.blob])
+        keeper.take(try proof(["new"]))
+        #expect(Set(memory.hostKeys(of: "db.example").keys) == [old, new])
+        let text = replacement.isEmpty ? "" : "db.example \(try line(replacement))\n"
+        try workshop.write("known_hosts", text)
+        let identity = Identity(
+            server: settings, memory: memory, mayPrompt: true, prompter: ScriptedPrompter([]), notice: { _ in })
+        if replacement.isEmpty && checking != .yes {
+            // It was accepted in this process, and no file says otherwise; nobody learns by it.
+            try identity.verify(hostKey: old.blob)
+            #expect(identity.hostKeyKeeper == nil)
+        } else {
+            #expect(throws: SSHError.self) { try identity.verify(hostKey: old.blob) }
+            #expect(throws: SSHError.self) { try identity.verify(hostKey: new.blob) }
+        }
+        #expect(try workshop.read("known_hosts") == text)
+    }
+
+    @Test("a key that was taken out of the file while its server was proving others is not put back")
+    func takenOutMeanwhile() throws {
+        let settings = workshop.settings()
+        try workshop.write("known_hosts", "db.example \(try line("old"))\ndb.example \(try line("third"))\n")
+        let keeper = try #require(try keeper(settings))
+        #expect(keeper.unproved(of: [old.blob, third.blob, new.blob]) == [new.blob])
+        try workshop.write("known_hosts", "db.example \(try line("old"))\n")
+        keeper.take(try proof(["new"]))
+        let text = try workshop.read("known_hosts")
+        #expect(try text.contains(try line("new")) && !text.contains(try line("third")))
     }
 
     @Test("many at once: no line is lost")

@@ -90,10 +90,16 @@ import Testing
         }
         try workshop.write("known_hosts", "db.example \(try workshop.publicLine("one"))\n")
         var settings = try calling("true")
-        for path in ["missing", workshop.file("missing"), workshop.path] {
+        // It is there, and its lines may be such that revoke.
+        try workshop.write("no-program", "#!/bin/sh\n", mode: 0o600)
+        for path in [workshop.path, workshop.file("no-program")] {
+            settings.hostKeys.knownHostsCommand?.words[0] = [.text(path)]
+            #expect(throws: SSHError.self) { try identity(settings).verify(hostKey: key.blob) }
+        }
+        for path in ["missing", workshop.file("missing")] {
             settings.hostKeys.knownHostsCommand?.words[0] = [.text(path)]
             try identity(settings).verify(hostKey: key.blob)
         }
-        #expect(notices.lines.count == 3, "\(notices.text)")
+        #expect(notices.lines.count == 2, "\(notices.text)")
     }
 }

@@ -10,6 +10,7 @@ LEFT_OUT = [
         r"ssh unexpectedly present",
         "a tunnel stays when an unused connection is closed, and makes it again when a connection comes",
     ),
+    ("hostkey-agent", r"HostKeyAlgorithms=ssh-rsa-cert-v01", "RSA with SHA-1"),
     ("connection-timeout", r"missing result file", "it needs a session over the master's socket"),
     ("multiplex", r".", "it needs sessions over the master's socket"),
 ]

@@ -61,6 +61,8 @@ struct MuxDesk {
 
     /// At once: one who asks waits for one answer.
     static let mostClients = 24
+    /// At once, whose input and output are carried: they stay, and must not keep others from asking.
+    static let mostCarried = 256
     /// One that says nothing for so long, and waits for nothing, makes room.
     static let patience = Tick.Span.seconds(30)
     /// Where no descriptor is free, clients wait in the kernel for so long.
@@ -97,11 +99,16 @@ struct MuxDesk {
         for id in clients.keys { leave(id) }
     }
 
+    private var hasRoom: Bool {
+        let carried = clients.values.count { $0.conversation.isCarrying }
+        return carried < Self.mostCarried && clients.count - carried < Self.mostClients
+    }
+
     private mutating func turn() {
         var (reading, writing) = ([orders.descriptor], [Descriptor]())
         let now = Tick.current()
         if let due = acceptsAgainAt, due <= now { acceptsAgainAt = nil }
-        if let listener, clients.count < Self.mostClients, acceptsAgainAt == nil { reading.append(listener.descriptor) }
+        if let listener, hasRoom, acceptsAgainAt == nil { reading.append(listener.descriptor) }
         for client in clients.values {
             if !client.output.isEmpty {
                 writing.append(client.stream.descriptor)

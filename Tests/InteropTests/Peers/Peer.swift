@@ -3,7 +3,7 @@ import Foundation
 /// A server that others wrote, and what it and culvert both have: everything here is tested, and the table in README.md
 /// says the same.
 enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
-    case openSSH, asyncSSH, paramiko, conch, xCrypto, erlang, libssh, dropbear, tinySSH
+    case openSSH, asyncSSH, paramiko, xCrypto, dropbear, tinySSH
 
     /// How the server's identification begins (RFC 4253 §4.2), behind `SSH-2.0-`. Debian 12 and
     /// Scripts/requirements.txt settle it.
@@ -12,11 +12,8 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
         case .openSSH: "OpenSSH_9.2"
         case .asyncSSH: "AsyncSSH_2.24.1"
         case .paramiko: "paramiko_5.1.0"
-        case .conch: "Twisted_26.10.0"
         // golang.org/x/crypto, which tells no version: Debian's is of December 2022.
         case .xCrypto: "Go"
-        case .erlang: "Erlang/4.15.1"
-        case .libssh: "libssh_0.10.6"
         case .dropbear: "dropbear_2022.83"
         case .tinySSH: "tinyssh_20230101"
         }
@@ -39,23 +36,11 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
                 keyExchanges: ["mlkem768x25519-sha256", "curve25519-sha256@libssh.org"] + Shared.ecdh
                     + ["diffie-hellman-group16-sha512", "diffie-hellman-group14-sha256"],
                 ciphers: Shared.allCiphers.filter { $0 != "chacha20-poly1305@openssh.com" }, renewers: [.culvert])
-        case .conch:
-            // It has no strict key exchange, and AES-CTR with plain MACs does not need it; it begins no exchange itself.
-            Shared(
-                keyExchanges: ["mlkem768x25519-sha256"] + Shared.curve25519 + Shared.ecdh,
-                ciphers: Shared.allCiphers.filter(Combination.needsMAC), macs: ["hmac-sha2-256", "hmac-sha2-512"],
-                renewers: [.culvert])
         case .xCrypto:
-            // This version has no strict key exchange either, so that ChaCha20 and MACs over what is encrypted fall out.
+            // This version has no strict key exchange, so that ChaCha20 and MACs over what is encrypted fall out.
             Shared(
                 keyExchanges: Shared.curve25519 + Shared.ecdh + ["diffie-hellman-group14-sha256"],
                 ciphers: ["aes128-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr"], macs: ["hmac-sha2-256"])
-        case .erlang:
-            // It has one ECDSA key at a time.
-            Shared(
-                keyExchanges: Shared.curve25519 + Shared.ecdh + Shared.groups,
-                hostKeys: Shared.allHostKeys.filter { !["ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"].contains($0) })
-        case .libssh: Shared(keyExchanges: Shared.curve25519 + Shared.ecdh + Shared.groups)
         case .dropbear:
             Shared(
                 keyExchanges: Shared.curve25519 + Shared.ecdh + ["diffie-hellman-group14-sha256"],

@@ -59,7 +59,7 @@ final class PeerServer {
             if let renewalBytes { options.append("RekeyLimit \(renewalBytes)") }
             let server = try SSHServer(on: stage, options: options)
             (port, process) = (server.port, server.process)
-        case .asyncSSH, .paramiko, .conch, .xCrypto, .erlang, .libssh:
+        case .asyncSSH, .paramiko, .xCrypto:
             port = try Ports.free()
             let authorized = try stage.write("authorized_keys", keys.publicKey("login") + "\n")
             process = try stage.start(
@@ -105,10 +105,7 @@ final class PeerServer {
         switch peer {
         case .asyncSSH: [Tools.python, Tools.script("asyncssh_server.py")]
         case .paramiko: [Tools.python, Tools.script("paramiko_server.py")]
-        case .conch: [Tools.python, Tools.script("conch_server.py")]
-        case .erlang: ["escript", Tools.script("erlang_server.escript")]
         case .xCrypto: [Tools.built("xcrypto_server")]
-        case .libssh: [Tools.built("libssh_server")]
         case .openSSH, .dropbear, .tinySSH: throw Failure("\(peer) is a program of its own")
         }
     }

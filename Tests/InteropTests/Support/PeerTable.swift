@@ -91,8 +91,8 @@ struct PeerTable: Equatable {
 
     /// `OpenSSH_9.2p1 Debian-2` is OpenSSH 9.2: what a distribution adds differs between machines.
     static func name(_ identification: String) -> String {
-        guard identification != "Go" else { return "golang.org/x/crypto" }
-        let parts = identification.split(maxSplits: 1) { "_/".contains($0) }
+        guard !identification.hasPrefix("Go") else { return "golang.org/x/crypto" }
+        let parts = identification.split(separator: "_", maxSplits: 1)
         let version = parts.count > 1 ? parts[1].prefix { $0.isNumber || $0 == "." } : ""
         return "\(parts.first ?? "") \(version)"
     }
