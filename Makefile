@@ -21,7 +21,8 @@ BUILD_PACKAGES += libipsec-mb-dev
 endif
 DEMO_PACKAGES := openssh-server openssh-client postgresql postgresql-client python3
 TEST_PACKAGES := $(DEMO_PACKAGES) openssl python3-venv tigervnc-standalone-server strace iproute2 util-linux procps \
-	dropbear-bin libnss-wrapper socat curl netcat-openbsd ncat autossh golang-go golang-golang-x-crypto-dev
+	dropbear-bin libnss-wrapper socat curl netcat-openbsd ncat autossh golang-go golang-golang-x-crypto-dev \
+	erlang-ssh libssh-dev
 COMPARE_PACKAGES := $(DEMO_PACKAGES) haproxy nginx-light libnginx-mod-stream socat iperf3 redis-server redis-tools wrk \
 	autossh tigervnc-standalone-server iproute2 iputils-ping util-linux
 RECOVERY_PACKAGES := openssh-server openssh-client autossh iproute2 iptables util-linux python3
@@ -49,6 +50,7 @@ help:
 	'make install   the same to $$(DESTDIR)$$(PREFIX)/bin (PREFIX is $(PREFIX))' \
 	'make test-libssh2  the tests against real programs with the libssh2 engine' \
 	'make interop   the servers of others with every combination of algorithms, and README.md'\''s table of them' \
+	'               (OPENSSH=DIR: also the OpenSSH that was built in that source tree)' \
 	'make peers-regress  OpenSSH'\''s own regress scripts with culvert in ssh'\''s place (OPENSSH=DIR: of that source tree)' \
 	'make interop-table  the table alone, from what was found last' \
 	'make storm     STORM_SECONDS (3600) of flows that end in every way, over links that die in every way' \
@@ -85,7 +87,7 @@ compare-packages:
 	@perf/install-packages $(BUILD_PACKAGES) $(COMPARE_PACKAGES)
 
 # Python packages that the tests use as clients, in a place of their own.
-tools: test-packages $(TOOLS)/installed $(TINYSSH) $(PEERS)/xcrypto_server
+tools: test-packages $(TOOLS)/installed $(TINYSSH) $(PEERS)/xcrypto_server $(PEERS)/libssh_server
 $(TOOLS)/installed: $(REQUIREMENTS) | test-packages
 	/usr/bin/python3 -m venv --clear $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
@@ -102,6 +104,10 @@ $(REGRESS): | test-packages
 $(PEERS)/xcrypto_server: Tests/InteropTests/Scripts/xcrypto_server.go | test-packages
 	@mkdir -p $(PEERS)
 	GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/$(PEERS)/go go build -o $@ $<
+
+$(PEERS)/libssh_server: Tests/InteropTests/Scripts/libssh_server.c | test-packages
+	@mkdir -p $(PEERS)
+	$(CC) -O2 -Wall -Wextra -Werror -o $@ $< -lssh
 
 build: packages
 	$(SWIFT) build

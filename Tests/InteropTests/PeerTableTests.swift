@@ -18,26 +18,37 @@ import Testing
         #expect(try PeerTable.printed(in: readWhole(PeerTable.readme)) == PeerTable.declared.markdown)
     }
 
+    /// Of everything that is declared.
+    private static let everything = Peer.allCases.flatMap(results)
+
     /// Results as a run would write them.
     private static func results(_ peer: Peer) -> [PeerResult] {
         let identification = "\(peer.identification)p1 Some-1"
         guard let shared = peer.shared else { return [PeerResult(peer: peer, identification: identification)] }
         let forwards = ["-L", "-R"]
         let carried = shared.combinations(full: false).map {
-            PeerResult(peer: peer, identification: identification, combination: $0, forwards: forwards)
+            PeerResult(
+                peer: peer, identification: identification, combination: $0, forwards: forwards,
+                isCareful: peer.needsCare)
         }
         return carried
             + shared.renewers.map {
                 PeerResult(
                     peer: peer, identification: identification, combination: carried[0].combination, forwards: forwards,
-                    renewer: $0, renewals: 5)
+                    renewer: $0, renewals: 5, isCareful: peer.needsCare)
+            }
+            + shared.certificates.map {
+                PeerResult(
+                    peer: peer, identification: identification, userCertificate: $0,
+                    isCareful: peer.needsCare)
             }
     }
 
     @Test("results of everything that is declared make the declared table, in any order")
     func found() throws {
-        let all = Peer.allCases.flatMap(Self.results)
-        #expect(try PeerTable.found(all) == .declared)
+        let all = Self.everything
+        let (found, declared) = (try PeerTable.found(all), PeerTable.declared)
+        #expect(found == declared, "\(found.markdown)\n\(declared.markdown)")
         #expect(try PeerTable.found(all.reversed()) == .declared)
         let encoded = try all.map { try JSONEncoder().encode($0) }
         #expect(try encoded.map { try JSONDecoder().decode(PeerResult.self, from: $0) } == all)
@@ -45,15 +56,25 @@ import Testing
 
     @Test("a result that is missing changes the table, and a peer without any is an error", arguments: Peer.accepted)
     func missing(_ peer: Peer) throws {
-        let all = Peer.allCases.flatMap(Self.results)
+        let all = Self.everything
         let shared = try #require(peer.shared)
         let cipher = try #require(shared.ciphers.last)
         let mac = try #require(shared.macs.last)
-        for kept in [
+        var fewer = [
             all.filter { $0.peer != peer || $0.combination?.cipher != cipher },
             all.filter { $0.peer != peer || $0.combination?.mac != mac },
             all.filter { $0.peer != peer || $0.renewer != shared.renewers.last || $0.renewer == nil },
-        ] where kept.contains(where: { $0.peer == peer }) {
+            all.map { result in
+                var other = result
+                if result.peer == peer { other.isCareful.toggle() }
+                return other
+            },
+        ]
+        if let certificate = shared.certificates.last {
+            fewer.append(all.filter { $0.peer != peer || $0.userCertificate != certificate })
+            fewer.append(all.filter { $0.peer != peer || $0.combination?.hostKey != certificate })
+        }
+        for kept in fewer where kept.contains(where: { $0.peer == peer }) {
             #expect(try PeerTable.found(kept).markdown != PeerTable.declared.markdown)
         }
         #expect(throws: Failure.self) { try PeerTable.found(all.filter { $0.peer != peer }) }

@@ -18,16 +18,19 @@ struct PeerTests {
     private struct Tunnels {
         let process: Child
         let doors: [Address]
+        private let isCareful: Bool
         let arrivals: Mailbox<TestSocket>
 
-        init(_ server: PeerServer, on stage: Stage, _ options: [String]) throws {
+        init(_ server: PeerServer, on stage: Stage, _ options: [String], identity: String? = nil) throws {
             let (target, arrivals) = try TargetServer.handingOver(on: stage)
             self.arrivals = arrivals
+            isCareful = server.peer.needsCare
             let ports = try (0..<2).map { _ in try Ports.free() }
             doors = ports.map { .tcp($0) }
             process = try server.tunnel(
                 on: stage,
-                ["-v", "-L", "\(ports[0]):\(target.address)", "-R", "\(ports[1]):\(target.address)"] + options)
+                ["-v", "-L", "\(ports[0]):\(target.address)", "-R", "\(ports[1]):\(target.address)"] + options,
+                identity: identity)
             // Both stand at once, so a forward that does not is found here.
             for port in ports {
                 try waitUntil("somebody listens on \(port)") {
@@ -41,7 +44,8 @@ struct PeerTests {
         func carry(_ bytes: Int) throws {
             let flows = try doors.map { try Flow(through: $0, arrivals: arrivals) }
             try concurrently(flows.count) { index in
-                try flows[index].transfer(up: bytes, down: bytes, seed: .random(in: 0 ... .max))
+                try flows[index].transfer(
+                    up: bytes, down: bytes, seed: .random(in: 0 ... .max), isCareful: isCareful)
             }
         }
 
@@ -71,7 +75,7 @@ struct PeerTests {
                 defer { inner.close() }
                 do {
                     let own =
-                        try peer == .dropbear
+                        try peer.takesFewHostKeys
                         ? PeerServer(peer, on: inner, hostKey: combination.hostKey) : server
                     let tunnels = try Tunnels(own, on: inner, combination.options)
                     try tunnels.process.waitForLine(["connected to", "(culvert, \(combination))"])
@@ -79,7 +83,8 @@ struct PeerTests {
                 } catch { throw Failure("\(combination): \(error)\n\(inner.logs)") }
                 try record.add(
                     PeerResult(
-                        peer: peer, identification: identification, combination: combination, forwards: ["-L", "-R"]))
+                        peer: peer, identification: identification, combination: combination, forwards: ["-L", "-R"],
+                        isCareful: peer.needsCare))
             }
         }
     }
@@ -91,9 +96,9 @@ struct PeerTests {
         let renewer: Peer.Renewer
         let combination: Combination
 
-        var limit: Int { peer == .openSSH ? 32 << 10 : 128 << 10 }
-        var bytes: Int { peer == .openSSH ? 20 << 20 : 2 << 20 }
-        var least: Int { peer == .openSSH ? 40 : 4 }
+        var limit: Int { peer.isOpenSSH ? 32 << 10 : 128 << 10 }
+        var bytes: Int { peer.isOpenSSH ? 20 << 20 : 2 << 20 }
+        var least: Int { peer.isOpenSSH ? 40 : 4 }
 
         var testDescription: String { "\(peer), \(combination), by \(renewer) after \(limit) bytes" }
 
@@ -138,7 +143,34 @@ struct PeerTests {
                 try record.add(
                     PeerResult(
                         peer: peer, identification: identification, combination: combination,
-                        forwards: ["-L", "-R"], renewer: renewing.renewer, renewals: renewals))
+                        forwards: ["-L", "-R"], renewer: renewing.renewer, renewals: renewals,
+                        isCareful: peer.needsCare))
+            }
+        }
+    }
+
+    @Test("a user's certificates of every kind let in, as a host's do", arguments: Peer.certifying)
+    func userCertificates(_ peer: Peer) throws {
+        try onStage { stage in
+            let server = try PeerServer(peer, on: stage)
+            let identification = try server.identification()
+            let record = try PeerRecord(peer, "certificates")
+            let shared = try #require(peer.shared)
+            for certificate in shared.certificates {
+                let inner = try Stage()
+                defer { inner.close() }
+                do {
+                    // The server knows the authority alone, not the key.
+                    let tunnels = try Tunnels(
+                        server, on: inner, ["-o", "PubkeyAcceptedAlgorithms=\(certificate)"],
+                        identity: try PeerKeys.shared.get().certified(certificate))
+                    try tunnels.process.waitForLine(["the server took"])
+                    try tunnels.carry(10_000)
+                } catch { throw Failure("\(certificate): \(error)\n\(inner.logs)") }
+                try record.add(
+                    PeerResult(
+                        peer: peer, identification: identification, userCertificate: certificate,
+                        isCareful: peer.needsCare))
             }
         }
     }
@@ -170,7 +202,7 @@ struct PeerTests {
             ])
         try tunnels.process.waitForLine(["\(held)"] + Wording.reversePortStillHeld)
         try TestSocket.connect(.tcp(door)).drainToEnd(within: 10)
-        try tunnels.process.waitForLine(["\(door)"] + Wording.targetRefused)
+        if let words = peer.refusal { try tunnels.process.waitForLine(["\(door)"] + words) }
         // The second keepalive without an answer would have ended the link.
         try during(3.5, "culvert runs") { tunnels.process.isRunning }
         try tunnels.carry(10_000)

@@ -1,9 +1,15 @@
 import Foundation
 
-/// Host keys of every type, made once for the whole run. RSA and ECDSA are in PEM, which dropbear's converter reads.
+/// Keys of every type, made once for the whole run. RSA and ECDSA are in PEM, which dropbear's converter reads.
 struct PeerKeys: Sendable {
-    /// Paths of the private keys.
+    /// Paths of the servers' private keys.
     let hostKeys: [String]
+    /// The same keys, each with a certificate for 127.0.0.1 beside it.
+    let certifiedHostKeys: [String]
+    /// Users' keys, each with a certificate for whoever runs the tests beside it.
+    let certifiedUserKeys: [String]
+    /// The path of the authority that signed all of them.
+    let authority: String
 
     static let shared: Result<PeerKeys, any Error> = Result {
         // The stage stays until the run ends; the reaper removes it.
@@ -16,7 +22,40 @@ struct PeerKeys: Sendable {
             try stage.run(["ssh-keygen", "-q", "-m", "PEM", "-N", "", "-f", path, "-t"] + type)
             return path
         }
-        return PeerKeys(hostKeys: [try TestKeys.shared.get().path("host")] + paths)
+        let all = [try TestKeys.shared.get().path("host")] + paths
+        let authority = "\(stage.directory)/authority"
+        try stage.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", authority])
+        /// Copies with a certificate each, in a folder of their own: some libraries take one that lies beside a key.
+        func certified(_ folder: String, _ options: [String]) throws -> [String] {
+            let folder = "\(stage.directory)/\(folder)"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+            return try all.map { path in
+                let copy = "\(folder)/\((path as NSString).lastPathComponent)"
+                for suffix in ["", ".pub"] {
+                    try FileManager.default.copyItem(atPath: path + suffix, toPath: copy + suffix)
+                }
+                try stage.run(["ssh-keygen", "-q", "-s", authority, "-I", folder] + options + [copy + ".pub"])
+                return copy
+            }
+        }
+        return PeerKeys(
+            hostKeys: all, certifiedHostKeys: try certified("hosts", ["-h", "-n", "127.0.0.1"]),
+            certifiedUserKeys: try certified("users", ["-n", SSHServer.user]), authority: authority)
+    }
+
+    /// The place in each of the lists of the key for an algorithm of `Peer.Shared.allHostKeys`, or of `.allCertificates`.
+    static func place(_ algorithm: String) -> Int {
+        let names = algorithm.contains("-cert-") ? Peer.Shared.allCertificates : Peer.Shared.allHostKeys
+        // Both RSA algorithms have one key, the last.
+        return min(names.firstIndex(of: algorithm) ?? 0, 4)
+    }
+
+    /// A user's key with a certificate for this algorithm beside it.
+    func certified(_ certificate: String) -> String { certifiedUserKeys[Self.place(certificate)] }
+
+    /// A key as a line of authorized_keys or known_hosts has it.
+    static func line(_ path: String) -> String {
+        readWhole(path + ".pub").split(separator: " ").prefix(2).joined(separator: " ")
     }
 
     /// The same keys in dropbear's format.
@@ -43,38 +82,48 @@ final class PeerServer {
     /// What the server begins a key exchange after, where nothing else is asked for: never in a test.
     private static let farAway = 1 << 40
 
-    /// `hostKey`: the algorithm that a dropbear shall have a key for; it takes four keys at most, without a name the first
-    /// four types. `renewalBytes`: the server exchanges keys again after so many. `window`: what dropbear lets a client
+    /// `hostKey`: the algorithm that a server which takes few keys shall have one for, Ed25519 without a name. `renewalBytes`: the server exchanges keys again after so many. `window`: what dropbear lets a client
     /// send ahead.
     init(
         _ peer: Peer, on stage: Stage, hostKey: String? = nil, renewalBytes: Int? = nil, window: Int? = nil
     ) throws {
         self.peer = peer
         let keys = try TestKeys.shared.get()
-        var hostKeys = try PeerKeys.shared.get().hostKeys
+        let peerKeys = try PeerKeys.shared.get()
+        let isCertified = peer.shared?.certificates.isEmpty == false
+        var hostKeys = isCertified ? peerKeys.certifiedHostKeys : peerKeys.hostKeys
+        if peer.takesFewHostKeys { hostKeys = [hostKeys[PeerKeys.place(hostKey ?? "ssh-ed25519")]] }
         key = keys.path("login")
         switch peer {
-        case .openSSH:
-            var options = hostKeys.dropFirst().map { "HostKey \($0)" }
+        case .openSSH, .newestOpenSSH:
+            var options =
+                hostKeys.flatMap { ["HostKey \($0)", "HostCertificate \($0)-cert.pub"] }
+                + ["TrustedUserCAKeys \(peerKeys.authority).pub"]
+            // Not all that its server has is offered without being asked for.
+            if peer == .newestOpenSSH {
+                options.append("KexAlgorithms \(Peer.Shared.allKeyExchanges.joined(separator: ","))")
+            }
             if let renewalBytes { options.append("RekeyLimit \(renewalBytes)") }
-            let server = try SSHServer(on: stage, options: options)
+            let server = try SSHServer(
+                on: stage, options: options, tree: peer == .newestOpenSSH ? Tools.openSSH : nil)
             (port, process) = (server.port, server.process)
-        case .asyncSSH, .paramiko, .xCrypto:
+        case .asyncSSH, .paramiko, .conch, .xCrypto, .erlang, .libssh:
             port = try Ports.free()
-            let authorized = try stage.write("authorized_keys", keys.publicKey("login") + "\n")
+            var lines = [keys.publicKey("login")]
+            if isCertified { lines.append("cert-authority \(PeerKeys.line(peerKeys.authority))") }
+            let authorized = try stage.write("authorized_keys", lines.joined(separator: "\n") + "\n")
             process = try stage.start(
-                "\(peer)",
+                peer.rawValue,
                 try Self.command(peer) + ["\(port)", authorized, "\(renewalBytes ?? Self.farAway)"] + hostKeys)
         case .dropbear:
             port = try Ports.free()
-            let converted = try PeerKeys.dropbear.get()
-            let files = Self.chosen(converted, hostKey).flatMap { ["-r", $0] }
-            hostKeys = Self.chosen(hostKeys, hostKey)
+            let converted = try PeerKeys.dropbear.get()[PeerKeys.place(hostKey ?? "ssh-ed25519")]
             process = try stage.start(
                 "dropbear",
                 try Self.inHome(of: stage, keys) + [
                     "/usr/sbin/dropbear", "-F", "-E", "-s", "-p", "127.0.0.1:\(port)", "-P", "\(stage.directory)/pid",
-                ] + files + (window.map { ["-W", "\($0)"] } ?? []))
+                    "-r", converted,
+                ] + (window.map { ["-W", "\($0)"] } ?? []))
         case .tinySSH:
             port = try Ports.free()
             let folder = "\(stage.directory)/tinyssh"
@@ -90,10 +139,12 @@ final class PeerServer {
                     "-v", folder,
                 ])
         }
-        let names = hostKeys.map { readWhole($0 + ".pub").split(separator: " ").prefix(2).joined(separator: " ") }
         let (process, port) = (process, port)
-        knownHosts = try stage.write(
-            "\(peer)-known_hosts", names.map { "[127.0.0.1]:\(port) \($0)\n" }.joined())
+        var names = hostKeys.map { "[127.0.0.1]:\(port) \(PeerKeys.line($0))\n" }
+        if isCertified {
+            names.append("@cert-authority [127.0.0.1]:\(port) \(PeerKeys.line(peerKeys.authority))\n")
+        }
+        knownHosts = try stage.write("\(peer.rawValue)-known_hosts", names.joined())
         try waitUntil("\(peer) listens", within: 30) {
             guard process.isRunning else { throw Failure("\(peer) ended: \(process.ending!)") }
             return !ProcFS.listeners(port: port).isEmpty
@@ -105,17 +156,12 @@ final class PeerServer {
         switch peer {
         case .asyncSSH: [Tools.python, Tools.script("asyncssh_server.py")]
         case .paramiko: [Tools.python, Tools.script("paramiko_server.py")]
+        case .conch: [Tools.python, Tools.script("conch_server.py")]
         case .xCrypto: [Tools.built("xcrypto_server")]
-        case .openSSH, .dropbear, .tinySSH: throw Failure("\(peer) is a program of its own")
+        case .erlang: ["escript", Tools.script("erlang_server.escript")]
+        case .libssh: [Tools.built("libssh_server")]
+        case .openSSH, .newestOpenSSH, .dropbear, .tinySSH: throw Failure("\(peer) is a program of its own")
         }
-    }
-
-    /// The files that a dropbear can have at once, out of one for each type.
-    private static func chosen(_ files: [String], _ hostKey: String?) -> [String] {
-        guard let hostKey else { return Array(files.prefix(4)) }
-        // Both RSA algorithms have one key.
-        let place = Peer.Shared.allHostKeys.firstIndex(of: hostKey) ?? 0
-        return [files[min(place, files.count - 1)]]
     }
 
     /// What to put before a server's command, so that the home it looks up for our user is one of the stage's, with an
@@ -142,12 +188,13 @@ final class PeerServer {
         return String(line.dropLast())
     }
 
-    /// Starts culvert to this server, on a stage of its own or the server's.
-    func tunnel(on stage: Stage, _ arguments: [String]) throws -> Child {
+    /// Starts culvert to this server, on a stage of its own or the server's. `identity`: the key that logs in, instead of
+    /// the throw-away key.
+    func tunnel(on stage: Stage, _ arguments: [String], identity: String? = nil) throws -> Child {
         try stage.start(
             "culvert",
             Subject.command(
-                arguments + Tunnel.login(port: port, key: key, knownHosts: knownHosts) + [
+                arguments + Tunnel.login(port: port, key: identity ?? key, knownHosts: knownHosts) + [
                     "\(SSHServer.user)@127.0.0.1"
                 ]),
             environment: Tunnel.environment(stage))

@@ -31,19 +31,22 @@ final class SSHServer {
     let keys: TestKeys
     /// What goes before the command, e.g. `nsenter` into another network namespace.
     let launcher: [String]
+    private let program: String
     private(set) var process: Child
     private let configuration: String
     private let name: String
 
     static let user = String(cString: getpwuid(getuid()).pointee.pw_name)
 
-    /// `options` are sshd_config lines; the first one for a keyword wins, as in sshd.
+    /// `options` are sshd_config lines; the first one for a keyword wins, as in sshd. `tree`: where an OpenSSH was built
+    /// that is to be used instead of the system's.
     init(
         on stage: Stage, name: String = "sshd", host: String = "127.0.0.1", port: UInt16? = nil,
         hostKey: String = "host",
-        options: [String] = [], launcher: [String] = []
+        options: [String] = [], launcher: [String] = [], tree: String? = nil
     ) throws {
         self.stage = stage
+        program = tree.map { "\($0)/sshd" } ?? "/usr/sbin/sshd"
         self.host = host
         self.port = try port ?? Ports.free()
         self.launcher = launcher
@@ -54,21 +57,25 @@ final class SSHServer {
             mkdir("/run/sshd", 0o755)
         }
         let authorized = try stage.write("\(name)-authorized_keys", keys.publicKey("login") + "\n", mode: 0o600)
+        // What would be where such a tree is to be installed.
+        let parts = tree.map { ["SshdSessionPath \($0)/sshd-session", "SshdAuthPath \($0)/sshd-auth"] } ?? []
         let lines =
-            options + [
+            options + parts + [
                 "Port \(self.port)", "ListenAddress \(host)", "HostKey \(keys.path(hostKey))", "PidFile none",
                 "UsePAM no", "StrictModes no", "AuthorizedKeysFile \(authorized)", "PasswordAuthentication no",
                 "KbdInteractiveAuthentication no", "LogLevel DEBUG", "MaxStartups 500", "MaxSessions 1000",
                 "UseDNS no", "PrintMotd no", "AcceptEnv none",
             ]
         configuration = try stage.write("\(name)_config", lines.joined(separator: "\n") + "\n")
-        process = try Self.launch(stage, name, launcher, configuration)
+        process = try Self.launch(stage, name, launcher, program, configuration)
         try waitUntilItListens()
     }
 
-    private static func launch(_ stage: Stage, _ name: String, _ launcher: [String], _ path: String) throws -> Child {
+    private static func launch(
+        _ stage: Stage, _ name: String, _ launcher: [String], _ program: String, _ path: String
+    ) throws -> Child {
         // sshd must be started by its absolute path: it executes itself for every connection.
-        try stage.start(name, launcher + ["/usr/sbin/sshd", "-D", "-e", "-f", path])
+        try stage.start(name, launcher + [program, "-D", "-e", "-f", path])
     }
 
     private func waitUntilItListens() throws {
@@ -98,7 +105,7 @@ final class SSHServer {
     }
 
     func start() throws {
-        process = try Self.launch(stage, name, launcher, configuration)
+        process = try Self.launch(stage, name, launcher, program, configuration)
         try waitUntilItListens()
     }
 

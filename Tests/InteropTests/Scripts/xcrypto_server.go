@@ -4,7 +4,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log"
@@ -151,18 +150,26 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	known, _, _, _, err := ssh.ParseAuthorizedKey(keys)
-	if err != nil {
-		log.Fatal(err)
+	// Whether a key is known by itself, or as an authority that signs certificates.
+	isAuthority := map[string]bool{}
+	for len(keys) > 0 {
+		key, _, options, rest, err := ssh.ParseAuthorizedKey(keys)
+		if err != nil {
+			log.Fatal(err)
+		}
+		isAuthority[string(key.Marshal())] = len(options) > 0 && options[0] == "cert-authority"
+		keys = rest
 	}
-	config := &ssh.ServerConfig{
-		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			if bytes.Equal(key.Marshal(), known.Marshal()) {
+	checker := ssh.CertChecker{
+		IsUserAuthority: func(key ssh.PublicKey) bool { return isAuthority[string(key.Marshal())] },
+		UserKeyFallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			if authority, found := isAuthority[string(key.Marshal())]; found && !authority {
 				return nil, nil
 			}
 			return nil, fmt.Errorf("an unknown key")
 		},
 	}
+	config := &ssh.ServerConfig{PublicKeyCallback: checker.Authenticate}
 	config.RekeyThreshold = threshold
 	for _, path := range hostKeys {
 		signer, err := ssh.ParsePrivateKey(read(path))
@@ -170,6 +177,17 @@ func main() {
 			log.Fatal(err)
 		}
 		config.AddHostKey(signer)
+		if certificate, err := os.ReadFile(path + "-cert.pub"); err == nil {
+			key, _, _, _, err := ssh.ParseAuthorizedKey(certificate)
+			if err != nil {
+				log.Fatal(err)
+			}
+			signer, err := ssh.NewCertSigner(key.(*ssh.Certificate), signer)
+			if err != nil {
+				log.Fatal(err)
+			}
+			config.AddHostKey(signer)
+		}
 	}
 	doors, err := net.Listen("tcp", "127.0.0.1:"+port)
 	if err != nil {

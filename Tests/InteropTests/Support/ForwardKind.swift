@@ -89,27 +89,38 @@ struct Flow: Sendable {
         far = try arrivals.wait("the flow arrives at its target")
     }
 
-    /// Sends both ways at once, ends both ways, and compares every byte.
-    func transfer(up: Int, down: Int, seed: UInt64, chunk: Int = 64 << 10, isRandomlyCut: Bool = false) throws {
+    /// Sends both ways at once, ends both ways, and compares every byte. Each direction ends as soon as its bytes are
+    /// sent; where `isCareful` the near side speaks first, and the far side ends first, once everything has arrived: some
+    /// servers lose what is said otherwise.
+    func transfer(
+        up: Int, down: Int, seed: UInt64, chunk: Int = 64 << 10, isRandomlyCut: Bool = false, isCareful: Bool = false
+    ) throws {
         let upStream = RandomStream(seed: seed)
         let downStream = RandomStream(seed: seed ^ 0xffff)
         let near = near
         let far = far
+        let hasSpoken = DispatchSemaphore(value: 0)
         try concurrently(4) { role in
             switch role {
             case 0:
                 try upStream.send(up, over: near, chunk: chunk, isRandomlyCut: isRandomlyCut)
-                near.endWriting()
+                if !isCareful { near.endWriting() }
             case 1:
-                let count = try upStream.receive(over: far)
+                let count = try upStream.receive(upTo: isCareful ? up : .max, over: far) { _ in hasSpoken.signal() }
                 guard count == up else { throw Failure("\(count) of \(up) bytes arrived at the target") }
             case 2:
+                if isCareful, hasSpoken.wait(timeout: .now() + 60) == .timedOut { throw Failure("nothing arrives") }
                 try downStream.send(down, over: far, chunk: chunk, isRandomlyCut: isRandomlyCut)
-                far.endWriting()
+                if !isCareful { far.endWriting() }
             default:
-                let count = try downStream.receive(over: near)
+                let count = try downStream.receive(upTo: isCareful ? down : .max, over: near)
                 guard count == down else { throw Failure("\(count) of \(down) bytes arrived back") }
             }
+        }
+        guard isCareful else { return }
+        for (first, second) in [(far, near), (near, far)] {
+            first.endWriting()
+            try second.drainToEnd(within: 10)
         }
     }
 }

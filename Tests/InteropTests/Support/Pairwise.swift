@@ -26,17 +26,29 @@ enum Pairwise {
     /// So few of them that each pair of values of two lists is in one: always the next that has most pairs which are
     /// still missing, the earliest of equals.
     static func cover(_ lists: [[String]]) -> [[String]] {
-        let all = product(lists)
-        var missing = all.reduce(into: Set<Pair>()) { $0.formUnion(pairs($1)) }
-        var chosen: [[String]] = []
-        while !missing.isEmpty {
-            var best: (combination: [String], count: Int) = ([], 0)
-            for combination in all {
-                let count = pairs(combination).intersection(missing).count
-                if count > best.count { best = (combination, count) }
+        // Pairs are compared by number: there are thousands of combinations, and each is looked at a hundred times.
+        var numbers: [Pair: Int] = [:]
+        let all = product(lists).map { combination in
+            let own = pairs(combination).map { pair in
+                let number = numbers[pair] ?? numbers.count
+                numbers[pair] = number
+                return number
             }
-            chosen.append(best.combination)
-            missing.subtract(pairs(best.combination))
+            return (combination: combination, pairs: own)
+        }
+        var isMissing = [Bool](repeating: true, count: numbers.count)
+        var missing = numbers.count
+        var chosen: [[String]] = []
+        while missing > 0 {
+            var (best, most) = (0, 0)
+            for (place, candidate) in all.enumerated() where most < candidate.pairs.count {
+                var count = 0
+                for pair in candidate.pairs where isMissing[pair] { count += 1 }
+                if count > most { (best, most) = (place, count) }
+            }
+            chosen.append(all[best].combination)
+            for pair in all[best].pairs { isMissing[pair] = false }
+            missing -= most
         }
         return chosen
     }

@@ -20,6 +20,9 @@ enum Tools {
     /// Servers of which Scripts has the source, for `make tools` to compile.
     static func built(_ name: String) -> String { "\(root)/.build/peers/\(name)" }
 
+    /// A source tree in which a newer OpenSSH than the system's was built: `OPENSSH` names it.
+    static let openSSH = ProcessInfo.processInfo.environment["OPENSSH"].flatMap { $0.isEmpty ? nil : $0 }
+
     /// tinyssh's programs, which `make tools` unpacks.
     static func tinySSH(_ name: String) -> String { "\(root)/.build/tinyssh/usr/sbin/\(name)" }
 
