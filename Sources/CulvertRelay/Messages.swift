@@ -76,8 +76,8 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case closeListeners(DirectID)
     case askReverse(LinkID, ReverseID)
     case cancelReverse(ReverseID)
-    /// Reports on everything the worker has.
-    case snapshot
+    /// Tells what the worker has.
+    case report
     /// The lender asks whether the worker comes round.
     case ping
     /// Another worker has reached the memory ceiling, and the flow that holds most is here.
@@ -90,7 +90,7 @@ extension WorkerMessage where Engine: ~Copyable {
     init(_ order: WorkerOrder) {
         switch order {
         case .probe: self = .probe
-        case .snapshot: self = .snapshot
+        case .report: self = .report
         case .refuse(let reason): self = .refuse(reason)
         case .learnDirect(let id, let forward): self = .learnDirect(id, forward)
         case .learnReverse(let id, let forward): self = .learnReverse(id, forward)

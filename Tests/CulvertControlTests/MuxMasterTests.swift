@@ -36,7 +36,7 @@ import Testing
                 change: { change, answer in
                     self.changes.withLock { $0.append(change) }
                     answer(.done(port: nil))
-                }, stop: { self.stops.withLock { $0 += 1 } },
+                }, stop: { self.stops.withLock { $0 += 1 } }, report: { _ in },
                 carry: { target, text, socket in
                     self.carried.withLock { $0.append("\(target)") }
                     Self.echo(socket.take().release())

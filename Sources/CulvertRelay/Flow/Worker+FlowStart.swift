@@ -92,10 +92,18 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func channelOpened(_ flow: FlowID) {
         settleLent(flow, isOpen: true)
-        flows[flow].phase = .open
+        becomesOpen(flow)
         flows[flow].dialling = nil
         if flows[flow].socks != nil, !answerSocket(flow, .granted) { return end(flow, .cut) }
         awaitReadable(flow)
+    }
+
+    /// Both ends stand.
+    mutating func becomesOpen(_ flow: FlowID) {
+        flows[flow].phase = .open
+        guard let forward = forward(of: flow) else { return }
+        tallies[forward].opened += 1
+        tallies[forward].opening.add(driver.now - flows[flow].arrival.moment)
     }
 
     func openedSocket(_ flow: FlowID) -> Descriptor {

@@ -23,6 +23,8 @@ struct PoolThread: ~Copyable {
     /// What the names of forwards mean.
     private var forwards: TunnelForwards
     private var lastChange: UInt64 = 0
+    /// Who waits for the next report.
+    private var readers: [Reader] = []
     /// Changes that are not answered, and who waits.
     private var changes: [ChangeID: OrderedChange] = [:]
     private var dice = SystemRandomNumberGenerator()
@@ -103,10 +105,12 @@ struct PoolThread: ~Copyable {
         case .questionsUnanswered: handle(.questionsUnanswered)
         case .connectionWaits: handle(.connectionWaits)
         case .streamsEnded(let cleanly): handle(.streamsEnded(cleanly: cleanly))
-        case .snapshot(let worker, let text): handle(.snapshot(worker, text))
+        case .reported(let worker, let report): handle(.reported(worker, report))
         case .stopped(let worker): handle(.workerStopped(worker))
         case .failed(let worker, let error): handle(.workerFailed(worker, error))
-        case .order(let order): handle(.ordered(order))
+        case .order(.snapshot): askReport(for: .person)
+        case .order(.stop): handle(.stopOrdered)
+        case .report(let answer): askReport(for: .asker(answer))
         case .change(let change, let answer): order(OrderedChange(change: change, answer: answer))
         case .handedOver(let target, let text, let socket): carry(socket.take(), to: target, text)
         case .listenersClosed(let forward): handle(.listenersClosed(forward))
@@ -152,6 +156,7 @@ struct PoolThread: ~Copyable {
         case .carryStreams(let id): carryStreams(id)
         case .post(let order): crew.post(order)
         case .answer(let id, let answer): settle(id, answer)
+        case .report(let report): answer(report)
         case .countFlows: following.append(.flows(crew.flows()))
         case .settled(let id, let settling):
             if let door = door(of: id) { knocks.withLock { $0.settled(settling, at: door, now: .current()) } }
@@ -175,6 +180,24 @@ struct PoolThread: ~Copyable {
 
     private func door(of id: LinkID) -> SocketAddress? {
         doors[id.place].flatMap { $0.id == id ? $0.address : nil }
+    }
+
+    // MARK: Reports
+
+    private mutating func askReport(for reader: Reader) {
+        readers.append(reader)
+        handle(.reportWanted)
+    }
+
+    private mutating func answer(_ report: PoolReport) {
+        let whole = report.whole(plan, forwards, destination: narrator.leadsTo(), crew)
+        for reader in readers {
+            switch reader {
+            case .person: narrator.tell(whole)
+            case .asker(let answer): answer(whole)
+            }
+        }
+        readers = []
     }
 
     // MARK: Changes
@@ -287,6 +310,13 @@ struct PoolThread: ~Copyable {
                 streams.input, sink: streams.output, forward: DirectID(index: forward), peer: SocketAddress(),
                 arrival: Arrival(moment: .current(), number: 0)), id)
     }
+}
+
+/// Who wants to know how all is.
+private enum Reader {
+    /// Whoever reads what is said.
+    case person
+    case asker(@Sendable (TunnelReport) -> Void)
 }
 
 /// A change, and who is told what becomes of it.

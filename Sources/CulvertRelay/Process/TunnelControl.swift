@@ -5,15 +5,18 @@ public import CulvertPlan
 public struct TunnelControl: Sendable {
     let change: @Sendable (ForwardChange, @escaping @Sendable (ForwardAnswer) -> Void) -> Void
     let order: @Sendable () -> Void
+    let ask: @Sendable (@escaping @Sendable (TunnelReport) -> Void) -> Void
     let handOver: @Sendable (Target, _ text: String, Parcel<BlockingSocket>) -> Void
 
     init(
         change: @escaping @Sendable (ForwardChange, @escaping @Sendable (ForwardAnswer) -> Void) -> Void,
         stop: @escaping @Sendable () -> Void,
+        report: @escaping @Sendable (@escaping @Sendable (TunnelReport) -> Void) -> Void,
         carry: @escaping @Sendable (Target, _ text: String, Parcel<BlockingSocket>) -> Void
     ) {
         self.change = change
         order = stop
+        ask = report
         handOver = carry
     }
 
@@ -21,6 +24,9 @@ public struct TunnelControl: Sendable {
     public func change(_ change: ForwardChange, answer: @escaping @Sendable (ForwardAnswer) -> Void) {
         self.change(change, answer)
     }
+
+    /// What the tunnel has: told once, on a thread of the tunnel's, which must not wait; never, when the tunnel ends first.
+    public func report(to answer: @escaping @Sendable (TunnelReport) -> Void) { ask(answer) }
 
     /// A connection that is to go to `target` through the tunnel, and ends as one that came in at a `-L`: its socket is
     /// closed when nothing becomes of it. `text` is for messages.
