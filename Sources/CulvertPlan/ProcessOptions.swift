@@ -15,9 +15,15 @@ public struct ProcessOptions: Hashable, Sendable {
     /// It ends after so long, as if told to; nil: never.
     public var lifetime: Duration?
 
-    public init(background: Background? = nil, pidFile: String? = nil, lifetime: Duration? = nil) {
+    /// It may be asked how it is, at its control socket (not with `--no-control`).
+    public var hasControl: Bool
+
+    public init(
+        background: Background? = nil, pidFile: String? = nil, lifetime: Duration? = nil, hasControl: Bool = true
+    ) {
         self.background = background
         self.pidFile = pidFile
         self.lifetime = lifetime
+        self.hasControl = hasControl
     }
 }

@@ -32,6 +32,7 @@ struct Culvert {
             case .relay(let configuration): leave(RelayCommand(configuration).run())
             case .control(let request): leave(MuxClient(request).run())
             case .up(let request): leave(try UpCommand(request, access).run())
+            case .status(let request): leave(StatusCommand(request, .current()).run())
             case .check(let request): leave(try CheckCommand(request, access).run())
             }
         } catch {

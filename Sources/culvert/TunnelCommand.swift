@@ -24,7 +24,15 @@ struct TunnelCommand {
         }
         return Relay.runTunnels(
             [tunnel(output)], configuration.process, mayRunPrograms: LaterPrograms.mayBe,
-            journal: output.journal, beginControl: beginControl(output))
+            journal: output.journal, beginControl: beginControl(output),
+            show: Self.show(configuration.process, output.journal))
+    }
+
+    /// How those who ask are told how all is; nil: they are not.
+    static func show(_ options: ProcessOptions, _ journal: Journal) -> ShowTunnels? {
+        guard options.hasControl else { return nil }
+        let environment = ConfigurationEnvironment.current()
+        return { ControlService.begin($0, environment, journal: journal) }
     }
 
     /// nil: nobody is to control it.
@@ -38,14 +46,14 @@ struct TunnelCommand {
     }
 
     /// The tunnel as the relay runs it, with a memory of its own of what was asked and answered.
-    func tunnel(_ output: LogOutput) -> Tunnel {
+    func tunnel(_ output: LogOutput, name: String? = nil) -> Tunnel {
         let source = source
         let memory = IdentityMemory()
         let prompter = output.prompter(
             TerminalPrompter(environment: ConfigurationEnvironment.current().variables))
         let notice = output.notice
         return Tunnel(
-            plan: configuration.plan,
+            name: name, plan: configuration.plan,
             renewed: {
                 do throws(ConfigurationError) { return .plan(try source().plan) } catch {
                     return .failed(error.message)

@@ -71,7 +71,9 @@ private enum TunnelKey {
     static let forwards: [(name: String, letter: Character)] = [
         ("local", "L"), ("remote", "R"), ("dynamic", "D"),
     ]
-    static let longNames = LongOptionName.allCases.filter { ![.version, .help, .persist, .pidFile].contains($0) }
+    static let longNames = LongOptionName.allCases.filter {
+        ![.version, .help, .persist, .pidFile, .noControl].contains($0)
+    }
 
     init?(_ name: String) {
         if name == "destination" {

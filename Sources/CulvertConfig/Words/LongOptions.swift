@@ -6,11 +6,12 @@ enum LongOptionName: String, CaseIterable, Sendable {
     case io, links, threads, engine, hold, knocks, drain, memory, persist, nodelay, version, help
     case pidFile = "pid-file"
     case portFile = "port-file"
+    case noControl = "no-control"
 
     var takesValue: Bool {
         switch self {
         case .io, .links, .threads, .engine, .hold, .knocks, .drain, .memory, .pidFile, .portFile: true
-        case .persist, .nodelay, .version, .help: false
+        case .persist, .nodelay, .noControl, .version, .help: false
         }
     }
 
@@ -33,6 +34,7 @@ private struct LongOptionTexts: ParsableArguments {
     @Option(parsing: .unconditionalSingleValue) var portFile: [String] = []
     @Flag var persist: Int
     @Flag var nodelay: Int
+    @Flag var noControl: Int
 }
 
 /// What culvert's own options say; nil where nothing was said.
@@ -51,6 +53,8 @@ struct LongOptions {
     let portFile: String?
     let persist: Bool
     let nodelay: Bool
+    /// Nobody may ask how the process is.
+    let noControl: Bool
 
     /// Throws one clear line: an unknown option with the nearest known one, or a value with what is accepted.
     init(_ words: [CommandWord], command: String) throws(ConfigurationError) {
@@ -73,6 +77,7 @@ struct LongOptions {
         portFile = try Self.first(.portFile, texts.portFile, Self.path)
         persist = texts.persist > 0
         nodelay = texts.nodelay > 0
+        noControl = texts.noControl > 0
     }
 
     /// The long ones among the words, known and with a value exactly when they take one.

@@ -73,16 +73,20 @@ extension LinkPool {
         reportParts?[worker] = report
         guard let parts = reportParts, parts.count == plan.workers else { return }
         reportParts = nil
-        let workers = parts.sorted { $0.key.number < $1.key.number }.map(\.value)
-        act(
-            .report(
-                PoolReport(
-                    state: state, since: (downSince ?? upSince ?? begunAt).map { now - $0 },
-                    places: places.map { $0.report(now) }, direct: directStates, reverse: reverseStates,
-                    workers: workers)))
+        act(.report(self.report(parts.sorted { $0.key.number < $1.key.number }.map(\.value), now: now)))
+    }
+
+    /// Once it is over.
+    func lastReport(_ now: Tick) -> PoolReport { report([], now: now) }
+
+    private func report(_ workers: [WorkerReport], now: Tick) -> PoolReport {
+        PoolReport(
+            state: state, since: (downSince ?? upSince ?? begunAt).map { now - $0 },
+            places: places.map { $0.report(now) }, direct: directStates, reverse: reverseStates, workers: workers)
     }
 
     private var state: TunnelReport.State {
+        if phase == .ended { return .ended }
         guard isRunning else { return .ending }
         let standing = standing
         if standing.linksUp > 0 {

@@ -189,8 +189,15 @@ struct PoolThread: ~Copyable {
         handle(.reportWanted)
     }
 
+    /// When it is over: what it has said of itself, without workers.
+    var lastReport: TunnelReport { whole(pool.lastReport(.current())) }
+
+    private func whole(_ report: PoolReport) -> TunnelReport {
+        report.whole(plan, forwards, destination: narrator.leadsTo(), crew)
+    }
+
     private mutating func answer(_ report: PoolReport) {
-        let whole = report.whole(plan, forwards, destination: narrator.leadsTo(), crew)
+        let whole = whole(report)
         for reader in readers {
             switch reader {
             case .person: narrator.tell(whole)

@@ -24,10 +24,11 @@ public enum Relay {
     /// Runs tunnels until they are told to end, or have all ended. In the background a
     /// child of the calling process goes on, and this one ends inside. `mayRunPrograms`: beside ProxyCommands, of
     /// which the plans tell (a program that asks the user, or a condition that is evaluated again). `journal` is the
-    /// process's own. `beginControl`: of the first tunnel that stands.
+    /// process's own. `beginControl`: of the first tunnel that stands. `show`:
+    /// of all, once they were begun.
     public static func runTunnels(
         _ tunnels: [Tunnel], _ options: ProcessOptions, mayRunPrograms: Bool, journal: Journal,
-        beginControl: BeginControl? = nil
+        beginControl: BeginControl? = nil, show: ShowTunnels? = nil
     ) -> Int32 {
         if !mayRunPrograms, tunnels.allSatisfy({ !$0.plan.runsPrograms }) { HostProcess.renouncePrivileges() }
         defer {
@@ -70,6 +71,8 @@ public enum Relay {
                 let kind = try tunnel.plan.runtime.io.driver(tunnel.journal)
                 try start(tunnel, kind, streams, in: &process)
             }
+            let endShow = show?(process.shown)
+            defer { endShow?() }
             let ending = process.run()
             // Whoever waits for the forwards to stand is told that they never did.
             if options.background == .standing, !process.everStood, case .asAsked = ending {

@@ -3,6 +3,8 @@ public import CulvertSSH
 
 /// One of the tunnels that a process carries.
 public struct Tunnel: Sendable {
+    /// In its file; nil: it is a command line's.
+    public var name: String?
     public var plan: TunnelPlan
     /// The plan as its files say it now. Called before each login but the first, on a thread that may wait.
     public var renewed: @Sendable () -> RenewedPlan
@@ -18,9 +20,11 @@ public struct Tunnel: Sendable {
     public var journal: Journal
 
     public init(
-        plan: TunnelPlan, renewed: @escaping @Sendable () -> RenewedPlan, authority: @escaping MakeAuthority,
+        name: String? = nil, plan: TunnelPlan, renewed: @escaping @Sendable () -> RenewedPlan,
+        authority: @escaping MakeAuthority,
         journal: Journal
     ) {
+        self.name = name
         self.renewed = renewed
         self.plan = plan
         self.authority = authority

@@ -38,6 +38,18 @@ public struct TunnelControl: Sendable {
     public func stop() { order() }
 }
 
+/// One of a process's tunnels, for those who may ask how it is.
+public struct ShownTunnel: Sendable {
+    /// In its file; of a command line's tunnel its destination.
+    public let name: String
+    /// Where its files lead now.
+    public let destination: @Sendable () -> String
+    public let control: TunnelControl
+}
+
+/// Makes all tunnels of a process known to those who may ask. Returns what takes that back.
+public typealias ShowTunnels = ([ShownTunnel]) -> @Sendable () -> Void
+
 /// Makes a tunnel known to those who may control it. Returns what takes that back, which may be called several times.
 public typealias BeginControl = (TunnelControl) throws(ControlFailure) -> @Sendable () -> Void
 

@@ -7,6 +7,7 @@ internal import Glibc
 /// and ends when every tunnel has. The tunnels know nothing of each other, and none ends another.
 struct TunnelProcess {
     private struct Place {
+        let name: String?
         /// nil once it has ended: what its threads share goes with the last of them, and with it a link whose login
         /// came too late.
         var order: (@Sendable (TunnelOrder) -> Void)?
@@ -128,13 +129,22 @@ struct TunnelProcess {
         let (news, knocks) = (news, knocks)
         let renewal = PlanRenewal(plan, journal: tunnel.journal, read: tunnel.renewed)
         let leadsTo = { @Sendable in renewal.current.destination }
+        // Its last words, for those who ask when nobody is there any more.
+        let last = Guarded<TunnelReport?>(nil)
         places.append(
             Place(
+                name: tunnel.name,
                 order: { control.post(.order($0)) }, leadsTo: leadsTo, links: plan.links,
                 forwards: plan.forwards.count + plan.reverse.count,
                 control: TunnelControl(
                     change: { control.post(.change($0, answer: $1)) }, stop: { news.post((index, .stopWanted)) },
-                    report: { control.post(.report(answer: $0)) },
+                    report: { answer in
+                        if let report = last.withLock({ $0 }) {
+                            answer(report)
+                        } else {
+                            control.post(.report(answer: answer))
+                        }
+                    },
                     carry: { control.post(.handedOver($0, text: $1, $2)) })))
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
@@ -156,9 +166,15 @@ struct TunnelProcess {
                     }
                 }, tell: { news.post((index, $0)) })
             let ending = thread.run()
+            last.withLock { $0 = thread.lastReport }
             atEnd()
             news.post((index, .ended(ending)))
         }
+    }
+
+    /// Those that were started.
+    var shown: [ShownTunnel] {
+        places.map { ShownTunnel(name: $0.name ?? $0.leadsTo(), destination: $0.leadsTo, control: $0.control) }
     }
 
     mutating func run() -> Ending {

@@ -16,6 +16,8 @@ public struct TunnelReport: Equatable, Sendable {
         /// No link stands, and none is made before a connection comes: the server closes those that nobody uses.
         case idle
         case ending
+        /// It has ended beside others, and why says its place's last failure.
+        case ended
     }
 
     public let destination: String
