@@ -176,13 +176,14 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ use: Tu
         plan: plan, forwards: host.forwards, forwarding: host.forwarding, output: host.output,
         process: ProcessOptions(
             background: store.background == true ? .standing : nil, pidFile: own.pidFile,
-            hasControl: !long.noControl && store.streams == nil),
+            hasControl: !long.noControl && store.streams == nil, metrics: long.metrics),
         files: route.files, notes: host.notes)
 }
 
 /// That nothing contradicts `-W`.
 private func checkStreams(_ store: SettingStore, _ long: LongOptions) throws(ConfigurationError) {
     if store.background == true { throw ConfigurationError("-f: -W needs standard input and output: leave it out") }
+    if long.metrics != nil { throw ConfigurationError("--metrics: -W is one connection: leave it out") }
     if let links = long.links, links > 1 {
         throw ConfigurationError("--links \(links): -W is one connection, and goes through one link: leave it out")
     }

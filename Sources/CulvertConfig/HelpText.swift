@@ -73,6 +73,7 @@ enum HelpText {
           -v, -vv, -vvv         say more; -q say nothing
           --pid-file FILE       FILE has the process's number while it runs
           --no-control          no socket at which culvert status may ask
+          --metrics [ADDR:]PORT serve /metrics (Prometheus), /healthz and /readyz there; or at a socket /PATH
           -M -S PATH            take commands at the socket PATH (%C, %h, %p, %r … stand in it), as an ssh master does
           -O COMMAND -S PATH    say that to such a tunnel, or to an ssh master: check, stop, exit; forward and cancel with
                                 -L, -R, -D; ssh -O says the same
@@ -152,6 +153,7 @@ enum HelpText {
           -f                    to the background once every tunnel stands, or waits for its next attempt
           --pid-file FILE       FILE has the process's number while it runs
           --no-control          no socket at which culvert status may ask
+          --metrics [ADDR:]PORT serve /metrics (Prometheus), /healthz and /readyz there; or at a socket /PATH
           -v, -vv, -vvv         say more; -q say nothing
           -E FILE, -y           log to FILE, to the system's log
           -V, --version         print the version

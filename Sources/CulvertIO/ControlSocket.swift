@@ -8,10 +8,13 @@ public final class ControlListener: Sendable {
     private let address: SocketAddress
     private let device: UInt64
     private let inode: UInt64
+    /// Anybody who reaches it is served.
+    private let isOpen: Bool
 
     /// Mode 0600. Throws EADDRINUSE where anything has that name, alive or not.
     public init(at address: SocketAddress) throws(IOError) {
         descriptor = try address.listen(backlog: 64, modeMask: 0o177)
+        isOpen = false
         self.address = address
         var (device, inode): (UInt64, UInt64) = (0, 0)
         let found = unsafe withUnsafePointer(to: address.storage) { unsafe culvert_socket_file($0, &device, &inode) }
@@ -20,6 +23,14 @@ public final class ControlListener: Sendable {
             _ = culvert_close(descriptor)
             throw IOError(-found, "lstat")
         }
+    }
+
+    /// At a TCP port, for whoever reaches it.
+    public init(openAt address: SocketAddress) throws(IOError) {
+        precondition(!address.isUnix, "a socket with a file is its owner's")
+        descriptor = try address.listen(backlog: 64)
+        self.address = address
+        (device, inode, isOpen) = (0, 0, true)
     }
 
     deinit { _ = culvert_close(descriptor) }
@@ -39,6 +50,7 @@ public final class ControlListener: Sendable {
             if made == -ECONNABORTED { continue }
             if made == -EAGAIN { return .nothing }
             guard made >= 0 else { return .notNow }
+            if isOpen { return .stream(ControlStream(adopting: made)) }
             let user = culvert_peer_user(made)
             if user == 0 || user == culvert_own_user() { return .stream(ControlStream(adopting: made)) }
             _ = culvert_close(made)
@@ -47,6 +59,7 @@ public final class ControlListener: Sendable {
 
     /// Others find it no more. Any thread may call it, any number of times.
     public func remove() {
+        guard !isOpen else { return }
         _ = unsafe withUnsafePointer(to: address.storage) { unsafe culvert_remove_socket($0, device, inode) }
     }
 }

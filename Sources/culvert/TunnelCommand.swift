@@ -30,9 +30,18 @@ struct TunnelCommand {
 
     /// How those who ask are told how all is; nil: they are not.
     static func show(_ options: ProcessOptions, _ journal: Journal) -> ShowTunnels? {
-        guard options.hasControl else { return nil }
         let environment = ConfigurationEnvironment.current()
-        return { ControlService.begin($0, environment, journal: journal) }
+        func show(_ tunnels: [ShownTunnel]) throws(ControlFailure) -> @Sendable () -> Void {
+            let metrics = try options.metrics.map { place throws(ControlFailure) in
+                try MetricsService.begin(tunnels, at: place)
+            }
+            let control = options.hasControl ? ControlService.begin(tunnels, environment, journal: journal) : nil
+            return {
+                metrics?()
+                control?()
+            }
+        }
+        return options.hasControl || options.metrics != nil ? show : nil
     }
 
     /// nil: nobody is to control it.

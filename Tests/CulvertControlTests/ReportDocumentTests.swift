@@ -97,6 +97,23 @@ import Testing
         for (seconds, text) in lengths { #expect(StatusWords.length(seconds) == text) }
     }
 
+    @Test("metrics name no peer, and what a label has is escaped")
+    func metrics() {
+        var process = ProcessFigures()
+        process.openDescriptors = 7
+        let text = MetricsText([("a\"b\\c\nd", Self.report), ("gone", nil)], process).text
+        for line in [
+            "culvert_tunnel_up{tunnel=\"a\\\"b\\\\c\\nd\"} 0\nculvert_tunnel_up{tunnel=\"gone\"} 0\n",
+            "forward=\"-L 1:db:5432\",result=\"opened\"} 3\n", "le=\"0.001\"} 0\n", "le=\"0.004\"} 1\n",
+            "le=\"+Inf\"} 1\n",
+            "process_open_fds 7\n",
+        ] { #expect(text.contains(line), "\(line) in \(text)") }
+        #expect(!text.contains("127.0.0.1:5"))
+        #expect(!text.contains("process_max_fds"))
+        let here = ProcessFigures.current()
+        #expect((here.openDescriptors ?? 0) > 2 && (here.residentBytes ?? 0) > 1e6 && (here.startedAt ?? 0) > 1.6e9)
+    }
+
     @Test("addresses as the kernel's tables have them")
     func addresses() {
         #expect(LocalPrograms.address("0100007F:1538", 8) == "127.0.0.1:5432")

@@ -39,6 +39,8 @@ extension TunnelReport {
                 ForwardReport(
                     kind: .remote, text: "-R 80:b:80", state: .failed(reason: "the server refuses to listen"),
                     tally: refused, flows: []),
-            ], hops: [], greetings: 1, deliveries: 2, held: 3)
+            ], hops: [], greetings: 1, deliveries: 2, held: 3,
+            carried: LinkTotals(sent: 11, received: 22, keyRenewals: 4),
+            buffers: 4096, bufferLimit: 1 << 28)
     }()
 }

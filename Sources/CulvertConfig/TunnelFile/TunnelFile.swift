@@ -72,7 +72,7 @@ private enum TunnelKey {
         ("local", "L"), ("remote", "R"), ("dynamic", "D"),
     ]
     static let longNames = LongOptionName.allCases.filter {
-        ![.version, .help, .persist, .pidFile, .noControl].contains($0)
+        ![.version, .help, .persist, .pidFile, .noControl, .metrics].contains($0)
     }
 
     init?(_ name: String) {

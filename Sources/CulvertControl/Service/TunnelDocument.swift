@@ -144,14 +144,8 @@ extension LinkDocument {
 
     fileprivate init(_ place: PlaceReport, _ link: LinkReport?, name: String) {
         self.name = name
-        switch place.state {
-        case .up: state = "up"
-        case .silent: state = "silent"
-        case .connecting: state = "connecting"
-        case .waiting(let span): (state, nextAttemptSeconds) = ("waiting", span.seconds)
-        case .dormant: state = "dormant"
-        case .unused: state = "unused"
-        }
+        state = place.state.name
+        if case .waiting(let span) = place.state { nextAttemptSeconds = span.seconds }
         if let link { take(link) }
         ageSeconds = place.age?.seconds
         algorithms = place.summary.isEmpty ? nil : place.summary
@@ -170,6 +164,20 @@ extension LinkDocument {
         sentBytes = link.sent
         receivedBytes = link.received
         keyRenewals = link.keyRenewals
+    }
+}
+
+extension PlaceReport.State {
+    /// For documents and labels.
+    var name: String {
+        switch self {
+        case .up: "up"
+        case .silent: "silent"
+        case .connecting: "connecting"
+        case .waiting: "waiting"
+        case .dormant: "dormant"
+        case .unused: "unused"
+        }
     }
 }
 

@@ -55,6 +55,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         switch ended.place {
         case .hop: break
         case .pool(let id):
+            carriedBefore.add(
+                sent: ended.bytesSent, received: ended.bytesReceived, keyRenewals: ended.engine.keyRenewals ?? 0)
             let reason = ended.path?.cause(of: how.reason) ?? how.reason
             switch ended.duty {
             case .retired:

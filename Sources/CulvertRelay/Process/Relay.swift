@@ -71,7 +71,11 @@ public enum Relay {
                 let kind = try tunnel.plan.runtime.io.driver(tunnel.journal)
                 try start(tunnel, kind, streams, in: &process)
             }
-            let endShow = show?(process.shown)
+            var endShow: (@Sendable () -> Void)?
+            do throws(ControlFailure) { endShow = try show?(process.shown) } catch {
+                journal.error(error.description)
+                return Ending.cannotCreate.exitStatus
+            }
             defer { endShow?() }
             let ending = process.run()
             // Whoever waits for the forwards to stand is told that they never did.

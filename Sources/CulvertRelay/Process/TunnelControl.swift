@@ -48,7 +48,7 @@ public struct ShownTunnel: Sendable {
 }
 
 /// Makes all tunnels of a process known to those who may ask. Returns what takes that back.
-public typealias ShowTunnels = ([ShownTunnel]) -> @Sendable () -> Void
+public typealias ShowTunnels = ([ShownTunnel]) throws(ControlFailure) -> @Sendable () -> Void
 
 /// Makes a tunnel known to those who may control it. Returns what takes that back, which may be called several times.
 public typealias BeginControl = (TunnelControl) throws(ControlFailure) -> @Sendable () -> Void

@@ -37,10 +37,15 @@ extension PoolReport {
             case .unwanted: if flows[id] != nil { add(id, .remote, forward.text, .waiting) }
             }
         }
+        var carried = LinkTotals()
+        for each in workers.map(\.carried) {
+            carried.add(sent: each.sent, received: each.received, keyRenewals: each.keyRenewals)
+        }
         return TunnelReport(
             destination: destination, engine: plan.engine, driver: crew.kind, workers: crew.count, state: state,
             since: since, places: places, links: workers.flatMap(\.links), forwards: forwards, hops: flows[nil] ?? [],
-            greetings: sum(\.greetings), deliveries: sum(\.deliveries), held: sum(\.held))
+            greetings: sum(\.greetings), deliveries: sum(\.deliveries), held: sum(\.held),
+            carried: carried, buffers: workers.map(\.buffers).max() ?? 0, bufferLimit: plan.runtime.memory)
     }
 
     /// What another process says may be anything.

@@ -40,6 +40,11 @@ public struct TunnelReport: Equatable, Sendable {
     public let deliveries: Int
     /// Connections that wait for a link.
     public let held: Int
+    /// Of all links that it has had.
+    public let carried: LinkTotals
+    /// Bytes of buffers in use, and their ceiling.
+    public let buffers: Int
+    public let bufferLimit: Int
 
     public var isUp: Bool { state == .up }
 }

@@ -16,6 +16,24 @@ struct WorkerReport: Equatable, Sendable {
     var deliveries = 0
     /// Connections that wait for a link.
     var held = 0
+    /// Of its links, those that have ended too.
+    var carried = LinkTotals()
+    /// Bytes of buffers that are in use, of all workers of the tunnel.
+    var buffers = 0
+}
+
+/// What links have carried, of SSH.
+public struct LinkTotals: Equatable, Sendable {
+    public internal(set) var sent: UInt64 = 0
+    public internal(set) var received: UInt64 = 0
+    /// Key exchanges after the first.
+    public internal(set) var keyRenewals: UInt64 = 0
+
+    mutating func add(sent: UInt64, received: UInt64, keyRenewals: UInt64) {
+        self.sent &+= sent
+        self.received &+= received
+        self.keyRenewals &+= keyRenewals
+    }
 }
 
 /// A listening socket.
@@ -43,7 +61,9 @@ extension WorkerReport {
 }
 
 extension WorkerReport: Portable {
-    func write(to out: inout WireBytes) { out.put(links, listeners, flows, tallies, greetings, deliveries, held) }
+    func write(to out: inout WireBytes) {
+        out.put(links, listeners, flows, tallies, greetings, deliveries, held, carried, buffers)
+    }
 
     init(from reader: inout WireReader) throws(SSHError) {
         links = try reader.take()
@@ -53,6 +73,8 @@ extension WorkerReport: Portable {
         greetings = try reader.take()
         deliveries = try reader.take()
         held = try reader.take()
+        carried = try reader.take()
+        buffers = try reader.take()
     }
 }
 
@@ -62,5 +84,15 @@ extension ListenerReport: Portable {
     init(from reader: inout WireReader) throws(SSHError) {
         forward = try reader.take()
         isPaused = try reader.take()
+    }
+}
+
+extension LinkTotals: Portable {
+    func write(to out: inout WireBytes) { out.put(sent, received, keyRenewals) }
+
+    init(from reader: inout WireReader) throws(SSHError) {
+        sent = try reader.take()
+        received = try reader.take()
+        keyRenewals = try reader.take()
     }
 }

@@ -6,11 +6,15 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     func report() -> WorkerReport {
         var report = WorkerReport(
             listeners: listeners.report(), tallies: tallies, greetings: greetings.count, deliveries: deliveries.count,
-            held: held.count)
+            held: held.count, carried: carriedBefore, buffers: context.budget.inUse)
         var link = links.first()
         while let id = link {
             link = links.next(after: id)
-            report.links.append(self.report(of: id))
+            let one = self.report(of: id)
+            report.links.append(one)
+            if one.place != nil {
+                report.carried.add(sent: one.sent, received: one.received, keyRenewals: one.keyRenewals ?? 0)
+            }
         }
         var flow = flows.first()
         while let id = flow {

@@ -50,6 +50,8 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var published: HoldRank?
     /// What became of the connections of each forward.
     var tallies = ForwardTallies()
+    /// Of links that have ended, those to jump hosts left out.
+    var carriedBefore = LinkTotals()
     /// When another worker was last asked to give memory.
     var reliefAsked: Tick?
     /// Told to stop: by then everything is ended.
