@@ -134,7 +134,7 @@ struct TunnelProcess {
                 forwards: plan.forwards.count + plan.reverse.count,
                 control: TunnelControl(
                     change: { control.post(.change($0, answer: $1)) }, stop: { news.post((index, .stopWanted)) },
-                    carry: { control.post(.handedOver($0, text: $1, $2)) })))
+                    carry: { control.post(.handedOver($0, text: $1, $2, $3)) })))
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
                 tunnel, leadsTo: leadsTo, crew: crew, control: control, streams: streams, knocks: knocks,
