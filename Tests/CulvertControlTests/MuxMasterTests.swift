@@ -16,6 +16,11 @@ import Testing
         let changes = Mutex<[ForwardChange]>([])
         let lines = Mutex<[String]>([])
         let carried = Mutex<[String]>([])
+        let answers = Mutex<[@Sendable (ForwardAnswer) -> Void]>([])
+        let answersAtOnce: Bool
+
+        init(answers: Bool = true) { answersAtOnce = answers }
+
         /// What was asked for and is not answered.
         let pending = Mutex<[OpeningWatch]>([])
 
@@ -36,8 +41,9 @@ import Testing
         var tunnel: TunnelControl {
             TunnelControl(
                 change: { change, answer in
+                    self.answers.withLock { $0.append(answer) }
                     self.changes.withLock { $0.append(change) }
-                    answer(.done(port: nil))
+                    if self.answersAtOnce { answer(.done(port: nil)) }
                 }, stop: { self.stops.withLock { $0 += 1 } },
                 carry: { target, text, socket, watch in
                     self.carried.withLock { $0.append("\(target)") }
@@ -280,6 +286,24 @@ import Testing
             ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0) <= before
         }
         scene.pending.withLock { $0.removeFirst() }.settle(true)
+    }
+
+    /// As with ssh: what it asked for before is done, one after the other.
+    @Test func oneThatAsksAndGoes() throws {
+        let scene = Scene(answers: false)
+        let end = try scene.begin()
+        defer { end() }
+        let client = try scene.client()
+        write(client, MuxRequest.hello(version: 4).packet)
+        for number in 0..<3 {
+            write(client, MuxRequest.closeForward(UInt32(number), try muxForward("-L", "\(number + 1):a:2")).packet)
+        }
+        _ = close(client)
+        for count in 1...3 {
+            wait("it is asked for") { scene.changes.withLock { $0.count } == count }
+            let answer = try #require(scene.answers.withLock { $0.popLast() })
+            answer(.done(port: nil))
+        }
     }
 
     /// Streams that are carried keep nobody from asking, however many.

@@ -106,15 +106,7 @@ struct MasterTests {
             let tunnel = try scene.tunnel(["-D", "\(socks)"])
             try tunnel.waitForListener(socks)
             guard case .tcp(let port) = echo.address else { throw Failure("it has a port") }
-            let client = try TestSocket.connect(.tcp(socks))
-            client.setDeadline(20)
-            try client.send(bytes: [5, 1, 0])
-            #expect(try client.receive(count: 2) == [5, 0])
-            try client.send(bytes: [5, 1, 0, 1, 127, 0, 0, 1, UInt8(port >> 8), UInt8(port & 255)])
-            #expect(try client.receive(count: 10).prefix(2) == [5, 0])
-            try client.send("by socks")
-            #expect(try client.receiveText(count: 8) == "by socks")
-            client.close()
+            try Self.expectEcho(by: socks, port)
             for (place, status, output) in [(port, 0, "by -W\n"), (1, 255, "")] as [(UInt16, Int32, String)] {
                 let words = Subject.command(
                     ["-S", scene.socket, "-W", "127.0.0.1:\(place)"]
@@ -182,6 +174,43 @@ struct MasterTests {
             #expect(try keys.process.waitForEnd() == .exited(255))
             #expect(!keys.process.errorText.contains("master"))
         }
+    }
+
+    @Test("more targets than doors are kept for; nothing is left behind") func manyTargets() throws {
+        try onStage { stage in
+            let scene = try Scene(stage)
+            let socks = try Ports.free()
+            let tunnel = try scene.tunnel(["-D", "\(socks)"])
+            try tunnel.waitForListener(socks)
+            let targets = try (0..<40).map { _ in try TargetServer.echo(on: stage) }
+            for _ in 0..<2 {
+                for target in targets {
+                    guard case .tcp(let port) = target.address else { throw Failure("it has a port") }
+                    try Self.expectEcho(by: socks, port)
+                }
+            }
+            func sockets() -> [String] {
+                let found = FileManager.default.enumerator(atPath: stage.directory)?.compactMap { $0 as? String } ?? []
+                return found.filter { $0.hasPrefix("culvert-") }
+            }
+            #expect((32...40).contains(sockets().count), "\(sockets())")
+            tunnel.process.signal(SIGTERM)
+            #expect(try tunnel.process.waitForEnd() == .exited(0))
+            #expect(sockets() == [])
+            try scene.expectMasterLives()
+        }
+    }
+
+    private static func expectEcho(by socks: UInt16, _ port: UInt16) throws {
+        let client = try TestSocket.connect(.tcp(socks))
+        defer { client.close() }
+        client.setDeadline(20)
+        try client.send(bytes: [5, 1, 0])
+        #expect(try client.receive(count: 2) == [5, 0])
+        try client.send(bytes: [5, 1, 0, 1, 127, 0, 0, 1, UInt8(port >> 8), UInt8(port & 255)])
+        #expect(try client.receive(count: 10).prefix(2) == [5, 0])
+        try client.send("by socks")
+        #expect(try client.receiveText(count: 8) == "by socks")
     }
 
     @Test("from a file, with its tokens") func fromFile() throws {

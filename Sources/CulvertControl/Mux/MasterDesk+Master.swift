@@ -98,7 +98,7 @@ extension MasterDesk {
                     said.removeFirst(sent)
                 }
                 // What is asked for yet it would make behind us.
-                guard asked.values.contains(where: \.question.isQuick) else { break }
+                guard !asked.isEmpty else { break }
                 let control = found.control.descriptor
                 let ready = Wait.forEither(
                     reading: [control], writing: said.isEmpty ? [] : [control], until: deadline)
@@ -107,6 +107,8 @@ extension MasterDesk {
             }
         } catch { /* It has gone: nothing is left to say. */  }
         for number in 0..<socketsMade { _ = unsafe unlink("\(directory.path)/\(number + 1)") }
+        // Now: the process may end before the last reference goes.
+        directory.remove()
     }
 
     // MARK: Doors

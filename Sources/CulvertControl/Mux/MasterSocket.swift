@@ -71,5 +71,7 @@ final class PrivateDirectory: Sendable {
     }
 
     /// What is in it has gone before.
-    deinit { _ = unsafe rmdir(path) }
+    func remove() { _ = unsafe rmdir(path) }
+
+    deinit { remove() }
 }

@@ -55,6 +55,8 @@ struct MuxDesk {
         /// It said something then, or came.
         var heard = Tick.current()
         var isOver = false
+        /// It has gone: what it asked for before is done, and nobody is told.
+        var hasGone = false
         /// Its input and output, while their target is asked for.
         var streams: HandedStreams?
         /// Of its input and output.
@@ -140,7 +142,7 @@ struct MuxDesk {
             if !client.output.isEmpty {
                 writing.append(client.stream.descriptor)
             } else if client.conversation.isPaused {
-                ending.append(client.stream.descriptor)
+                if !client.hasGone { ending.append(client.stream.descriptor) }
             } else {
                 reading.append(client.stream.descriptor)
             }
@@ -148,8 +150,7 @@ struct MuxDesk {
         let ready = Set(Wait.forEither(reading: reading, writing: writing, ending: ending, until: deadlines.min()))
         if ready.contains(orders.descriptor) { for order in orders.takeAll() { follow(order) } }
         for id in clients.keys.sorted() where clients[id].map({ ready.contains($0.stream.descriptor) }) ?? false {
-            // Who waits for an answer and goes is not waited with; what it asked for is done, as with ssh.
-            if let waits = clients[id], ending.contains(waits.stream.descriptor) { leave(id) } else { serve(id) }
+            if let waits = clients[id], ending.contains(waits.stream.descriptor) { hasGone(id) } else { serve(id) }
         }
         if let listener, ready.contains(listener.descriptor) { accept(listener) }
         dropIdle(Tick.current())
@@ -231,11 +232,23 @@ struct MuxDesk {
         listener = nil
     }
 
+    /// A client that waits for an answer. Where its streams were to be carried, there is nobody for them.
+    private mutating func hasGone(_ id: UInt64) {
+        guard clients[id]?.streams == nil else { return leave(id) }
+        clients[id]?.hasGone = true
+    }
+
     private mutating func flush(_ id: UInt64) {
+        if clients[id]?.hasGone == true { clients[id]?.output = [] }
         guard let client = clients[id] else { return }
         if !client.output.isEmpty {
-            guard let sent = client.stream.send(client.output[...]) else { return leave(id) }
-            clients[id]?.output.removeFirst(sent)
+            if let sent = client.stream.send(client.output[...]) {
+                clients[id]?.output.removeFirst(sent)
+            } else {
+                // What it said before is there yet, and its end behind that.
+                clients[id]?.hasGone = true
+                clients[id]?.output = []
+            }
         }
         if client.isOver { leave(id) }
     }
