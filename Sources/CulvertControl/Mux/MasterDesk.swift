@@ -68,7 +68,8 @@ struct MasterDesk: ~Copyable {
         self.link = link
         self.journal = journal
         var settings = ConnectionSettings()
-        settings.maximumWindow = 1 << 20
+        // What the master does not read waits here.
+        settings.maximumWindow = settings.initialWindow
         settings.maximumChannels = Self.mostFlows
         engine = NullCipherEngine(role: .server, settings: settings)
     }
