@@ -63,9 +63,14 @@ struct MasterSocket: Sendable {
 final class PrivateDirectory: Sendable {
     let path: String
 
+    /// Bytes, of the 107 that a socket's path may have.
+    private static let longestPlace = 80
+
     init() throws(IOError) {
         let place = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? ""
-        var template = Array("\(place.isEmpty ? "/tmp" : place)/culvert-XXXXXX".utf8CString)
+        // A socket's path is short.
+        let isUsed = (1...Self.longestPlace).contains(place.utf8.count)
+        var template = Array("\(isUsed ? place : "/tmp")/culvert-XXXXXX".utf8CString)
         guard unsafe mkdtemp(&template) != nil else { throw IOError(errno, "mkdtemp") }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
