@@ -77,6 +77,8 @@ enum HelpText {
           -M -S PATH            take commands at the socket PATH (%C, %h, %p, %r … stand in it), as an ssh master does
           -O COMMAND -S PATH    say that to such a tunnel, or to an ssh master: check, stop, exit; forward and cancel with
                                 -L, -R, -D; ssh -O says the same
+          -S PATH               a running ssh master there serves where a login lacks a password or second factor that
+                                nobody can give
           -M PORT[:ECHO_PORT]   takes autossh's place: AUTOSSH_GATETIME, _PIDFILE, _LOGFILE, _POLL, _MAXSTART, … count,
                                 -f goes to the background at once; no port is opened for it
           -E FILE, -y           log to FILE, to the system's log

@@ -73,6 +73,9 @@ public final class ControlStream: Sendable {
         case ended
     }
 
+    /// That one byte may bring.
+    private static let mostDescriptors = 3
+
     public let descriptor: Descriptor
 
     /// Takes the descriptor over.
@@ -95,12 +98,65 @@ public final class ControlStream: Sendable {
         return .bytes(Array(bytes.prefix(Int(count))), descriptors: descriptors)
     }
 
-    private static let mostDescriptors = 3
-
     /// How many bytes went; nil: the other end has gone.
     public func send(_ bytes: ArraySlice<UInt8>) -> Int? {
         let sent = unsafe bytes.withUnsafeBytes { unsafe culvert_send(descriptor, $0.baseAddress, $0.count) }
         if sent == -Int64(EAGAIN) { return 0 }
         return sent < 0 ? nil : Int(sent)
+    }
+
+    /// How many bytes came there, 0 at the end of the stream; nil: none yet. Throws where it has broken.
+    public func receive(into room: UnsafeMutableRawBufferPointer) throws(IOError) -> Int? {
+        let count = unsafe culvert_receive(descriptor, room.baseAddress, room.count)
+        if count == -Int64(EAGAIN) { return nil }
+        guard count >= 0 else { throw IOError(Int32(-count), "receive") }
+        return Int(count)
+    }
+
+    /// How many of these bytes went. Throws where the other end has gone.
+    public func send(_ bytes: UnsafeRawBufferPointer) throws(IOError) -> Int {
+        let sent = unsafe culvert_send(descriptor, bytes.baseAddress, bytes.count)
+        if sent == -Int64(EAGAIN) { return 0 }
+        guard sent >= 0 else { throw IOError(Int32(-sent), "send") }
+        return Int(sent)
+    }
+
+    /// Nothing more is sent: the other end reads what it has, then the end.
+    public func finish() { _ = culvert_shutdown(descriptor, Int32(SHUT_WR)) }
+}
+
+// MARK: At another process
+
+extension ControlStream {
+    /// Connects to another process's socket. nil: too many wait there already. Throws EPERM where neither this user nor
+    /// root listens there.
+    public static func connect(to address: SocketAddress) throws(IOError) -> ControlStream? {
+        var pending = false
+        let made = address.connect(from: nil, pending: &pending)
+        if made == -Int(EAGAIN) { return nil }
+        guard made >= 0 else { throw IOError(Int32(-made), "connect") }
+        let stream = ControlStream(adopting: Descriptor(made))
+        let user = culvert_peer_user(stream.descriptor)
+        guard user == 0 || user == culvert_own_user() else { throw IOError(EPERM, "connect") }
+        return stream
+    }
+
+    /// Why nobody should talk to whatever listens at a path, for a person: it, or its directory, is another user's. nil: it
+    /// is this user's, or root's. Throws where nothing is there.
+    public static func flaw(at path: String) throws(IOError) -> String? {
+        var found = stat()
+        guard unsafe stat(path, &found) == 0 else { throw IOError(errno, "stat") }
+        guard found.st_mode & S_IFMT == S_IFSOCK else { return "it is no socket" }
+        guard isOwn(found) else { return "it is another user's" }
+        let directory = path.lastIndex(of: "/").map { path[..<$0].isEmpty ? "/" : String(path[..<$0]) } ?? "."
+        guard unsafe stat(directory, &found) == 0 else { throw IOError(errno, "stat") }
+        guard isOwn(found) else { return "its directory is another user's" }
+        // In a directory like /tmp nobody can put another file in the place of ours.
+        let isOpen = found.st_mode & (S_IWGRP | S_IWOTH) != 0 && found.st_mode & S_ISVTX == 0
+        return isOpen ? "others may write in its directory" : nil
+    }
+
+    private static func isOwn(_ file: stat) -> Bool {
+        file.st_uid == 0 || Int64(file.st_uid) == culvert_own_user()
     }
 }

@@ -40,6 +40,15 @@ public final class Identity: LoginAuthority {
 
     private var wereMethodsTold = false
 
+    /// What the server would still have taken, when nothing was left to try.
+    private var methodsLeft: [String] = []
+
+    public var lacksAnswer: Bool {
+        let answers: [LoginOptions.Method] = [.password, .keyboardInteractive]
+        // Answers that were given, and refused, are not lacking.
+        return answers.contains { methodsLeft.contains($0.rawValue) } && (prompter == nil || !handedOutSecret)
+    }
+
     private let route: [IdentityMemory.Step]
     private var triesRoute = true
 
@@ -114,6 +123,7 @@ public final class Identity: LoginAuthority {
                 }
             if let credential { return credential }
         }
+        methodsLeft = methods
         attempted += passwords.takeRemark(allowed) + interactive.takeRemark(allowed) + remarks(on: methods)
         return nil
     }

@@ -30,11 +30,14 @@ struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let path: LinkPath?
     /// Who learns the server's other host keys; nil: nobody.
     let hostKeyKeeper: (any HostKeyKeeper)?
+    /// The peer says EOF for every stream that is whole; a CLOSE without is a cut. Many servers say none.
+    let saysEveryEnd: Bool
 
     init(
         socket: consuming BlockingSocket, engine: consuming Engine, ring: consuming MirroredRing, summary: String,
-        path: LinkPath? = nil, hostKeyKeeper: (any HostKeyKeeper)? = nil
+        path: LinkPath? = nil, hostKeyKeeper: (any HostKeyKeeper)? = nil, saysEveryEnd: Bool = false
     ) {
+        self.saysEveryEnd = saysEveryEnd
         self.hostKeyKeeper = hostKeyKeeper
         self.socket = socket
         self.engine = engine

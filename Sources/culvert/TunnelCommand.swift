@@ -22,6 +22,7 @@ struct TunnelCommand {
         guard let output = LogOutput.open(configuration.output, notes: configuration.notes) else {
             return ExitCode.logFile.rawValue
         }
+        defer { MasterLink.endAll() }
         return Relay.runTunnels(
             [tunnel(output)], configuration.process, mayRunPrograms: LaterPrograms.mayBe,
             journal: output.journal, beginControl: beginControl(output),
@@ -72,6 +73,8 @@ struct TunnelCommand {
                 Identity(
                     server: server, memory: memory, mayPrompt: mayPrompt,
                     prompter: TellingPrompter(prompter: prompter, asks: asksPerson), notice: notice, judges: judges)
-            }, journal: output.journal)
+            },
+            borrow: { path throws(BorrowFailure) in try MasterLink.borrow(at: path, journal: output.journal) },
+            journal: output.journal)
     }
 }

@@ -1,4 +1,5 @@
 internal import CulvertConfig
+internal import CulvertControl
 internal import CulvertRelay
 
 /// `culvert up`: the tunnels of a file in one process.
@@ -20,6 +21,7 @@ struct UpCommand {
                 try Self.entry(entry.name, request, again)
             }.tunnel(output.of(entry.name, entry.configuration), name: entry.name)
         }
+        defer { MasterLink.endAll() }
         return Relay.runTunnels(
             tunnels, request.process, mayRunPrograms: LaterPrograms.mayBe,
             journal: output.journal, show: TunnelCommand.show(request.process, output.journal))

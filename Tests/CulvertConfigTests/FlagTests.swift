@@ -63,10 +63,7 @@ import Testing
         ),
         (
             ["-S", "none", "-e~"],
-            [
-                "-e (the escape character) has no effect here: ignored",
-                "-S (ControlPath) has no effect without -M or -O: ignored",
-            ]
+            ["-e (the escape character) has no effect here: ignored"]
         ),
     ]
 

@@ -119,7 +119,7 @@ import Testing
         func tunnel(_ report: @escaping @Sendable (@escaping @Sendable (TunnelReport) -> Void) -> Void) -> ShownTunnel {
             ShownTunnel(
                 name: "t", destination: { "d" },
-                control: TunnelControl(change: { _, _ in }, stop: {}, report: report, carry: { _, _, _ in }))
+                control: TunnelControl(change: { _, _ in }, stop: {}, report: report, carry: { _, _, _, _ in }))
         }
         let answers = Mutex<[[Bool]]>([])
         let asked = ReportsAsked.ask([

@@ -70,6 +70,8 @@ struct TunnelFlow: ~Copyable, SlabElement {
     var isLent = false
     /// Of a dynamic forward: what its client asked for and is to be told.
     var socks: SocksNegotiation?
+    /// Who waits for its channel, besides the client.
+    var opening: OpeningWatch?
 
     init(
         phase: Phase, link: LinkSlot, channel: ChannelNumber, socket: Descriptor?, purpose: Purpose,

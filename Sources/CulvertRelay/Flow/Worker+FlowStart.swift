@@ -57,6 +57,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         flows[flow].sink = connection.sink
         flows[flow].isStandardStreams = directForwards[forward].isStandardStreams
         flows[flow].socks = connection.socks
+        flows[flow].opening = connection.opening
         flows[flow].isLent = context.lender != nil
         // An engine may find by any call that an older request was never answered.
         links[link].needsEvents = true
@@ -94,6 +95,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         settleLent(flow, isOpen: true)
         becomesOpen(flow)
         flows[flow].dialling = nil
+        flows[flow].opening.take()?.settle(true)
         if flows[flow].socks != nil, !answerSocket(flow, .granted) { return end(flow, .cut) }
         awaitReadable(flow)
     }

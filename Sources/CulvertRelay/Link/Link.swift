@@ -75,6 +75,8 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
     var hasCarried = false
     /// When its last flow ended, or it began without one.
     var idleSince: Tick
+    /// As of `LoggedInLink`.
+    let saysEveryEnd: Bool
     /// The server has closed the connection in order.
     var isClosedByServer = false
     /// Told with its end.
@@ -86,6 +88,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
     ) {
         descriptor = start.socket.release()
         path = start.path
+        saysEveryEnd = start.saysEveryEnd
         hostKeys = HostKeyLesson(keeper: start.hostKeyKeeper)
         self.place = place
         engine = start.engine

@@ -30,7 +30,7 @@ enum ControlMessage: Sendable {
     case report(answer: @Sendable (TunnelReport) -> Void)
     case change(ForwardChange, answer: @Sendable (ForwardAnswer) -> Void)
     /// A connection that somebody has for the tunnel.
-    case handedOver(Target, text: String, Parcel<BlockingSocket>)
+    case handedOver(Target, text: String, Parcel<BlockingSocket>, OpeningWatch)
     /// A worker listens no more for a forward that was cancelled.
     case listenersClosed(DirectID)
 }

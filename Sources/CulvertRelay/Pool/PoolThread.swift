@@ -112,7 +112,7 @@ struct PoolThread: ~Copyable {
         case .order(.stop): handle(.stopOrdered)
         case .report(let answer): askReport(for: .asker(answer))
         case .change(let change, let answer): order(OrderedChange(change: change, answer: answer))
-        case .handedOver(let target, let text, let socket): carry(socket.take(), to: target, text)
+        case .handedOver(let target, let text, let socket, let watch): carry(socket.take(), to: target, text, watch)
         case .listenersClosed(let forward): handle(.listenersClosed(forward))
         }
     }
@@ -253,7 +253,9 @@ struct PoolThread: ~Copyable {
     }
 
     /// Through a link that serves, or it waits for one as every connection does.
-    private mutating func carry(_ socket: consuming BlockingSocket, to target: Target, _ text: String) {
+    private mutating func carry(
+        _ socket: consuming BlockingSocket, to target: Target, _ text: String, _ watch: OpeningWatch
+    ) {
         let forward = TunnelForward.direct(LocalForward(listen: .handedOver, target: target, text: text))
         guard plan.engine == .native, case .direct(let id)? = forwards.name(of: forward) ?? learn(forward) else {
             return journal.error("\(text): nothing can be handed over to this tunnel")
@@ -262,7 +264,7 @@ struct PoolThread: ~Copyable {
         crew.carry(
             IncomingConnection(
                 socket.release(), forward: id, peer: SocketAddress(),
-                arrival: Arrival(moment: .current(), number: 0)), LinkID(place: place, serial: 0))
+                arrival: Arrival(moment: .current(), number: 0), opening: watch), LinkID(place: place, serial: 0))
     }
 
     private mutating func settle(_ id: ChangeID, _ answer: ForwardAnswer) {

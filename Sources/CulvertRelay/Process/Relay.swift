@@ -101,7 +101,10 @@ public enum Relay {
         _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?, in process: inout TunnelProcess
     ) throws(IOError) {
         switch tunnel.plan.engine {
-        case .native: try process.start(tunnel, kind, streams, logIn: logInNative)
+        case .native:
+            try process.start(tunnel, kind, streams, logIn: logInNative) { () throws(SSHError) in
+                try NativeEngine(insideProcess: ConnectionSettings())
+            }
         case .libssh2: try process.startWithChild(tunnel, kind, streams)
         }
     }

@@ -16,15 +16,20 @@ public struct Tunnel: Sendable {
             _ judges: @escaping () throws(SSHError) -> Void
         ) -> any LoginAuthority
     public var authority: MakeAuthority
+    /// Finds the link of the process whose socket is at a path; nil: nothing is there. Called on a login's thread, which may
+    /// wait for some seconds.
+    public typealias Borrow = @Sendable (_ path: String) throws(BorrowFailure) -> BorrowedLink?
+    public var borrow: Borrow
     /// Where this tunnel says what happens.
     public var journal: Journal
 
     public init(
         name: String? = nil, plan: TunnelPlan, renewed: @escaping @Sendable () -> RenewedPlan,
         authority: @escaping MakeAuthority,
-        journal: Journal
+        borrow: @escaping Borrow, journal: Journal
     ) {
         self.name = name
+        self.borrow = borrow
         self.renewed = renewed
         self.plan = plan
         self.authority = authority

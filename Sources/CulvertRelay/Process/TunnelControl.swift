@@ -6,13 +6,13 @@ public struct TunnelControl: Sendable {
     let change: @Sendable (ForwardChange, @escaping @Sendable (ForwardAnswer) -> Void) -> Void
     let order: @Sendable () -> Void
     let ask: @Sendable (@escaping @Sendable (TunnelReport) -> Void) -> Void
-    let handOver: @Sendable (Target, _ text: String, Parcel<BlockingSocket>) -> Void
+    let handOver: @Sendable (Target, _ text: String, Parcel<BlockingSocket>, OpeningWatch) -> Void
 
     init(
         change: @escaping @Sendable (ForwardChange, @escaping @Sendable (ForwardAnswer) -> Void) -> Void,
         stop: @escaping @Sendable () -> Void,
         report: @escaping @Sendable (@escaping @Sendable (TunnelReport) -> Void) -> Void,
-        carry: @escaping @Sendable (Target, _ text: String, Parcel<BlockingSocket>) -> Void
+        carry: @escaping @Sendable (Target, _ text: String, Parcel<BlockingSocket>, OpeningWatch) -> Void
     ) {
         self.change = change
         order = stop
@@ -29,9 +29,13 @@ public struct TunnelControl: Sendable {
     public func report(to answer: @escaping @Sendable (TunnelReport) -> Void) { ask(answer) }
 
     /// A connection that is to go to `target` through the tunnel, and ends as one that came in at a `-L`: its socket is
-    /// closed when nothing becomes of it. `text` is for messages.
-    public func carry(_ socket: consuming BlockingSocket, to target: Target, text: String) {
-        handOver(target, text, Parcel(socket))
+    /// closed when nothing becomes of it. `text` is for messages. `answer` is called once, on any thread, and must not wait:
+    /// whether the target was reached.
+    public func carry(
+        _ socket: consuming BlockingSocket, to target: Target, text: String,
+        answer: @escaping @Sendable (_ isOpen: Bool) -> Void
+    ) {
+        handOver(target, text, Parcel(socket), OpeningWatch(answer))
     }
 
     /// As SIGTERM: the process ends, and all that it carries by `--drain`.

@@ -56,7 +56,7 @@ struct TunnelProcess {
     /// Starts `tunnel`, whose control thread and workers have threads of their own.
     mutating func start<Engine: SSHEngine & ~Copyable>(
         _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?,
-        logIn: @escaping Route<Engine>.LogIn
+        logIn: @escaping Route<Engine>.LogIn, unprotected: @escaping @Sendable () throws(SSHError) -> Engine
     ) throws(IOError) {
         let plan = tunnel.plan
         let processors = processors(for: plan)
@@ -68,18 +68,28 @@ struct TunnelProcess {
         try begin(tunnel, crew: group.crew, control: group.control, streams) {
             id, plan, mayPrompt, knocks, watch throws(SSHError) in
             let worker = group.mailboxes[statuses[id.place].worker.number]
-            let link = try Route(plan, tunnel.journal, logIn: logIn).link(
-                worker: worker, watch: watch,
-                open: { step, path throws(SSHError) in
-                    try Login.open(step.plan, path, knocks, tunnel.journal, watch)
-                },
-                authority: { step in
-                    tunnel.authority(step.server, mayPrompt, knocks.asksPerson) { () throws(SSHError) in
-                        if step.isFirst { try watch.judges() }
-                    }
-                },
-                finished: { if $0.handedOutSecret { knocks.handedOutSecret() } })
-            return ReadyLink(link, door: knocks.door, for: worker)
+            var (isAtDestination, lacksAnswer) = (false, false)
+            do throws(SSHError) {
+                let link = try Route(plan, tunnel.journal, logIn: logIn).link(
+                    worker: worker, watch: watch,
+                    open: { step, path throws(SSHError) in
+                        try Login.open(step.plan, path, knocks, tunnel.journal, watch)
+                    },
+                    authority: { step in
+                        isAtDestination = step.hop == nil
+                        return tunnel.authority(step.server, mayPrompt, knocks.asksPerson) { () throws(SSHError) in
+                            if step.isFirst { try watch.judges() }
+                        }
+                    },
+                    finished: {
+                        if $0.handedOutSecret { knocks.handedOutSecret() }
+                        lacksAnswer = $0.lacksAnswer
+                    })
+                return ReadyLink(link, door: knocks.door, for: worker)
+            } catch {
+                guard isAtDestination, lacksAnswer, let path = plan.masterPath else { throw error }
+                return ReadyLink(try tunnel.borrowed(at: path, after: error, engine: unprotected), for: worker)
+            }
         }
     }
 
@@ -145,7 +155,7 @@ struct TunnelProcess {
                             control.post(.report(answer: answer))
                         }
                     },
-                    carry: { control.post(.handedOver($0, text: $1, $2)) })))
+                    carry: { control.post(.handedOver($0, text: $1, $2, $3)) })))
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
                 tunnel, leadsTo: leadsTo, crew: crew, control: control, streams: streams, knocks: knocks,

@@ -1,5 +1,5 @@
-/// The connection protocol over packets that nothing protects: an engine for tests and measurements, where everything
-/// but keys, ciphers and login is what the native engine has. Never put it on a network.
+/// The connection protocol over packets that nothing protects: inside a process, where everything but keys, ciphers and
+/// login is what the native engine has. Never put it on a network.
 public struct NullCipherEngine: ~Copyable, ConnectionEngine {
     public var connection: ConnectionLayer
     private var input = PacketInput(limit: PacketOpener.maximumPacketLength)
