@@ -66,6 +66,8 @@ public struct HostKeyOptions: Hashable, Sendable {
     public var knownHostsCommand: KnownHostsCommand?
     /// NoHostAuthenticationForLocalhost: a server at a loopback address needs no known key, where no alias names it.
     public var trustsLocalhost = false
+    /// CheckHostIP: the address that is connected to is looked up beside the name.
+    public var checksAddress = false
     /// RevokedHostKeys: lists of keys, or key revocation lists. One that cannot be read revokes every key.
     public var revokedKeysFiles: [String] = []
     /// RequiredRSASize, bits; of host keys. The engines have limits of their own.

@@ -131,6 +131,7 @@ extension SettingStore {
         options.globalKnownHostsFiles = globalKnownHostsFiles ?? options.globalKnownHostsFiles
         options.hashKnownHosts = hashKnownHosts ?? options.hashKnownHosts
         options.update = update
+        options.checksAddress = checkHostIP ?? false
         options.trustsLocalhost = plain["nohostauthenticationforlocalhost"]?.first == "yes"
         if let command = plain["knownhostscommand"]?.first, command.lowercased() != "none" {
             options.knownHostsCommand = try expansion.knownHostsCommand(command)
