@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Synchronization
 
 /// A program that is run for its output: it has nothing of this process's but its environment, and the end of a socket pair
 /// that it writes to. It is found and begun as by execvp(3).
@@ -21,6 +22,17 @@ struct LocalProgram {
     /// An errno value.
     struct Failure: Error { let code: CInt }
 
+    /// Whom kill(2) ends, for each that is not reaped: the program, or its group. nil: the process ends, and none begins.
+    private static let underWay = Mutex<Set<pid_t>?>([])
+
+    /// This process ends: no program that it waits for outlives it.
+    static func endAll() {
+        underWay.withLock { all in
+            for each in all ?? [] { kill(each, SIGKILL) }
+            all = nil
+        }
+    }
+
     func start() throws(Failure) -> Running {
         var ends: [CInt] = [-1, -1]
         // A socket pair, because both ends are closed-on-exec from the start; pipe2(2) is not to be had here.
@@ -29,7 +41,17 @@ struct LocalProgram {
         }
         defer { close(ends[1]) }
         do throws(Failure) {
-            return Running(process: try spawn(output: ends[1]), output: ends[0])
+            let begun = Self.underWay.withLock { all -> Result<pid_t, Failure> in
+                if all == nil { return .failure(Failure(code: ECANCELED)) }
+                do throws(Failure) {
+                    let child = try spawn(output: ends[1])
+                    all?.insert(readsNothing ? -child : child)
+                    return .success(child)
+                } catch {
+                    return .failure(error)
+                }
+            }
+            return Running(process: try begun.get(), output: ends[0])
         } catch {
             close(ends[0])
             throw error
@@ -54,7 +76,10 @@ struct LocalProgram {
         unsafe sigfillset(&all)
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
         unsafe posix_spawnattr_setsigdefault(&attributes, &all)
-        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        // One that reads a terminal has to stay in the group that may.
+        let group = readsNothing ? POSIX_SPAWN_SETPGROUP : 0
+        unsafe posix_spawnattr_setflags(
+            &attributes, Int16(Int32(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) | Int32(group)))
         var failed = ENOENT
         for place in places {
             var child: pid_t = 0
@@ -92,19 +117,32 @@ struct LocalProgram {
     static func wait(_ child: pid_t, until deadline: Deadline) -> CInt? {
         var status: CInt = 0
         while true {
-            let result = unsafe waitpid(child, &status, WNOHANG)
+            // Its number may be another's once it is reaped.
+            let (result, code) = underWay.withLock { all in
+                let result = unsafe waitpid(child, &status, WNOHANG)
+                let code = errno
+                if result == child { _ = all?.remove(child) ?? all?.remove(-child) }
+                return (result, code)
+            }
             if result == child { return status }
-            if result < 0, errno != EINTR { return -1 }
+            if result < 0, code != EINTR { return -1 }
             if deadline.isOver { return nil }
             if result == 0 { usleep(5_000) }
         }
     }
 
     static func end(_ child: pid_t) {
-        kill(child, SIGKILL)
+        underWay.withLock { all in _ = kill(all?.remove(-child) ?? child, SIGKILL) }
+        underWay.withLock { all in _ = all?.remove(child) }
         var status: CInt = 0
         while unsafe waitpid(child, &status, 0) < 0, errno == EINTR {}
     }
+}
+
+/// The programs that a login waits for: SSH_ASKPASS and KnownHostsCommand.
+public enum IdentityPrograms {
+    /// The process is about to end: they end before it, and no other begins.
+    public static func endAll() { LocalProgram.endAll() }
 }
 
 /// A list of C strings that ends with nil, as execve(2) wants it, for the length of a call.
