@@ -18,6 +18,7 @@ public final class Identity: LoginAuthority {
     private let prompter: (any Prompter)?
     private let isFirst: Bool
     private let notice: @Sendable (String) -> Void
+    private let banner: @Sendable (String) -> Void
     private let judges: () throws(SSHError) -> Void
 
     /// What was handed out and not yet judged by the server.
@@ -54,10 +55,11 @@ public final class Identity: LoginAuthority {
 
     /// - Parameter mayPrompt: true for the first connection, false for second links and reconnects.
     /// - Parameter notice: takes whole lines for the user.
+    /// - Parameter banner: takes the lines that a server says before the login; nil: `notice` does.
     /// - Parameter judges: called before the host key is judged; what it throws ends the login.
     public init(
         server: ServerPlan, memory: IdentityMemory, mayPrompt: Bool, prompter: any Prompter,
-        notice: @escaping @Sendable (String) -> Void,
+        notice: @escaping @Sendable (String) -> Void, banner: (@Sendable (String) -> Void)? = nil,
         judges: @escaping () throws(SSHError) -> Void = {}
     ) {
         let asks = mayPrompt && !server.login.batchMode ? prompter : nil
@@ -66,6 +68,7 @@ public final class Identity: LoginAuthority {
         self.prompter = asks
         isFirst = mayPrompt
         self.notice = notice
+        self.banner = banner ?? notice
         self.judges = judges
         userName = server.destination.user
         route = memory.route(to: server.memoryKey)
@@ -368,8 +371,8 @@ public final class Identity: LoginAuthority {
         try interactive.answer(challenge, notice)
     }
 
-    public func show(banner: PeerText) {
-        notice(serverSays(banner))
+    public func show(banner text: PeerText) {
+        banner(serverSays(text))
     }
 }
 

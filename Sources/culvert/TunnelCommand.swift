@@ -43,7 +43,7 @@ struct TunnelCommand {
         let memory = IdentityMemory()
         let prompter = output.prompter(
             TerminalPrompter(environment: ConfigurationEnvironment.current().variables))
-        let notice = output.notice
+        let (notice, banner) = (output.notice, output.banner)
         return Tunnel(
             plan: configuration.plan,
             renewed: {
@@ -54,7 +54,8 @@ struct TunnelCommand {
             authority: { server, mayPrompt, asksPerson, judges in
                 Identity(
                     server: server, memory: memory, mayPrompt: mayPrompt,
-                    prompter: TellingPrompter(prompter: prompter, asks: asksPerson), notice: notice, judges: judges)
+                    prompter: TellingPrompter(prompter: prompter, asks: asksPerson), notice: notice, banner: banner,
+                    judges: judges)
             }, journal: output.journal)
     }
 }
