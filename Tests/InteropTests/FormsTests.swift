@@ -74,7 +74,8 @@ import Testing
             """),
         Form(
             "a STIG's: CTR only",
-            "Ciphers aes256-ctr,aes192-ctr,aes128-ctr\nMACs hmac-sha2-512,hmac-sha2-256\nKexAlgorithms ecdh-sha2-nistp256\n"),
+            "Ciphers aes256-ctr,aes192-ctr,aes128-ctr\nMACs hmac-sha2-512,hmac-sha2-256\nKexAlgorithms ecdh-sha2-nistp256\n"
+        ),
         Form(
             "hardening for clients",
             """
@@ -166,14 +167,16 @@ import Testing
         Form(
             "Ansible's line", "",
             [
-                "-C", "-o", "ControlMaster=no", "-o", "ControlPersist=60s", "-o", "KbdInteractiveAuthentication=no", "-o",
+                "-C", "-o", "ControlMaster=no", "-o", "ControlPersist=60s", "-o", "KbdInteractiveAuthentication=no",
+                "-o",
                 "PreferredAuthentications=gssapi-with-mic,gssapi-keyex,hostbased,publickey", "-o",
                 "PasswordAuthentication=no", "-o", "ConnectTimeout=10", "-L", "DOOR:127.0.0.1:TARGET", "host",
             ]),
         Form(
             "kitchen's line", "",
             [
-                "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=VERBOSE", "-i", "KEY",
+                "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=VERBOSE", "-i",
+                "KEY",
                 "-p", "SERVER", "-L", "DOOR:127.0.0.1:TARGET", "\(SSHServer.user)@127.0.0.1",
             ]),
     ]
@@ -196,7 +199,8 @@ import Testing
         Form(
             "tokens in names of files",
             "Host host\n  UserKnownHostsFile HERE/%l%%-not-there HERE/kn%%w HERE/known\n"),
-        Form("at home and away", "Match originalhost nas exec \"test -e HERE/known\"\n  HostName 127.0.0.1\n",
+        Form(
+            "at home and away", "Match originalhost nas exec \"test -e HERE/known\"\n  HostName 127.0.0.1\n",
             ["-L", "DOOR:127.0.0.1:TARGET", "nas"]),
         Form("canonical names", "CanonicalizeHostname yes\nCanonicalDomains invalid\n"),
         Form("an agent that is not there", "Host host\n  IdentityAgent HERE/none.sock\n  ForwardAgent yes\n"),
@@ -227,25 +231,27 @@ import Testing
     ]
 
     /// Lists of algorithms of which culvert has some, and forwards in unusual spellings.
-    private static let lines = [
-        ["-c", "aes256-cbc,aes256-gcm@openssh.com"], ["-c", "+3des-cbc"],
-        ["-m", "hmac-sha1", "-c", "aes128-gcm@openssh.com"], ["-oMACs=umac-64@openssh.com,hmac-sha1"],
-        ["-oHostKeyAlgorithms=ssh-rsa,ssh-ed25519"],
-        ["-oHostKeyAlgorithms=+ssh-rsa", "-oPubkeyAcceptedAlgorithms=+ssh-rsa"],
-        ["-oKexAlgorithms=diffie-hellman-group14-sha1,curve25519-sha256"],
-        ["-oCiphers=-*cbc*,aes*ctr", "-oKexAlgorithms=-*sha1"], ["-B", "lo"], ["-oBindInterface=lo", "-4"],
-        ["-oCanonicalizeHostname=yes", "-oCanonicalDomains=a.invalid"],
-        ["-oCanonicalizeHostname=no", "-oCanonicalizePermittedCNAMEs=*:*"],
-        ["-oServerAliveCountMax=0", "-oServerAliveInterval=60"], ["-oServerAliveCountMax=0"],
-        ["-oProxyUseFdpass=yes", "-oVerifyHostKeyDNS=no"], ["-oPermitLocalCommand=yes", "-oLocalCommand=exit 3"],
-        ["-oNumberOfPasswordPrompts=0", "-oTunnel=no", "-oIPQoS=none"],
-        ["-oGlobalKnownHostsFile=/tmp", "-oVisualHostKey=no"],
-        ["-oControlMaster=auto", "-oControlPath=none", "-oControlPersist=no"], ["-p", "+SERVER"], ["-o", "# nothing"],
-    ].map { Form($0.joined(separator: " "), "", $0 + ["-L", "DOOR:127.0.0.1:TARGET", "host"]) } + [
-        Form("-L in brackets", "", ["-L", "[DOOR]:[127.0.0.1]:[TARGET]", "host"]),
-        Form("options behind the host", "", ["host", "-L", "DOOR:127.0.0.1:TARGET", "-v"]),
-        Form("a cluster", "", ["-aTxL", "DOOR:127.0.0.1:TARGET", "host"]),
-    ]
+    private static let lines =
+        [
+            ["-c", "aes256-cbc,aes256-gcm@openssh.com"], ["-c", "+3des-cbc"],
+            ["-m", "hmac-sha1", "-c", "aes128-gcm@openssh.com"], ["-oMACs=umac-64@openssh.com,hmac-sha1"],
+            ["-oHostKeyAlgorithms=ssh-rsa,ssh-ed25519"],
+            ["-oHostKeyAlgorithms=+ssh-rsa", "-oPubkeyAcceptedAlgorithms=+ssh-rsa"],
+            ["-oKexAlgorithms=diffie-hellman-group14-sha1,curve25519-sha256"],
+            ["-oCiphers=-*cbc*,aes*ctr", "-oKexAlgorithms=-*sha1"], ["-B", "lo"], ["-oBindInterface=lo", "-4"],
+            ["-oCanonicalizeHostname=yes", "-oCanonicalDomains=a.invalid"],
+            ["-oCanonicalizeHostname=no", "-oCanonicalizePermittedCNAMEs=*:*"],
+            ["-oServerAliveCountMax=0", "-oServerAliveInterval=60"], ["-oServerAliveCountMax=0"],
+            ["-oProxyUseFdpass=yes", "-oVerifyHostKeyDNS=no"], ["-oPermitLocalCommand=yes", "-oLocalCommand=exit 3"],
+            ["-oNumberOfPasswordPrompts=0", "-oTunnel=no", "-oIPQoS=none"],
+            ["-oGlobalKnownHostsFile=/tmp", "-oVisualHostKey=no"],
+            ["-oControlMaster=auto", "-oControlPath=none", "-oControlPersist=no"], ["-p", "+SERVER"],
+            ["-o", "# nothing"],
+        ].map { Form($0.joined(separator: " "), "", $0 + ["-L", "DOOR:127.0.0.1:TARGET", "host"]) } + [
+            Form("-L in brackets", "", ["-L", "[DOOR]:[127.0.0.1]:[TARGET]", "host"]),
+            Form("options behind the host", "", ["host", "-L", "DOOR:127.0.0.1:TARGET", "-v"]),
+            Form("a cluster", "", ["-aTxL", "DOOR:127.0.0.1:TARGET", "host"]),
+        ]
 
     @Test(
         "the tunnel stands with both, or with neither",

@@ -53,7 +53,9 @@ struct Canonicalization {
         guard !permitted.isEmpty else { return name }
         guard case .found(let alias) = try lookUp(name, note) else {
             // As in ssh, which has to know the name's alias; what a proxy looks up may be known to nobody here.
-            if isDirect { throw .network("could not resolve host \(name), whose alias CanonicalizePermittedCNAMEs asks for") }
+            if isDirect {
+                throw .network("could not resolve host \(name), whose alias CanonicalizePermittedCNAMEs asks for")
+            }
             return name
         }
         return follow(alias, from: name)
