@@ -1,21 +1,28 @@
 internal import Glibc
 internal import Synchronization
 
-/// A program that is run for its output: it has nothing of this process's but its environment, and the end of a socket pair
-/// that it writes to. It is found and begun as by execvp(3).
+/// A program that is run for what it says: it has nothing of this process's but its environment, and one end of a socket
+/// pair. It is found and begun as by execvp(3).
 struct LocalProgram {
     /// Or its name, which is looked for through PATH.
     let path: String
     /// Behind the path.
     let arguments: [String]
     let environment: [String: String]
-    /// Where its standard input is /dev/null; else it is this process's.
-    var readsNothing = false
+    var input = Input.ours
+
+    enum Input {
+        /// This process's.
+        case ours
+        case nothing
+        /// What is written to `Running.output`.
+        case conversation
+    }
 
     /// A program under way, to be waited for whatever becomes of it.
     struct Running {
         let process: pid_t
-        /// What it writes is read here; the owner closes it.
+        /// What it writes is read here, and what it may read is written here; the owner closes it.
         let output: CInt
     }
 
@@ -45,7 +52,7 @@ struct LocalProgram {
                 if all == nil { return .failure(Failure(code: ECANCELED)) }
                 do throws(Failure) {
                     let child = try spawn(output: ends[1])
-                    all?.insert(readsNothing ? -child : child)
+                    all?.insert(input == .ours ? child : -child)
                     return .success(child)
                 } catch {
                     return .failure(error)
@@ -67,7 +74,11 @@ struct LocalProgram {
             unsafe posix_spawn_file_actions_destroy(&actions)
             unsafe posix_spawnattr_destroy(&attributes)
         }
-        if readsNothing { unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) }
+        switch input {
+        case .ours: break
+        case .nothing: unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        case .conversation: unsafe posix_spawn_file_actions_adddup2(&actions, output, STDIN_FILENO)
+        }
         unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
         // The threads here block signals and the process ignores some; the program starts with none of that.
         var none = sigset_t()
@@ -77,7 +88,7 @@ struct LocalProgram {
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
         unsafe posix_spawnattr_setsigdefault(&attributes, &all)
         // One that reads a terminal has to stay in the group that may.
-        let group = readsNothing ? POSIX_SPAWN_SETPGROUP : 0
+        let group = input == .ours ? 0 : POSIX_SPAWN_SETPGROUP
         unsafe posix_spawnattr_setflags(
             &attributes, Int16(Int32(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) | Int32(group)))
         var failed = ENOENT

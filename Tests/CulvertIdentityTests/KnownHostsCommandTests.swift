@@ -110,9 +110,9 @@ import Testing
             try workshop.write(
                 "stays", "#!/bin/sh\ntrap '' TERM HUP\nsleep 300 &\necho $$ $! > pids.new\nmv pids.new pids\nwait\n",
                 mode: 0o700)
-            FileManager.default.changeCurrentDirectoryPath(workshop.path)
+            _ = FileManager.default.changeCurrentDirectoryPath(workshop.path)
             let program = LocalProgram(
-                path: workshop.file("stays"), arguments: [], environment: ["PATH": "/bin:/usr/bin"], readsNothing: true)
+                path: workshop.file("stays"), arguments: [], environment: ["PATH": "/bin:/usr/bin"], input: .nothing)
             let running = try program.start()
             while !FileManager.default.fileExists(atPath: workshop.file("pids")) { usleep(5000) }
             let pids = try workshop.read("pids").split(whereSeparator: \.isWhitespace).compactMap { pid_t($0) }
