@@ -121,7 +121,7 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     guard let option = ShortOptionTable.options[letter] else {
         preconditionFailure("the normaliser passes known options only, not -\(letter)")
     }
-    store.applyPlain(letter: letter, value: value)
+    try store.applyPlain(letter: letter, value: value)
     switch option.meaning {
     case .used: try store.apply(letter: letter, value: value)
     case .implied, .file, .print, .query, .control, .help, .version: break

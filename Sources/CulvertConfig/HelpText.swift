@@ -24,7 +24,8 @@ enum HelpText {
         Forwards (any number of each; an IPv6 address stands in brackets):
           -L [bind_address:]port:host:hostport    listen here, dial from the server
           -R [bind_address:]port:host:hostport    listen at the server, dial from here
-                                                  -L and -R also take /path in place of a port or host:hostport;
+                                                  /path stands for a socket in place of a port (-D too) or of
+                                                  host:hostport;
                                                   port 0: one that is free, and culvert says which
           -R [bind_address:]port                  listen at the server; clients there say in SOCKS what to dial from
                                                   here (-o PermitRemoteOpen=host:port limits it)

@@ -12,6 +12,8 @@ public struct ProcessOptions: Hashable, Sendable {
     public var background: Background?
     /// The file that has the process's number for as long as it runs (`--pid-file`).
     public var pidFile: String?
+    /// What gave it, for what is said of it.
+    public var pidFileOption = "--pid-file"
     /// It ends after so long, as if told to; nil: never.
     public var lifetime: Duration?
 

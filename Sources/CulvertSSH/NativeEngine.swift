@@ -90,6 +90,8 @@ public struct NativeEngine: ~Copyable, ConnectionEngine {
 
     public var keyExchange: Int? { transport.keyExchange }
 
+    public var keyExchangesOfPeer: UInt64 { transport.exchangesOfPeer }
+
     // MARK: The server's host keys
 
     public mutating func takeOfferedHostKeys() -> [[UInt8]] { connection.hostKeyNews.takeOffered() }

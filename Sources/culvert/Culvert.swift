@@ -67,6 +67,7 @@ struct Culvert {
     private static func leave(_ status: Int32) -> Never {
         TerminalPrompter.restoreTerminal()
         ConfigurationAccess.endPrograms()
+        IdentityPrograms.endAll()
         _ = fflush(nil)
         _exit(status)
     }

@@ -61,7 +61,7 @@ struct TunnelCommand {
         let memory = IdentityMemory()
         let prompter = output.prompter(
             TerminalPrompter(environment: ConfigurationEnvironment.current().variables))
-        let notice = output.notice
+        let (notice, banner) = (output.notice, output.banner)
         return Tunnel(
             name: name, plan: configuration.plan,
             renewed: {
@@ -72,7 +72,8 @@ struct TunnelCommand {
             authority: { server, mayPrompt, asksPerson, judges in
                 Identity(
                     server: server, memory: memory, mayPrompt: mayPrompt,
-                    prompter: TellingPrompter(prompter: prompter, asks: asksPerson), notice: notice, judges: judges)
+                    prompter: TellingPrompter(prompter: prompter, asks: asksPerson), notice: notice, banner: banner,
+                    judges: judges)
             },
             borrow: { path throws(BorrowFailure) in try MasterLink.borrow(at: path, journal: output.journal) },
             journal: output.journal)

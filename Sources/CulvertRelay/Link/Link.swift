@@ -43,6 +43,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
 
     var liveness: Liveness
     var keys: KeyAges
+    var exchangeBudget: ExchangeBudget
     var hostKeys: HostKeyLesson
     var reverse = ReverseForwards()
     /// To be asked for once the link that had its place has them no more.
@@ -96,6 +97,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
         sealAhead = SealAhead(now: now)
         liveness = Liveness(alive, habit: habit, now: now)
         keys = KeyAges(interval: alive.rekeyInterval, patience: exchangePatience, now: now)
+        exchangeBudget = ExchangeBudget(now: now)
         since = now
         idleSince = now
     }

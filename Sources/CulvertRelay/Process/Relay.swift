@@ -42,7 +42,7 @@ public enum Relay {
             var pidFile: PIDFile?
             if let path = options.pidFile {
                 do throws(PIDFile.Failure) { pidFile = try PIDFile(path) } catch {
-                    journal.error("--pid-file \(path): \(error)")
+                    journal.error("\(options.pidFileOption) \(path): \(error)")
                     return Ending.cannotCreate.exitStatus
                 }
             }

@@ -30,6 +30,8 @@ public struct NullCipherEngine: ~Copyable, ConnectionEngine {
 
     /// There are no keys to exchange: a test that needs an exchange which does not end says so here.
     public var keyExchange: Int?
+    /// The same of how many the peer began.
+    public var keyExchangesOfPeer: UInt64 = 0
 
     /// Checks what must always hold, for tests.
     func invariants() { connection.invariants() }

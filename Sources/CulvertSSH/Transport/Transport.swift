@@ -65,6 +65,8 @@ struct Transport: ~Copyable {
     private var owesResume = false
     /// Key exchanges that have ended.
     private var exchanges = 0
+    /// Those that the peer began, after the first one.
+    var exchangesOfPeer: UInt64 = 0
     /// What the peer has said in this login, or in this key exchange after it, bytes.
     private var talk = 0
 
