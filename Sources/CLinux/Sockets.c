@@ -419,15 +419,22 @@ int culvert_wait(int descriptor, uint32_t events, int64_t nanoseconds) {
 }
 
 int culvert_wait_many(culvert_interest *interests, int count, int64_t nanoseconds) {
-    struct pollfd polled[64];
-    if (count > 64) return -EINVAL;
+    struct pollfd few[64];
+    struct pollfd *polled = few;
+    if (count > 64) {
+        polled = malloc((size_t)count * sizeof *polled);
+        if (!polled) culvert_end_without_memory("a list of descriptors");
+    }
     for (int i = 0; i < count; i++) {
         polled[i].fd = interests[i].descriptor;
         polled[i].events = (short)interests[i].events;
         polled[i].revents = 0;
     }
     int result = poll(polled, (nfds_t)count, milliseconds(nanoseconds));
-    if (result < 0) return errno == EINTR ? 0 : -errno;
-    for (int i = 0; i < count; i++) interests[i].ready = (uint32_t)(unsigned short)polled[i].revents;
+    int error = errno;
+    for (int i = 0; i < count && result >= 0; i++)
+        interests[i].ready = (uint32_t)(unsigned short)polled[i].revents;
+    if (polled != few) free(polled);
+    if (result < 0) return error == EINTR ? 0 : -error;
     return result;
 }

@@ -10,6 +10,8 @@ public enum Invocation: Hashable, Sendable {
     case up(TunnelFileRequest)
     /// `culvert check FILE`: says what `up` would do, and connects to nothing.
     case check(TunnelFileRequest)
+    /// `culvert status`: asks those that run.
+    case status(StatusRequest)
     /// Help, version or the settings of `-G`: for standard output, without a last line break; exit code 0.
     case show(String)
 }
@@ -20,12 +22,13 @@ public let culvertVersion = "0.1.0"
 /// Reads a command line, without the program's name, and the configuration files that it asks for. Nothing is
 /// asked here; only CanonicalizeHostname looks anything up, and only a `Match exec` in a file runs anything.
 ///
-/// `relay`, `up` or `check` as the very first word is the subcommand; anywhere else, and after `--`, it is a host.
+/// `relay`, `up`, `check` or `status` as the very first word is the subcommand; anywhere else, and after `--`, it is a host.
 public func parseCommandLine(
     _ arguments: [String], environment: ConfigurationEnvironment = .current(), access: ConfigurationAccess = .system
 ) throws(ConfigurationError) -> Invocation {
-    if let command = arguments.first, ["relay", "up", "check"].contains(command) {
+    if let command = arguments.first, ["relay", "up", "check", "status"].contains(command) {
         do {
+            if command == "status" { return try parseStatus(Array(arguments.dropFirst())) }
             let words = try ShortOptionNormaliser.normalise(Array(arguments.dropFirst()))
             switch command {
             case "relay": return try parseRelay(words)
@@ -118,7 +121,7 @@ private func applyTunnel(_ letter: Character, _ value: String?, to store: inout 
     guard let option = ShortOptionTable.options[letter] else {
         preconditionFailure("the normaliser passes known options only, not -\(letter)")
     }
-    store.applyPlain(letter: letter, value: value)
+    try store.applyPlain(letter: letter, value: value)
     switch option.meaning {
     case .used: try store.apply(letter: letter, value: value)
     case .implied, .file, .print, .query, .control, .help, .version: break
@@ -171,16 +174,27 @@ private func tunnel(_ resolution: HostResolution, _ long: LongOptions, _ use: Tu
     }
     return TunnelConfiguration(
         plan: plan, forwards: host.forwards, forwarding: host.forwarding, output: host.output,
-        process: ProcessOptions(background: store.background == true ? .standing : nil, pidFile: own.pidFile),
+        process: ProcessOptions(
+            background: store.background == true ? .standing : nil, pidFile: own.pidFile,
+            hasControl: !long.noControl && store.streams == nil, metrics: long.metrics),
         files: route.files, notes: host.notes)
 }
 
 /// That nothing contradicts `-W`.
 private func checkStreams(_ store: SettingStore, _ long: LongOptions) throws(ConfigurationError) {
     if store.background == true { throw ConfigurationError("-f: -W needs standard input and output: leave it out") }
+    if long.metrics != nil { throw ConfigurationError("--metrics: -W is one connection: leave it out") }
     if let links = long.links, links > 1 {
         throw ConfigurationError("--links \(links): -W is one connection, and goes through one link: leave it out")
     }
+}
+
+// MARK: The status
+
+private func parseStatus(_ words: [String]) throws(ConfigurationError) -> Invocation {
+    if words.contains(where: { ["-h", "--help"].contains($0) }) { return .show(HelpText.status) }
+    if words.contains(where: { ["-V", "--version"].contains($0) }) { return .show("culvert \(culvertVersion)") }
+    return .status(try StatusRequest(words))
 }
 
 // MARK: The relay

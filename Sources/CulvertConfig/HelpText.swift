@@ -24,7 +24,8 @@ enum HelpText {
         Forwards (any number of each; an IPv6 address stands in brackets):
           -L [bind_address:]port:host:hostport    listen here, dial from the server
           -R [bind_address:]port:host:hostport    listen at the server, dial from here
-                                                  -L and -R also take /path in place of a port or host:hostport;
+                                                  /path stands for a socket in place of a port (-D too) or of
+                                                  host:hostport;
                                                   port 0: one that is free, and culvert says which
           -R [bind_address:]port                  listen at the server; clients there say in SOCKS what to dial from
                                                   here (-o PermitRemoteOpen=host:port limits it)
@@ -72,9 +73,13 @@ enum HelpText {
           --port-file FILE      write each forward's port to FILE once they stand (-L 0:…, -D 0 and -R 0:… choose one)
           -v, -vv, -vvv         say more; -q say nothing
           --pid-file FILE       FILE has the process's number while it runs
+          --no-control          no socket at which culvert status may ask
+          --metrics [ADDR:]PORT serve /metrics (Prometheus), /healthz and /readyz there; or at a socket /PATH
           -M -S PATH            take commands at the socket PATH (%C, %h, %p, %r … stand in it), as an ssh master does
           -O COMMAND -S PATH    say that to such a tunnel, or to an ssh master: check, stop, exit; forward and cancel with
                                 -L, -R, -D; ssh -O says the same
+          -S PATH               a running ssh master there serves where a login lacks a password or second factor that
+                                nobody can give
           -M PORT[:ECHO_PORT]   takes autossh's place: AUTOSSH_GATETIME, _PIDFILE, _LOGFILE, _POLL, _MAXSTART, … count,
                                 -f goes to the background at once; no port is opened for it
           -E FILE, -y           log to FILE, to the system's log
@@ -88,6 +93,7 @@ enum HelpText {
 
         Subcommands:
           up, check             run the tunnels of a file in one process; say what that would do
+          status                how the tunnels that run are (culvert status --help)
           relay                 forward plain TCP connections, without SSH
                                 (a host of such a name is written user@relay or ssh://relay)
 
@@ -149,6 +155,8 @@ enum HelpText {
         Options:
           -f                    to the background once every tunnel stands, or waits for its next attempt
           --pid-file FILE       FILE has the process's number while it runs
+          --no-control          no socket at which culvert status may ask
+          --metrics [ADDR:]PORT serve /metrics (Prometheus), /healthz and /readyz there; or at a socket /PATH
           -v, -vv, -vvv         say more; -q say nothing
           -E FILE, -y           log to FILE, to the system's log
           -V, --version         print the version
@@ -156,6 +164,35 @@ enum HelpText {
 
         Exit codes:
         \(exitCodes)
+        """
+
+    static let status = """
+        culvert status: how the tunnels that run are
+
+        Usage: culvert status [options] [tunnel …]
+
+        Examples:
+          culvert status                    every tunnel, a line each; under one that is down why, and when it is tried next
+          culvert status db                 its links, its forwards, and each connection with what it waits for
+          culvert status --json | jq        the same for programs
+          culvert status --quiet            says nothing; the exit status tells, as a health check wants it
+
+        Options:
+          --json                everything, in one document
+          -w, --watch           show it every second until Ctrl-C
+          --sort KEY            by name, state, since, connections, out, in or destination
+          -q, --quiet           say nothing
+          -V, --version         print the version
+          -h, --help            print this
+
+        It asks each culvert of yours at its control socket (root: everybody's): in $RUNTIME_DIRECTORY, in
+        $XDG_RUNTIME_DIR/culvert, or in /run/culvert. A tunnel from a command line has its destination for a name.
+
+        Exit codes:
+            0  all that were asked for are up
+            3  something is down, or a tunnel of that name does not run
+            4  no culvert runs
+           64  the command line is wrong
         """
 
     private static let exitCodes = ExitCode.allCases.map { code in

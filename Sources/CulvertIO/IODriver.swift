@@ -181,6 +181,14 @@ public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {
 
     public var description: String { "\(action): \(errorText(number))" }
 
+    /// A path is longer than a socket's may be.
+    public static let nameTooLong = IOError(ENAMETOOLONG, "bind")
+    /// What is no address of this machine's.
+    public static let noAddress = IOError(EADDRNOTAVAIL, "bind")
+    /// Nothing listens at a Unix socket's path, or nothing is there.
+    public var isNobodyThere: Bool { number == ECONNREFUSED || number == ENOENT }
+    /// The deadline has passed.
+    public var isTimeout: Bool { number == ETIMEDOUT }
     /// What was to be made has the name or the place of something that is there (EADDRINUSE).
     public var isInUse: Bool { number == EADDRINUSE }
 }

@@ -102,20 +102,16 @@ public enum Wait {
     }
 
     /// Those of `reading` that are readable, and those of `writing` that are writable; a descriptor that has failed is
-    /// both. Those of `ending` whose other end has gone altogether. Nothing at the deadline. Together they are at most `most`.
+    /// both. Those of `ending` whose other end has gone altogether. Nothing at the deadline.
     public static func forEither(
         reading: [Descriptor], writing: [Descriptor], ending: [Descriptor] = [], until deadline: Tick?
     ) -> [Descriptor] {
-        precondition(reading.count + writing.count + ending.count <= most, "some are waited for")
         var interests =
             reading.map { culvert_interest(descriptor: $0, events: CULVERT_IN, ready: 0) }
             + writing.map { culvert_interest(descriptor: $0, events: CULVERT_OUT, ready: 0) }
             + ending.map { culvert_interest(descriptor: $0, events: 0, ready: 0) }
         return wait(&interests, until: deadline)
     }
-
-    /// That are waited for at once.
-    public static let most = 64
 
     /// The descriptors that are writable, or whose connection is made or has failed; empty at the deadline.
     public static func forWritable(_ descriptors: [Descriptor], until deadline: Tick?) -> [Descriptor] {
@@ -125,7 +121,6 @@ public enum Wait {
     private static func wait(
         _ descriptors: [Descriptor], _ events: UInt32, orWritable: Descriptor? = nil, until deadline: Tick?
     ) -> [Descriptor] {
-        precondition(descriptors.count <= most, "a handful is waited for")
         var interests = descriptors.map {
             culvert_interest(descriptor: $0, events: $0 == orWritable ? events | CULVERT_OUT : events, ready: 0)
         }

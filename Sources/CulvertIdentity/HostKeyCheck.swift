@@ -64,12 +64,14 @@ final class HostKeyCheck {
             checking: server.hostKeys.checking, mayAsk: prompter != nil)
         switch decision {
         case .trust:
+            try checkAddress(key, known)
             if remembers { memory.set(hostKey: key, of: name) }
             keepsKeys = mayLearn(key, verdict, known, accepted)
         case .ask:
             tellMalformed(known)
             switch try userTrusts(key) {
             case true?:
+                try checkAddress(key, known)
                 try accept(key)
                 keepsKeys = true
             case false?:
@@ -79,9 +81,11 @@ final class HostKeyCheck {
             }
         case .add:
             tellMalformed(known)
+            try checkAddress(key, known)
             try accept(key)
         case .refuse(let refusal):
             if case .unknown = refusal { tellMalformed(known) }
+            if case .changed = refusal { tellOfAddress(key, known) }
             throw HostKeyRefusal(key: key, server: server, remark: remark).error(refusal, notice: notice)
         }
     }
@@ -165,7 +169,7 @@ final class HostKeyCheck {
         if let found { return try found.get() }
         let result: Result<KnownHosts, SSHError>
         do throws(SSHError) {
-            result = .success(try read(.hosts([name] + (portlessName.map { [$0] } ?? []))))
+            result = .success(try read(.hosts([name] + [portlessName, addressName].compactMap(\.self))))
         } catch {
             result = .failure(error)
         }
@@ -220,19 +224,25 @@ final class HostKeyCheck {
             throw HostKeyRefusal(key: key, server: server).error(.changedSinceAccepted(other), notice: notice)
         case .new: break
         }
+        keep(key, of: name, added: "'\(shownHost)' (\(key.family))")
+    }
+
+    /// Writes a line of it; `added`: what is said to have been. What cannot be written is told, and ends nothing.
+    func keep(_ key: PublicKey, of name: String, added: String) {
         guard let path = server.hostKeys.userKnownHostsFiles.first.flatMap(server.resolved) else { return }
         makeDirectory(for: path)
+        let shown = PeerText(name).description
         do {
             let line = try KnownHosts.line(for: key, name: name, hashed: server.hostKeys.hashKnownHosts)
             let lock = DirectoryLock(of: path)
             defer { lock.release() }
             try LocalFile(path: path).append(line: line)
-            notice("Warning: Permanently added '\(shownHost)' (\(key.family)) to the list of known hosts.")
+            notice("Warning: Permanently added \(added) to the list of known hosts.")
         } catch let failure as LocalFile.Failure {
-            notice("The key of \(shownHost) could not be added to \(PeerText(path)): \(failure.why).")
+            notice("The key of \(shown) could not be added to \(PeerText(path)): \(failure.why).")
         } catch {
             notice(
-                "The key of \(shownHost) could not be added to \(PeerText(path)): its name would be a pattern there.")
+                "The key of \(shown) could not be added to \(PeerText(path)): its name would be a pattern there.")
         }
     }
 

@@ -6,6 +6,7 @@ enum HostKeyQuestion {
         case yes, no, unclear
     }
 
+    static let yesOrNo = "Please type 'yes' or 'no': "
     static let again = "Please type 'yes', 'no' or the fingerprint: "
 
     /// More names than this are counted, not listed.
@@ -34,13 +35,18 @@ enum HostKeyQuestion {
     }
 
     /// An empty answer is unclear, as with ssh; so is a fingerprint of another key.
-    static func read(_ answer: Secret, key: PublicKey) -> Answer {
+    static func read(_ answer: Secret, key: PublicKey) -> Answer { read(answer, fingerprint: key.fingerprint) }
+
+    /// The same where no fingerprint is an answer.
+    static func read(_ answer: Secret) -> Answer { read(answer, fingerprint: nil) }
+
+    private static func read(_ answer: Secret, fingerprint: String?) -> Answer {
         let text = unsafe answer.withBytes { unsafe String(decoding: $0, as: UTF8.self) }
         let word = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         switch word.lowercased() {
         case "yes": return .yes
         case "no": return .no
-        default: return word == key.fingerprint ? .yes : .unclear
+        default: return word == fingerprint ? .yes : .unclear
         }
     }
 }

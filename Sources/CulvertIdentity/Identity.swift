@@ -18,6 +18,7 @@ public final class Identity: LoginAuthority {
     private let prompter: (any Prompter)?
     private let isFirst: Bool
     private let notice: @Sendable (String) -> Void
+    private let banner: @Sendable (String) -> Void
     private let judges: () throws(SSHError) -> Void
 
     /// What was handed out and not yet judged by the server.
@@ -40,6 +41,15 @@ public final class Identity: LoginAuthority {
 
     private var wereMethodsTold = false
 
+    /// What the server would still have taken, when nothing was left to try.
+    private var methodsLeft: [String] = []
+
+    public var lacksAnswer: Bool {
+        let answers: [LoginOptions.Method] = [.password, .keyboardInteractive]
+        // Answers that were given, and refused, are not lacking.
+        return answers.contains { methodsLeft.contains($0.rawValue) } && (prompter == nil || !handedOutSecret)
+    }
+
     private let route: [IdentityMemory.Step]
     private var triesRoute = true
 
@@ -54,10 +64,11 @@ public final class Identity: LoginAuthority {
 
     /// - Parameter mayPrompt: true for the first connection, false for second links and reconnects.
     /// - Parameter notice: takes whole lines for the user.
+    /// - Parameter banner: takes the lines that a server says before the login; nil: `notice` does.
     /// - Parameter judges: called before the host key is judged; what it throws ends the login.
     public init(
         server: ServerPlan, memory: IdentityMemory, mayPrompt: Bool, prompter: any Prompter,
-        notice: @escaping @Sendable (String) -> Void,
+        notice: @escaping @Sendable (String) -> Void, banner: (@Sendable (String) -> Void)? = nil,
         judges: @escaping () throws(SSHError) -> Void = {}
     ) {
         let asks = mayPrompt && !server.login.batchMode ? prompter : nil
@@ -66,6 +77,7 @@ public final class Identity: LoginAuthority {
         self.prompter = asks
         isFirst = mayPrompt
         self.notice = notice
+        self.banner = banner ?? notice
         self.judges = judges
         userName = server.destination.user
         route = memory.route(to: server.memoryKey)
@@ -114,6 +126,7 @@ public final class Identity: LoginAuthority {
                 }
             if let credential { return credential }
         }
+        methodsLeft = methods
         attempted += passwords.takeRemark(allowed) + interactive.takeRemark(allowed) + remarks(on: methods)
         return nil
     }
@@ -220,8 +233,67 @@ public final class Identity: LoginAuthority {
                 return nil
             }
         }
+        if case .hardware = file.privatePart?.format {
+            return try credential(ofHardware: file, offer, certificate, contents, passphrase)
+        }
         record(HandedOut(step: offer.step, name: name, offer: offer, withPassphrase: passphrase != nil))
         return .keyFile(name: name, contents: contents, passphrase: passphrase, certificate: certificate)
+    }
+
+    /// Signed for by OpenSSH's helper, once the server has taken the key. nil: its passphrase is wrong, and it is offered again
+    /// if that can be asked for again.
+    private func credential(
+        ofHardware file: IdentityFile, _ offer: KeyOffers.Offer, _ certificate: Certificate?, _ contents: Secret,
+        _ passphrase: Secret?
+    ) throws(SSHError) -> Credential? {
+        guard let key = file.publicKey, let helper = server.login.securityKeyHelper else { return nil }
+        let part: HardwareKeyFile
+        do throws(HardwareKeyFile.Failure) {
+            part = try HardwareKeyFile(contents, passphrase: passphrase)
+        } catch .wrongPassphrase where passphrase != nil && passphrases.wasWrong(file.path) {
+            offers?.putFirst(offer)
+            return nil
+        } catch {
+            let why = if case .unusable(let why) = error { why } else { Credential.wrongPassphrase }
+            attempted.append("\(offer.name) not used: \(why)")
+            return nil
+        }
+        record(HandedOut(step: offer.step, name: offer.name, offer: offer))
+        let call = SecurityKeyCall(helper: helper, key: part)
+        return unsafe .signer(name: offer.name, publicKey: certificate?.blob ?? key.blob) { data throws(SSHError) in
+            do throws(SSHError) {
+                return try self.sign(unsafe Array(data), call, "\(key.family) \(key.fingerprint)", file)
+            } catch {
+                self.handedOut?.signFailure = error.description
+                throw error
+            }
+        }
+    }
+
+    private func sign(
+        _ data: [UInt8], _ call: SecurityKeyCall, _ described: String, _ file: IdentityFile
+    ) throws(SSHError) -> [UInt8] {
+        var pin: Secret?
+        var questions = server.login.numberOfPasswordPrompts
+        var wantsPIN = call.key.needsPIN
+        while true {
+            if wantsPIN {
+                guard let prompter, questions > 0,
+                    let answer = try prompter.ask(
+                        "Enter PIN for \(described) (\(PeerText(file.shown))): ", echo: false, seconds: promptSeconds)
+                else { throw SSHError(.local, "the device wants its PIN, and nobody can be asked for it") }
+                questions -= 1
+                pin = answer
+            }
+            // ssh's words.
+            if call.key.needsTouch { notice("Confirm user presence for key \(described)") }
+            switch try call.answer(to: data, pin: pin) {
+            case .signature(let signature):
+                if call.key.needsTouch { notice("User presence confirmed") }
+                return signature
+            case .needsPIN: wantsPIN = true
+            }
+        }
     }
 
     /// In the first login the memory follows each step, so that no word of success is needed: what was handed out last
@@ -368,8 +440,8 @@ public final class Identity: LoginAuthority {
         try interactive.answer(challenge, notice)
     }
 
-    public func show(banner: PeerText) {
-        notice(serverSays(banner))
+    public func show(banner text: PeerText) {
+        banner(serverSays(text))
     }
 }
 

@@ -10,7 +10,7 @@ struct IdentityFile: Hashable, Sendable {
     /// nil: no private key that may be used.
     let privatePart: KeyFile?
     let publicKey: PublicKey?
-    /// There is no private key at all, or it is a hardware key's, where another file has one that may not be used.
+    /// There is no private key at all, or it is a hardware key's that no helper asks, where another file has one that may not be used.
     let isPublicOnly: Bool
     /// The one beside it, by its name or in place of the public key, or the file itself where that is one.
     let certificate: UserCertificate?
@@ -18,7 +18,7 @@ struct IdentityFile: Hashable, Sendable {
     /// Of a public part whose private one no agent has.
     var whyNoPrivatePart: String {
         publicKey?.isHardware == true
-            ? "a hardware key, which works through an agent only: `ssh-add \(PeerText(shown))`"
+            ? "a hardware key, and OpenSSH's ssh-sk-helper is not here: it works through an agent: `ssh-add \(PeerText(shown))`"
             : "only its public part is here, and no agent has the private one"
     }
 
@@ -40,10 +40,13 @@ struct IdentityFiles {
     /// Lines for the user.
     private(set) var warnings: [String] = []
 
+    private let server: ServerPlan
+
     init(_ server: ServerPlan) {
+        self.server = server
         let named: [String]? = if case .listed(let files) = server.login.identityFiles { files } else { nil }
         var seen: Set<String> = []
-        for shown in named ?? ServerPlan.defaultIdentityFiles {
+        for shown in named ?? ServerPlan.defaultIdentityFiles + ServerPlan.defaultHardwareFiles {
             guard let path = server.resolved(shown), seen.insert(path).inserted else { continue }
             look(
                 path, shown: shown, explicit: named != nil, hasCertificate: server.login.certificateFiles.isEmpty)
@@ -69,7 +72,12 @@ struct IdentityFiles {
             let key = try Self.keyFile(path)
             // The file's own word counts more than that of the file beside it.
             publicKey = key.publicKey ?? line?.plain
-            isPublicOnly = key.format == .publicOnly || key.format == .hardware
+            isPublicOnly =
+                switch key.format {
+                case .publicOnly: true
+                case .hardware: server.login.securityKeyHelper?.program == nil
+                case .openSSH, .pem: false
+                }
             if !isPublicOnly { privatePart = key }
         } catch .file(.missing) {
             isPublicOnly = publicKey != nil

@@ -5,6 +5,9 @@ extension ServerPlan {
     /// The three types that every engine here can sign with; Ed25519 first, because it costs a server least.
     static let defaultIdentityFiles = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"]
 
+    /// Behind them, since each asks for a touch.
+    static let defaultHardwareFiles = ["~/.ssh/id_ed25519_sk", "~/.ssh/id_ecdsa_sk"]
+
     /// The path with `~/` written out; nil for `none`.
     func resolved(_ path: String) -> String? {
         if path.lowercased() == "none" { return nil }

@@ -8,8 +8,8 @@ struct KeyFile: Hashable, Sendable {
         case pem(encrypted: Bool)
         /// A `.pub` line: its private key is in the agent or nowhere.
         case publicOnly
-        /// What belongs to a hardware key, which only an agent asks to sign.
-        case hardware
+        /// What belongs to a hardware key, which an agent asks to sign, or a helper.
+        case hardware(cipher: String)
     }
 
     let format: Format
@@ -18,9 +18,9 @@ struct KeyFile: Hashable, Sendable {
 
     var isEncrypted: Bool {
         switch format {
-        case .openSSH(let cipher): cipher != "none"
+        case .openSSH(let cipher), .hardware(let cipher): cipher != "none"
         case .pem(let encrypted): encrypted
-        case .publicOnly, .hardware: false
+        case .publicOnly: false
         }
     }
 
@@ -109,7 +109,7 @@ struct KeyFile: Hashable, Sendable {
         guard let header, let key = PublicKey(blob: header.blob) else {
             throw Unusable(why: "damaged: not as openssh-key-v1 lays it out")
         }
-        return (key.isHardware ? .hardware : .openSSH(cipher: header.cipher), key)
+        return (key.isHardware ? .hardware(cipher: header.cipher) : .openSSH(cipher: header.cipher), key)
     }
 }
 

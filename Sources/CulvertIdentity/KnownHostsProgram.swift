@@ -36,7 +36,7 @@ struct KnownHostsProgram {
             return nil
         }
         let program = LocalProgram(
-            path: path, arguments: Array(words.dropFirst()), environment: command.environment, readsNothing: true)
+            path: path, arguments: Array(words.dropFirst()), environment: command.environment, input: .nothing)
         let running: LocalProgram.Running
         do throws(LocalProgram.Failure) { running = try program.start() } catch {
             // Its lines may be such that revoke.

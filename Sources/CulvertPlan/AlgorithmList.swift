@@ -21,11 +21,14 @@ public struct AlgorithmList: Hashable, Sendable, CustomStringConvertible {
         self.place = place
     }
 
-    /// nil: no name, or a character that no name has (RFC 4251 §6). Empty names between commas are passed over, as in ssh.
+    /// nil: no name, or a character that no name has (RFC 4251 §6). As in ssh empty names between commas are passed over, and
+    /// a name counts once.
     public init?(_ text: String) {
         place = ""
         change = text.first.flatMap { Change(rawValue: String($0)) } ?? .replace
-        names = text.dropFirst(change.rawValue.count).split(separator: ",").map(String.init)
+        var seen: Set<Substring> = []
+        names = text.dropFirst(change.rawValue.count).split(separator: ",").filter { seen.insert($0).inserted }
+            .map(String.init)
         let fits = names.allSatisfy { name in
             name.utf8.count <= 64 && name.utf8.allSatisfy { (0x21...0x7e).contains($0) }
         }

@@ -32,8 +32,26 @@ public struct LoginOptions: Hashable, Sendable {
     public var requiredRSASize = 1024
     /// Logins with a key name the server's host key where the server takes that; PubkeyAuthentication=unbound says no.
     public var bindsToHost = true
+    /// What has keys in hardware sign whose files are named; nil: agents only.
+    public var securityKeyHelper: SecurityKeyProgram?
 
     public init() {}
+}
+
+/// OpenSSH's ssh-sk-helper, which talks to the devices.
+public struct SecurityKeyProgram: Hashable, Sendable {
+    /// Where it may be, the first that is there (SSH_SK_HELPER).
+    public var paths: [String]
+    /// SecurityKeyProvider: the library by which it talks, or "internal".
+    public var provider: String
+    /// The program gets all of it.
+    public var environment: [String: String]
+
+    public init(paths: [String], provider: String, environment: [String: String]) {
+        self.paths = paths
+        self.provider = provider
+        self.environment = environment
+    }
 }
 
 /// Whom we trust. The names are those of ssh_config(5).
@@ -66,6 +84,8 @@ public struct HostKeyOptions: Hashable, Sendable {
     public var knownHostsCommand: KnownHostsCommand?
     /// NoHostAuthenticationForLocalhost: a server at a loopback address needs no known key, where no alias names it.
     public var trustsLocalhost = false
+    /// CheckHostIP: the address that is connected to is looked up beside the name.
+    public var checksAddress = false
     /// RevokedHostKeys: lists of keys, or key revocation lists. One that cannot be read revokes every key.
     public var revokedKeysFiles: [String] = []
     /// RequiredRSASize, bits; of host keys. The engines have limits of their own.

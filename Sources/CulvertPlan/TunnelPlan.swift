@@ -45,6 +45,9 @@ public struct TunnelPlan: Hashable, Sendable {
     /// Where the ports of the forwards are written (`--port-file`).
     public var portFile: String?
     public var localCommand: LocalCommand?
+    /// ControlPath: the socket of another process, an ssh master, that may have logged in at the destination; it serves where
+    /// a login of our own lacks an answer. nil: none does.
+    public var masterPath: String?
 
     public init(server: ServerPlan) { self.server = server }
 
@@ -58,6 +61,7 @@ public struct TunnelPlan: Hashable, Sendable {
     /// Takes over what another plan says of who logs in where and who is trusted; what runs already stays as it is.
     public mutating func renewLogin(from other: TunnelPlan) {
         server.renewLogin(from: other.server)
+        masterPath = other.masterPath
         hops = other.hops.enumerated().map { number, hop in
             guard number < hops.count else { return hop }
             var renewed = hops[number]

@@ -30,11 +30,14 @@ struct LoggedInLink<Engine: SSHEngine & ~Copyable>: ~Copyable {
     let path: LinkPath?
     /// Who learns the server's other host keys; nil: nobody.
     let hostKeyKeeper: (any HostKeyKeeper)?
+    /// The peer says EOF for every stream that is whole; a CLOSE without is a cut. Many servers say none.
+    let saysEveryEnd: Bool
 
     init(
         socket: consuming BlockingSocket, engine: consuming Engine, ring: consuming MirroredRing, summary: String,
-        path: LinkPath? = nil, hostKeyKeeper: (any HostKeyKeeper)? = nil
+        path: LinkPath? = nil, hostKeyKeeper: (any HostKeyKeeper)? = nil, saysEveryEnd: Bool = false
     ) {
+        self.saysEveryEnd = saysEveryEnd
         self.hostKeyKeeper = hostKeyKeeper
         self.socket = socket
         self.engine = engine
@@ -76,8 +79,8 @@ enum WorkerMessage<Engine: SSHEngine & ~Copyable>: Sendable {
     case closeListeners(DirectID)
     case askReverse(LinkID, ReverseID)
     case cancelReverse(ReverseID)
-    /// Reports on everything the worker has.
-    case snapshot
+    /// Tells what the worker has.
+    case report
     /// The lender asks whether the worker comes round.
     case ping
     /// Another worker has reached the memory ceiling, and the flow that holds most is here.
@@ -90,7 +93,7 @@ extension WorkerMessage where Engine: ~Copyable {
     init(_ order: WorkerOrder) {
         switch order {
         case .probe: self = .probe
-        case .snapshot: self = .snapshot
+        case .report: self = .report
         case .refuse(let reason): self = .refuse(reason)
         case .learnDirect(let id, let forward): self = .learnDirect(id, forward)
         case .learnReverse(let id, let forward): self = .learnReverse(id, forward)

@@ -13,6 +13,20 @@ public struct NativeEngine: ~Copyable, ConnectionEngine {
         self.transport = transport
     }
 
+    /// The connection protocol alone, for a client whose peer is in this process: no login comes before it, and nothing
+    /// protects it. Never put it on a network.
+    public init(insideProcess settings: ConnectionSettings = ConnectionSettings()) throws(SSHError) {
+        var all = NativeSettings()
+        all.connection = settings
+        var transport = try Transport(role: .client, settings: all)
+        transport.enterUnprotected()
+        connection = ConnectionLayer(role: .client, settings: settings, output: PacketOutput())
+        self.transport = transport
+    }
+
+    /// It is about the server's connection, which is another process's there.
+    public mutating func runTrue() { if !transport.isUnprotected { connection.runTrue() } }
+
     // MARK: Bytes
 
     public mutating func receive(_ bytes: UnsafeMutableRawBufferPointer) {
@@ -75,6 +89,8 @@ public struct NativeEngine: ~Copyable, ConnectionEngine {
     public mutating func beginKeyExchange() { transport.beginExchange(&connection.output) }
 
     public var keyExchange: Int? { transport.keyExchange }
+
+    public var keyExchangesOfPeer: UInt64 { transport.exchangesOfPeer }
 
     // MARK: The server's host keys
 

@@ -32,6 +32,7 @@ struct Culvert {
             case .relay(let configuration): leave(RelayCommand(configuration).run())
             case .control(let request): leave(MuxClient(request).run())
             case .up(let request): leave(try UpCommand(request, access).run())
+            case .status(let request): leave(StatusCommand(request, .current()).run())
             case .check(let request): leave(try CheckCommand(request, access).run())
             }
         } catch {
@@ -66,6 +67,7 @@ struct Culvert {
     private static func leave(_ status: Int32) -> Never {
         TerminalPrompter.restoreTerminal()
         ConfigurationAccess.endPrograms()
+        IdentityPrograms.endAll()
         _ = fflush(nil)
         _exit(status)
     }

@@ -15,6 +15,9 @@ struct LogOutput {
     let journal: Journal
     /// The same place for lines that a person must see whatever the level: questions' answers, warnings of host keys.
     let notice: @Sendable (String) -> Void
+    /// Takes what a server says before the login: as with ssh it is no matter of the log, and goes to standard error, where
+    /// news are wanted.
+    let banner: @Sendable (String) -> Void
     private let log: LogThread
 
     /// Opens it and says the notes of the command line where they are wanted; nil when the file cannot be written, which
@@ -39,10 +42,11 @@ struct LogOutput {
 
     /// For one of several tunnels: its lines begin with its name, and are those that it wants. Its notes are said.
     func of(_ name: String, _ configuration: TunnelConfiguration) -> LogOutput {
-        let notice = notice
+        let (notice, banner) = (notice, banner)
+        let wantsBanner = configuration.output.verbosity >= .info
         let output = LogOutput(
             journal: journal.named(name, level: Self.journalLevel(configuration.output.verbosity)),
-            notice: { notice("\(name): \($0)") }, log: log)
+            notice: { notice("\(name): \($0)") }, banner: { if wantsBanner { banner("\(name): \($0)") } }, log: log)
         if configuration.output.verbosity >= .verbose { configuration.notes.forEach(output.notice) }
         return output
     }
@@ -50,9 +54,13 @@ struct LogOutput {
     /// Whoever is asked has read what was said before.
     func prompter(_ prompter: TerminalPrompter) -> some Prompter { SettledPrompter(prompter: prompter, log: log) }
 
-    private init(journal: Journal, notice: @escaping @Sendable (String) -> Void, log: LogThread) {
+    private init(
+        journal: Journal, notice: @escaping @Sendable (String) -> Void, banner: @escaping @Sendable (String) -> Void,
+        log: LogThread
+    ) {
         self.journal = journal
         self.notice = notice
+        self.banner = banner
         self.log = log
     }
 
@@ -68,14 +76,26 @@ struct LogOutput {
         let usesSyslog = options.syslog
         if usesSyslog { openlog(nil, LOG_PID, options.syslogFacility << 3) }
         let isSilent = options.verbosity <= .quiet
+        let isElsewhere = usesSyslog || options.logFile != nil
+        let wantsBanner = options.verbosity >= .info
         let handler = LineLogHandler(descriptor: descriptor, usesSyslog: usesSyslog, logLevel: .trace)
         let logger = Logger(label: "culvert") { _ in handler }
         let log = LogThread { line in
-            if !isSilent { logger.log(level: Self.logLevel(line.level), "\(line.text)") }
+            if line.isBanner, isElsewhere {
+                Self.writeLine("culvert: \(line.text)", to: STDERR_FILENO)
+            } else if !isSilent {
+                logger.log(level: Self.logLevel(line.level), "\(line.text)")
+            }
         }
         self.init(
             journal: Journal(level: Self.journalLevel(options.verbosity), log: log),
-            notice: { log.post(Journal.Line(.info, $0, kind: nil)) }, log: log)
+            notice: { log.post(Journal.Line(.info, $0, kind: nil)) },
+            banner: { text in
+                guard wantsBanner else { return }
+                var line = Journal.Line(.info, text, kind: nil)
+                line.isBanner = true
+                log.post(line)
+            }, log: log)
     }
 
     private static func journalLevel(_ verbosity: Verbosity) -> Journal.Level {

@@ -22,9 +22,27 @@ struct TunnelCommand {
         guard let output = LogOutput.open(configuration.output, notes: configuration.notes) else {
             return ExitCode.logFile.rawValue
         }
+        defer { MasterLink.endAll() }
         return Relay.runTunnels(
             [tunnel(output)], configuration.process, mayRunPrograms: LaterPrograms.mayBe,
-            journal: output.journal, beginControl: beginControl(output))
+            journal: output.journal, beginControl: beginControl(output),
+            show: Self.show(configuration.process, output.journal))
+    }
+
+    /// How those who ask are told how all is; nil: they are not.
+    static func show(_ options: ProcessOptions, _ journal: Journal) -> ShowTunnels? {
+        let environment = ConfigurationEnvironment.current()
+        func show(_ tunnels: [ShownTunnel]) throws(ControlFailure) -> @Sendable () -> Void {
+            let metrics = try options.metrics.map { place throws(ControlFailure) in
+                try MetricsService.begin(tunnels, at: place)
+            }
+            let control = options.hasControl ? ControlService.begin(tunnels, environment, journal: journal) : nil
+            return {
+                metrics?()
+                control?()
+            }
+        }
+        return options.hasControl || options.metrics != nil ? show : nil
     }
 
     /// nil: nobody is to control it.
@@ -38,14 +56,14 @@ struct TunnelCommand {
     }
 
     /// The tunnel as the relay runs it, with a memory of its own of what was asked and answered.
-    func tunnel(_ output: LogOutput) -> Tunnel {
+    func tunnel(_ output: LogOutput, name: String? = nil) -> Tunnel {
         let source = source
         let memory = IdentityMemory()
         let prompter = output.prompter(
             TerminalPrompter(environment: ConfigurationEnvironment.current().variables))
-        let notice = output.notice
+        let (notice, banner) = (output.notice, output.banner)
         return Tunnel(
-            plan: configuration.plan,
+            name: name, plan: configuration.plan,
             renewed: {
                 do throws(ConfigurationError) { return .plan(try source().plan) } catch {
                     return .failed(error.message)
@@ -54,7 +72,10 @@ struct TunnelCommand {
             authority: { server, mayPrompt, asksPerson, judges in
                 Identity(
                     server: server, memory: memory, mayPrompt: mayPrompt,
-                    prompter: TellingPrompter(prompter: prompter, asks: asksPerson), notice: notice, judges: judges)
-            }, journal: output.journal)
+                    prompter: TellingPrompter(prompter: prompter, asks: asksPerson), notice: notice, banner: banner,
+                    judges: judges)
+            },
+            borrow: { path throws(BorrowFailure) in try MasterLink.borrow(at: path, journal: output.journal) },
+            journal: output.journal)
     }
 }

@@ -1,4 +1,5 @@
 internal import CulvertConfig
+internal import CulvertControl
 internal import CulvertRelay
 
 /// `culvert up`: the tunnels of a file in one process.
@@ -18,11 +19,12 @@ struct UpCommand {
         let tunnels = file.tunnels.map { entry in
             TunnelCommand(entry.configuration) { [request, again] () throws(ConfigurationError) in
                 try Self.entry(entry.name, request, again)
-            }.tunnel(output.of(entry.name, entry.configuration))
+            }.tunnel(output.of(entry.name, entry.configuration), name: entry.name)
         }
+        defer { MasterLink.endAll() }
         return Relay.runTunnels(
             tunnels, request.process, mayRunPrograms: LaterPrograms.mayBe,
-            journal: output.journal)
+            journal: output.journal, show: TunnelCommand.show(request.process, output.journal))
     }
 
     private static func entry(_ name: String, _ request: TunnelFileRequest, _ access: ConfigurationAccess)

@@ -38,7 +38,9 @@ import Testing
         ]
         let tunnel = try #require(try tunnel(["-M", "20000"], variables))
         #expect(tunnel.plan.persistence == .after(.zero) && tunnel.plan.logins == 3)
-        #expect(tunnel.process == ProcessOptions(pidFile: "/run/a.pid", lifetime: .seconds(3600)))
+        var process = ProcessOptions(pidFile: "/run/a.pid", lifetime: .seconds(3600))
+        process.pidFileOption = "AUTOSSH_PIDFILE"
+        #expect(tunnel.process == process)
         #expect(tunnel.output.logFile == "/log" && tunnel.output.verbosity == .debug1)
         #expect(tunnel.connection.serverAliveInterval == .seconds(5))
         // A server that does not answer such questions is kept, which one of the user's own interval is not.

@@ -45,6 +45,22 @@ import Testing
         }
     }
 
+    /// Of another process, for a login that lacks an answer.
+    @Test(arguments: [
+        ("-S /run/c-%p", "", "/run/c-22"), ("-S none", "ControlPath /run/c\n", nil), ("", "ControlPath none\n", nil),
+        ("", "ControlMaster auto\nControlPath /run/%h\n", "/run/h"), ("-M -S /run/c", "", nil), ("", "", nil),
+        ("--engine libssh2", "ControlPath /run/c\n", nil), ("", "ControlPath /run/%q\n", nil),
+    ])
+    func aMasterThatMayRun(_ words: String, _ file: String, _ path: String?) throws {
+        let line = ["-F", "/f"] + words.split(separator: " ").map(String.init) + ["-L1:a:2", "h"]
+        guard
+            case .tunnel(let tunnel) = try parseCommandLine(
+                line, environment: testEnvironment, access: MemoryFiles(["/f": file]).access)
+        else { throw NotATunnel() }
+        #expect(tunnel.plan.masterPath == path)
+        #expect(tunnel.notes.contains { $0.contains("no running master is gone by") } == file.contains("%q"))
+    }
+
     @Test func somethingIsAsked() throws {
         let check = try request("-S /c -O check h")
         #expect(check.command == .check && check.path == "/c" && check.forwards.isEmpty && check.patience == nil)

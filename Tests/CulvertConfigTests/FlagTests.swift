@@ -63,10 +63,7 @@ import Testing
         ),
         (
             ["-S", "none", "-e~"],
-            [
-                "-e (the escape character) has no effect here: ignored",
-                "-S (ControlPath) has no effect without -M or -O: ignored",
-            ]
+            ["-e (the escape character) has no effect here: ignored"]
         ),
     ]
 
@@ -97,6 +94,15 @@ import Testing
             "-c: Bad SSH2 cipher spec 'aes256-gcm@opnssh.com': no cipher is called 'aes256-gcm@opnssh.com':"
                 + " did you mean aes256-gcm@openssh.com?"
         ),
+        (
+            "-c blowfish -L1:a:2 h",
+            "-c: Bad SSH2 cipher spec 'blowfish': no cipher is called 'blowfish': 'culvert -Q Ciphers' prints those that culvert has"
+        ),
+        (
+            "-c -aes* -L1:a:2 h", "-c -aes*: no cipher is called so: -oCiphers=-aes* takes away what is named"
+        ),
+        ("-y -E /log -L1:a:2 h", "-y and -E: give one place for the log"),
+        ("-host", "-host: unknown option: for help, give -h alone"),
         (
             "-c aes* h",
             "-c: Bad SSH2 cipher spec 'aes*': no cipher is called 'aes*': 'culvert -Q Ciphers' prints those that culvert has"

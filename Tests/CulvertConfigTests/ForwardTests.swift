@@ -102,7 +102,6 @@ import Testing
         ("-L 1:a:2/", ": listening port 'a' is not a port: give a number from 0, for any, to 65535"),
         ("-D x", ": no port to listen on: give [bind_address:]port"),
         ("-D 1:a:2", ": SOCKS clients name the target: give [bind_address:]port"),
-        ("-D /run/s", ": no port to listen on: give [bind_address:]port"),
         ("-W a", ": no host and port: give host:port"),
         ("-W a:0", ": target port '0' is not a port: give a number from 1 to 65535"),
         ("-W 1:a:2", ": no host and port: give host:port"),
@@ -128,7 +127,9 @@ import Testing
             #expect(try ForwardParser.parse(text, kind: .remote) == forward(.remote, listen, .requested, text))
         }
         #expect(try ForwardParser.parse("*:0", kind: .remote).listen == .tcp(bind: .everywhere, port: 0))
-        #expect(try ForwardParser.parse("/run/s", kind: .remote).listen == .unix(path: "/run/s"))
+        for kind in [ForwardSpecification.Kind.remote, .dynamic] {
+            #expect(try ForwardParser.parse("/run/s", kind: kind).listen == .unix(path: "/run/s"))
+        }
         let typed = try tunnel(["-D1", "-o", "DynamicForward=[::1]:2", "-R", "3", "h"]).forwards
         #expect(typed.map(\.kind) == [.dynamic, .dynamic, .remote])
     }

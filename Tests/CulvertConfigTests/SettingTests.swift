@@ -159,7 +159,7 @@ import Testing
     }
 
     static let bad: [(String, String)] = [
-        ("", "-o : no key: give Key=Value"), ("=5", "-o =5: no key: give Key=Value"),
+        ("=5", "-o =5: no key: give Key=Value"),
         ("Port", "-o Port: no value: give Port=Value"), ("Port=", "-o Port: no value: give Port=Value"),
         ("Port=0", "-o Port=0: not a port: give a number from 1 to 65535"),
         ("port=x!", "-o port=x!: not a port: give a number from 1 to 65535"),
@@ -187,8 +187,8 @@ import Testing
         ),
         ("StreamLocalBindMask=9", "-o StreamLocalBindMask=9: give an octal mask from 0 to 0777"),
         (
-            "RekeyLimit=1T",
-            "-o RekeyLimit=1T: give an amount such as 1G or default, and perhaps a time such as 1h behind it"
+            "RekeyLimit=1Z",
+            "-o RekeyLimit=1Z: give an amount such as 1G or default, and perhaps a time such as 1h behind it"
         ),
         (
             "RekeyLimit=15",

@@ -153,6 +153,11 @@ import Testing
             ("x = \(String(repeating: "[", count: 100_000))\n", "line 1, column"),
             ("tunnel = 5\n", "line 1, column 1: tunnel is no table: a tunnel stands in [tunnel.NAME]"),
             ("", "line 1, column 1: no tunnel"),
+            (
+                "[defaults]\nport-file = \"/p\"\n[tunnel.a]\ndestination = \"x\"\nlocal = \"0:a:1\"\n"
+                    + "[tunnel.b]\ndestination = \"y\"\nlocal = \"0:a:1\"\n",
+                "line 2, column 1: port-file: b would overwrite what a writes to /p: give each its own"
+            ),
             ("[tunnel.db]\nnote = '''\n[tunnel.x]\n'''\n", "line 2, column 1: note: unknown key"),
         ])
     func places(_ text: String, _ words: String) throws {

@@ -14,16 +14,18 @@ import Testing
 
     static let sizes: [(String, Int?)] = [
         ("1", 1), ("4k", 4096), ("256M", 256 << 20), ("1G", 1 << 30), ("1g", 1 << 30), ("", nil), ("M", nil),
-        ("-1M", nil), ("1.5G", nil), ("1MB", nil), ("9223372036854775807", .max), ("9223372036854775807K", nil),
+        ("-1M", nil), ("1.5G", 1_610_612_736), ("1MB", nil), ("1.", nil), (".5G", nil),
+        ("0.999999999999999999E", 1_152_921_504_606_846_974), ("+2k", 2048), ("17B", 17), ("1t", 1 << 40), ("8E", nil),
+        ("7.9E", 9_108_079_886_394_091_110), ("9223372036854775807", .max), ("9223372036854775807K", nil),
     ]
     @Test(arguments: sizes) func size(_ text: String, _ bytes: Int?) { #expect(SizeValue.bytes(text) == bytes) }
 
     @Test func portsAreNumbersOrServices() {
         func service(_ name: String) -> UInt16? { name == "postgresql" ? 5432 : nil }
         #expect(PortNumber.parse("65535", service: service) == 65535)
-        #expect(PortNumber.parse("0022", service: service) == 22)
+        #expect(PortNumber.parse("0022", service: service) == 22 && PortNumber.parse("+22", service: service) == 22)
         #expect(PortNumber.parse("postgresql", service: service) == 5432)
-        for text in ["", "65536", "-1", "+1", "1a", "nothing", " 1", "٣"] {
+        for text in ["", "65536", "-1", "+-1", "++1", "+", "1a", "nothing", " 1", "٣"] {
             #expect(PortNumber.parse(text, service: service) == nil, "\(text)")
         }
         #expect(PortNumber.systemService("no-such-service") == nil)

@@ -16,6 +16,13 @@ import Testing
         let changes = Mutex<[ForwardChange]>([])
         let lines = Mutex<[String]>([])
         let carried = Mutex<[String]>([])
+        let answers = Mutex<[@Sendable (ForwardAnswer) -> Void]>([])
+        let answersAtOnce: Bool
+
+        init(answers: Bool = true) { answersAtOnce = answers }
+
+        /// What was asked for and is not answered.
+        let pending = Mutex<[OpeningWatch]>([])
 
         /// Sends back what comes.
         private static func echo(_ descriptor: Int32) {
@@ -34,12 +41,19 @@ import Testing
         var tunnel: TunnelControl {
             TunnelControl(
                 change: { change, answer in
+                    self.answers.withLock { $0.append(answer) }
                     self.changes.withLock { $0.append(change) }
-                    answer(.done(port: nil))
-                }, stop: { self.stops.withLock { $0 += 1 } },
-                carry: { target, text, socket in
+                    if self.answersAtOnce { answer(.done(port: nil)) }
+                }, stop: { self.stops.withLock { $0 += 1 } }, report: { _ in },
+                carry: { target, text, socket, watch in
                     self.carried.withLock { $0.append("\(target)") }
-                    Self.echo(socket.take().release())
+                    switch "\(target)" {
+                    case "nobody:1": break
+                    case "slow:1": self.pending.withLock { $0.append(watch) }
+                    default:
+                        watch.settle(true)
+                        Self.echo(socket.take().release())
+                    }
                 })
         }
 
@@ -220,18 +234,94 @@ import Testing
         _ = close(third)
     }
 
-    /// More than are served at once: those that say nothing make room when others have waited for them.
+    /// More than are served at once: the one that has been silent longest makes room.
     @Test func manyWait() throws {
         let scene = Scene()
         let end = try scene.begin()
         defer { end() }
         let crowd = try (0..<MuxDesk.mostClients).map { _ in try scene.client() }
+        for client in crowd { #expect(try reply(client) == .hello(version: 4)) }
+        write(crowd[0], MuxRequest.hello(version: 4).packet + MuxRequest.aliveCheck(5).packet)
+        #expect(try reply(crowd[0]) == .alive(5, process: UInt32(getpid())))
         let late = try scene.client()
         write(late, MuxRequest.hello(version: 4).packet + MuxRequest.aliveCheck(1).packet)
-        for client in crowd.prefix(3) { _ = close(client) }
         #expect(try reply(late) == .hello(version: 4))
         #expect(try reply(late) == .alive(1, process: UInt32(getpid())))
-        for client in crowd.dropFirst(3) + [late] { _ = close(client) }
+        #expect(try reply(crowd[1]) == nil, "it made room")
+        write(crowd[0], MuxRequest.aliveCheck(6).packet)
+        #expect(try reply(crowd[0]) == .alive(6, process: UInt32(getpid())))
+        for client in crowd + [late] { _ = close(client) }
+    }
+
+    private func stdio(_ scene: Scene, _ host: String, _ descriptors: [Int32]) throws -> Int32 {
+        let client = try scene.client()
+        write(client, MuxRequest.hello(version: 4).packet)
+        write(client, MuxRequest.stdioForward(1, .init(host: host, port: 1)).packet)
+        for each in descriptors { sendDescriptors(client, [each]) }
+        #expect(try reply(client) == .hello(version: 4))
+        return client
+    }
+
+    /// As ssh's master: opened once the target has answered; a refusal is one.
+    @Test func aTargetThatIsNotReached() throws {
+        let scene = Scene()
+        let end = try scene.begin()
+        defer { end() }
+        let before = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+        var ends = [Int32](repeating: 0, count: 2)
+        #expect(pipe(&ends) == 0)
+        let client = try stdio(scene, "nobody", ends)
+        #expect(try reply(client) == .failed(1, "Session open refused by peer"))
+        write(client, MuxRequest.aliveCheck(2).packet)
+        #expect(try reply(client) == .alive(2, process: UInt32(getpid())), "it may go on")
+        let slow = try stdio(scene, "slow", ends)
+        wait("it is asked for") { scene.pending.withLock { $0.count } == 1 }
+        scene.pending.withLock { $0.removeFirst() }.settle(true)
+        #expect(try reply(slow) == .sessionOpened(1, session: 1))
+        // One that goes meanwhile is not waited with.
+        let gone = try stdio(scene, "slow", ends)
+        wait("it is asked for") { scene.pending.withLock { $0.count } == 1 }
+        for each in [client, slow, gone] + ends { _ = close(each) }
+        wait("no descriptor is left") {
+            ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0) <= before
+        }
+        scene.pending.withLock { $0.removeFirst() }.settle(true)
+    }
+
+    /// As with ssh: what it asked for before is done, one after the other.
+    @Test func oneThatAsksAndGoes() throws {
+        let scene = Scene(answers: false)
+        let end = try scene.begin()
+        defer { end() }
+        let client = try scene.client()
+        write(client, MuxRequest.hello(version: 4).packet)
+        for number in 0..<3 {
+            write(client, MuxRequest.closeForward(UInt32(number), try muxForward("-L", "\(number + 1):a:2")).packet)
+        }
+        _ = close(client)
+        for count in 1...3 {
+            wait("it is asked for") { scene.changes.withLock { $0.count } == count }
+            let answer = try #require(scene.answers.withLock { $0.popLast() })
+            answer(.done(port: nil))
+        }
+    }
+
+    /// Streams that are carried keep nobody from asking, however many.
+    @Test func manyStreams() throws {
+        let scene = Scene()
+        let end = try scene.begin()
+        defer { end() }
+        var ends = [Int32](repeating: 0, count: 2)
+        #expect(pipe(&ends) == 0)
+        var clients: [Int32] = []
+        for _ in 0..<100 {
+            clients.append(try stdio(scene, "db", ends))
+            #expect(try reply(clients.last ?? -1) == .sessionOpened(1, session: 1))
+        }
+        let asks = try scene.client()
+        write(asks, MuxRequest.hello(version: 4).packet + MuxRequest.aliveCheck(1).packet)
+        #expect(try reply(asks) == .hello(version: 4) && reply(asks) == .alive(1, process: UInt32(getpid())))
+        for each in clients + [asks] + ends { _ = close(each) }
     }
 
     private func sendDescriptors(_ descriptor: Int32, _ given: [Int32]) {

@@ -264,6 +264,30 @@ import Testing
         #expect(identity.attempted[2] == "keyboard-interactive: not asked for (BatchMode)")
     }
 
+    /// Whether the login failed for want of an answer: nobody was there, or whoever was gave none; not because it was wrong.
+    @Test func anAnswerThatIsLacking() throws {
+        try workshop.makeKey("key")
+        var settings = workshop.settings()
+        settings.login.identityFiles = .listed(["~/key"])
+        func lacks(_ methods: [String], _ answers: [String?] = [], mayPrompt: Bool = true) throws -> Bool {
+            let identity = login(settings, ScriptedPrompter(answers), mayPrompt: mayPrompt)
+            #expect(!identity.lacksAnswer)
+            _ = try refuseAll(identity, methods)
+            return identity.lacksAnswer
+        }
+        #expect(try !lacks(["publickey", "gssapi-with-mic"]))
+        #expect(try lacks(all, mayPrompt: false))
+        #expect(try lacks(["publickey", "password"], [nil]))
+        #expect(try !lacks(["publickey", "password"], ["wrong", "wrong", "wrong"]))
+        settings.login.batchMode = true
+        #expect(try lacks(["keyboard-interactive"]))
+        // A second factor.
+        let identity = login(settings)
+        #expect(word(try identity.nextCredential(methods: ["publickey"], partialSuccess: false)).hasPrefix("~/key"))
+        let second = try identity.nextCredential(methods: ["keyboard-interactive"], partialSuccess: true)
+        #expect(second == nil && identity.lacksAnswer)
+    }
+
     @Test func methodsGoByTheSettingsAndTheServer() throws {
         try workshop.makeKey("key")
         var settings = workshop.settings()

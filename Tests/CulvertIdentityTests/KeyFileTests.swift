@@ -112,7 +112,7 @@ import Testing
         #expect(offers([]).offers.isEmpty)
         #expect(
             offers([]).withoutPrivatePart.map(\.whyNoPrivatePart) == [
-                "a hardware key, which works through an agent only: `ssh-add ~/sk`"
+                "a hardware key, and OpenSSH's ssh-sk-helper is not here: it works through an agent: `ssh-add ~/sk`"
             ])
     }
 

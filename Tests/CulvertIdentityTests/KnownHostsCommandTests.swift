@@ -102,4 +102,34 @@ import Testing
         }
         #expect(notices.lines.count == 2, "\(notices.text)")
     }
+
+    /// In a process of its own, since nothing is begun after it.
+    @Test func noneOutlivesTheProcess() async throws {
+        await #expect(processExitsWith: .success) {
+            let workshop = try Workshop()
+            try workshop.write(
+                "stays", "#!/bin/sh\ntrap '' TERM HUP\nsleep 300 &\necho $$ $! > pids.new\nmv pids.new pids\nwait\n",
+                mode: 0o700)
+            _ = FileManager.default.changeCurrentDirectoryPath(workshop.path)
+            let program = LocalProgram(
+                path: workshop.file("stays"), arguments: [], environment: ["PATH": "/bin:/usr/bin"], input: .nothing)
+            let running = try program.start()
+            while !FileManager.default.fileExists(atPath: workshop.file("pids")) { usleep(5000) }
+            let pids = try workshop.read("pids").split(whereSeparator: \.isWhitespace).compactMap { pid_t($0) }
+            IdentityPrograms.endAll()
+            guard LocalProgram.wait(running.process, until: Deadline(seconds: 10)) == SIGKILL, pids.count == 2 else {
+                exit(1)
+            }
+            // The other one is init's to reap.
+            while kill(pids[1], 0) == 0,
+                !(try String(contentsOfFile: "/proc/\(pids[1])/stat", encoding: .utf8)).contains(") Z ")
+            {
+                usleep(5000)
+            }
+            try FileManager.default.removeItem(atPath: workshop.path)
+            let again = Result { () throws(LocalProgram.Failure) in try program.start() }
+            guard case .failure(let failure) = again, failure.code == ECANCELED else { exit(2) }
+            exit(0)
+        }
+    }
 }

@@ -217,6 +217,8 @@ struct MuxTests {
                 let run = try scene.connect(["-W", "127.0.0.1:\(port)"])
                 #expect(run.status == .exited(0) && run.output == "hello" && run.error == "")
             }
+            let refused = try scene.connect(["-W", "127.0.0.1:1"])
+            #expect(refused.status == .exited(255) && refused.error.contains("Session open refused by peer"))
             #expect(scene.server.log.components(separatedBy: "Accepted publickey").count == logins)
             #expect(try scene.ask(["-O", "check"]).status == .exited(0))
         }

@@ -4,42 +4,6 @@ import Testing
 /// Lines that people type at ssh: whether the tunnel stands with them, and what becomes of it. Where ssh can do the same it is
 /// asked too.
 @Suite(.serialized) struct TypedLineTests {
-    /// Lists of algorithms of which culvert has some, and forwards in unusual spellings. `DOOR` and `TARGET` are ports,
-    /// `HERE` is the stage's directory.
-    static let lines: [[String]] = [
-        ["-c", "aes256-cbc,aes256-gcm@openssh.com", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-c", "+3des-cbc", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-m", "hmac-sha1", "-c", "aes128-gcm@openssh.com", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oMACs=umac-64@openssh.com,hmac-sha1", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oHostKeyAlgorithms=ssh-rsa,ssh-ed25519", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oHostKeyAlgorithms=+ssh-rsa", "-oPubkeyAcceptedAlgorithms=+ssh-rsa", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oKexAlgorithms=diffie-hellman-group14-sha1,curve25519-sha256", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oCiphers=-*cbc*,aes*ctr", "-oKexAlgorithms=-*sha1", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-L", "[DOOR]:[127.0.0.1]:[TARGET]"], ["-B", "lo", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oBindInterface=lo", "-4", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oCanonicalizeHostname=yes", "-oCanonicalDomains=a.invalid", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oCanonicalizeHostname=no", "-oCanonicalizePermittedCNAMEs=*:*", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oServerAliveCountMax=0", "-oServerAliveInterval=60", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oServerAliveCountMax=0", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oProxyUseFdpass=yes", "-oVerifyHostKeyDNS=no", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oPermitLocalCommand=yes", "-oLocalCommand=exit 3", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oNumberOfPasswordPrompts=0", "-oTunnel=no", "-oIPQoS=none", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oGlobalKnownHostsFile=/tmp", "-oVisualHostKey=no", "-L", "DOOR:127.0.0.1:TARGET"],
-        ["-oControlMaster=auto", "-oControlPath=none", "-oControlPersist=no", "-L", "DOOR:127.0.0.1:TARGET"],
-    ]
-
-    @Test(
-        "the tunnel stands", .enabled(if: Subject.engine != "libssh2", "libssh2 1.10 has no AEAD"), arguments: lines)
-    func stands(_ words: [String]) throws {
-        try onStage { stage in
-            let (server, target) = try Self.place(stage)
-            let door = try Ports.free()
-            let tunnel = try Tunnel(to: server, ["-N"] + Self.filled(words, door, target))
-            try tunnel.waitForListener(door)
-            try OutageTests.expectEcho(.tcp(door), within: 10)
-        }
-    }
-
     @Test(
         "bracketed paths are sockets, at both ends",
         .enabled(if: Subject.engine != "libssh2", "libssh2 has no sockets at the server"))
@@ -179,11 +143,5 @@ import Testing
         let echo = try TargetServer.echo(on: stage)
         guard case .tcp(let target) = echo.address else { throw Failure("no port") }
         return (try SSHServer(on: stage), target)
-    }
-
-    private static func filled(_ words: [String], _ door: UInt16, _ target: UInt16) -> [String] {
-        words.map {
-            $0.replacingOccurrences(of: "DOOR", with: "\(door)").replacingOccurrences(of: "TARGET", with: "\(target)")
-        }
     }
 }

@@ -50,7 +50,14 @@ struct Canonicalization {
         let isAddress = name.contains("%") || name.contains(":") || name.allSatisfy { "0123456789.".contains($0) }
         guard mode != .no, isDirect || mode == .always, !isAddress else { return name }
         if let found = try canonical(name, note) { return found }
-        guard !permitted.isEmpty, case .found(let alias) = try lookUp(name, note) else { return name }
+        guard !permitted.isEmpty else { return name }
+        guard case .found(let alias) = try lookUp(name, note) else {
+            // As in ssh, which has to know the name's alias; what a proxy looks up may be known to nobody here.
+            if isDirect {
+                throw .network("could not resolve host \(name), whose alias CanonicalizePermittedCNAMEs asks for")
+            }
+            return name
+        }
         return follow(alias, from: name)
     }
 

@@ -67,6 +67,17 @@ struct HostResolution {
         self.environment = environment
         self.destination = try Self.expandingUser(destination, store, environment)
         if self.destination.user.isEmpty { throw ConfigurationError("no user: give user@\(typedHost)") }
+        try checkJump()
+    }
+
+    /// As ssh does before anything else: the last hop, as it is written, may not be the host itself.
+    private func checkJump() throws(ConfigurationError) {
+        guard let jump = store.lastJump else { return }
+        if jump.host == destination.host, (jump.port ?? 22) == destination.port,
+            (jump.user ?? destination.user) == destination.user
+        {
+            throw ConfigurationError("ProxyJump \(store.proxyJump ?? ""): \(jump.host) would lead to itself")
+        }
     }
 
     /// Tokens and variables may stand in the name that a file or `-o` gives, but for those that it is part of (ssh_config(5),
@@ -135,8 +146,9 @@ extension SettingStore {
     var effectiveProxyJump: String? { proxyJump.flatMap { $0 == "none" ? nil : $0 } }
     var effectiveProxyCommand: String? { proxyCommand.flatMap { $0.lowercased() == "none" ? nil : $0 } }
 
-    /// The host of the jump next to the destination; empty: none.
-    var lastJumpHost: String {
-        effectiveProxyJump?.split(separator: ",").last.flatMap { JumpText(hop: $0) }?.host ?? ""
-    }
+    /// The jump next to the destination; nil: none.
+    var lastJump: JumpText? { effectiveProxyJump?.split(separator: ",").last.flatMap { JumpText(hop: $0) } }
+
+    /// Its host; empty: none.
+    var lastJumpHost: String { lastJump?.host ?? "" }
 }

@@ -5,7 +5,7 @@ internal import CulvertPlan
 /// [bind_address:]port:host:hostport    [bind_address:]port:/path      -L and -R
 /// /path:host:hostport                  /path:/path
 /// [bind_address:]port                                                 -D and -R
-/// /path                                                               -R
+/// /path                                                               -D and -R
 /// host:port                            /path                          -W
 /// ```
 /// An IPv6 address stands in brackets, as may every field; a backslash takes the next character as it is, and a field with
@@ -70,7 +70,7 @@ public struct ForwardParser {
         guard kind == .dynamic || kind == .remote, listensOnly(fields) else { return nil }
         if fields[0].isPath {
             let isOlderForm = !text.hasPrefix("/") && slashFields() != nil
-            return kind == .remote && !isOlderForm ? .unix(path: try path(fields[0])) : nil
+            return isOlderForm ? nil : .unix(path: try path(fields[0]))
         }
         let bind: BindAddress = fields.count == 2 ? try self.bind(fields[0]) : .default
         return .tcp(bind: bind, port: try listenPort(fields[fields.count - 1]))

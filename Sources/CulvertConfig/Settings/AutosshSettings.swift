@@ -87,7 +87,10 @@ struct AutosshSettings {
         if let poll {
             tunnel.plan.server.connection.serverAliveInterval = min(interval ?? .seconds(poll), .seconds(poll))
         }
-        tunnel.process.pidFile = tunnel.process.pidFile ?? pidFile
+        if tunnel.process.pidFile == nil, let pidFile {
+            tunnel.process.pidFile = pidFile
+            tunnel.process.pidFileOption = "AUTOSSH_PIDFILE"
+        }
         tunnel.process.lifetime = lifetime
         if tunnel.output.verbosity == .info, let verbosity { tunnel.output.verbosity = verbosity }
         tunnel.output.logFile = tunnel.output.logFile ?? logFile

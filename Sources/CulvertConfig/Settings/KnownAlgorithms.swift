@@ -28,10 +28,16 @@ enum KnownAlgorithms: CaseIterable {
         }
     }
 
+    /// The same without what libssh2 alone has: a name that is mistyped was meant for ssh.
+    var namesOfSSH: [String] {
+        let others = Self.ciphersOfLibSSH2 + Self.macsOfLibSSH2
+        return names.filter { !others.contains($0) }
+    }
+
     var names: [String] {
         switch self {
-        case .cipher: Self.ciphers
-        case .mac: Self.macs
+        case .cipher: Self.ciphers + Self.ciphersOfLibSSH2
+        case .mac: Self.macs + Self.macsOfLibSSH2
         case .keyExchange: Self.keyExchanges
         case .signature: Self.signatures
         case .plainSignature: Self.plainSignatures
@@ -75,14 +81,14 @@ enum KnownAlgorithms: CaseIterable {
 
     private static func list(_ text: String) -> [String] { text.split(whereSeparator: \.isWhitespace).map(String.init) }
 
-    // The last lines: of libssh2 only.
-
     private static let ciphers = list(
         """
         aes256-gcm@openssh.com aes128-gcm@openssh.com chacha20-poly1305@openssh.com aes256-ctr aes192-ctr aes128-ctr
         aes256-cbc aes192-cbc aes128-cbc 3des-cbc
-        rijndael-cbc@lysator.liu.se blowfish-cbc cast128-cbc arcfour128 arcfour
         """)
+
+    private static let ciphersOfLibSSH2 = list(
+        "rijndael-cbc@lysator.liu.se blowfish-cbc cast128-cbc arcfour128 arcfour")
 
     private static let macs = list(
         """
@@ -90,8 +96,9 @@ enum KnownAlgorithms: CaseIterable {
         umac-64-etm@openssh.com umac-128-etm@openssh.com umac-64@openssh.com umac-128@openssh.com
         hmac-sha1-etm@openssh.com hmac-sha1-96-etm@openssh.com hmac-sha1 hmac-sha1-96
         hmac-md5-etm@openssh.com hmac-md5-96-etm@openssh.com hmac-md5 hmac-md5-96
-        hmac-ripemd160 hmac-ripemd160@openssh.com
         """)
+
+    private static let macsOfLibSSH2 = list("hmac-ripemd160 hmac-ripemd160@openssh.com")
 
     private static let keyExchanges = list(
         """

@@ -104,7 +104,7 @@ struct PlainKey: Sendable {
             .refusedWhenTyped(
                 unless: "none", mend: LackingMend.library)),
         PlainKey("RequiredRSASize", .count, "1024", .used), PlainKey("RevokedHostKeys", .files, nil, .used),
-        PlainKey("SecurityKeyProvider", .text, "internal"),
+        PlainKey("SecurityKeyProvider", .text, "internal", .used),
         PlainKey("UpdateHostKeys", .choice(.question), "true", .used),
         PlainKey(
             "VerifyHostKeyDNS", .choice(.question), "false",

@@ -110,12 +110,21 @@ struct Setting: Hashable, Sendable {
         }
         if list.change != .remove, let name = list.names.first(where: { !kind.has($0) }) {
             let hint = NearestName.hint(
-                for: name, among: kind.names + kind.fromOtherVersions,
+                for: name, among: kind.namesOfSSH,
                 otherwise: ": 'culvert -Q \(kind.keyword)' prints those that culvert has")
             throw ConfigurationError(
                 "\(origin.text): \(kind.refusal) '\(text)': no \(kind.words) is called '\(name)'\(hint)")
         }
         list.place = origin.place
+        return list
+    }
+
+    /// The same behind `-c` and `-m`, where ssh takes no list that only takes away.
+    func algorithmsOfFlag(_ kind: KnownAlgorithms) throws(ConfigurationError) -> AlgorithmList {
+        let list = try algorithms(kind)
+        if list.change == .remove {
+            throw fault("no \(kind.words) is called so: -o\(kind.keyword)=\(list) takes away what is named")
+        }
         return list
     }
 

@@ -89,7 +89,21 @@ extension SettingStore {
         options.methods = preferred.filter(isEnabled)
         options.requiredRSASize = requiredRSASize
         options.bindsToHost = pubkeyAuthentication != .unbound
+        options.securityKeyHelper = securityKeyHelper(expansion)
         return options
+    }
+
+    /// Where OpenSSH, Debian and Fedora have it. "none" is no provider, as with ssh.
+    private func securityKeyHelper(_ expansion: PathExpansion) -> SecurityKeyProgram? {
+        let environment = expansion.environment.variables
+        var provider = plain["securitykeyprovider"]?.first ?? "internal"
+        if provider.hasPrefix("$"), provider.count > 1 { provider = environment[String(provider.dropFirst())] ?? "" }
+        if provider.isEmpty || provider.lowercased() == "none" { return nil }
+        let usual = ["/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh", "/usr/libexec"].map {
+            $0 + "/ssh-sk-helper"
+        }
+        let named = environment["SSH_SK_HELPER"].flatMap { $0.isEmpty ? nil : [$0] }
+        return SecurityKeyProgram(paths: named ?? usual, provider: provider, environment: environment)
     }
 
     private func isEnabled(_ method: LoginOptions.Method) -> Bool {
@@ -131,6 +145,7 @@ extension SettingStore {
         options.globalKnownHostsFiles = globalKnownHostsFiles ?? options.globalKnownHostsFiles
         options.hashKnownHosts = hashKnownHosts ?? options.hashKnownHosts
         options.update = update
+        options.checksAddress = checkHostIP ?? false
         options.trustsLocalhost = plain["nohostauthenticationforlocalhost"]?.first == "yes"
         if let command = plain["knownhostscommand"]?.first, command.lowercased() != "none" {
             options.knownHostsCommand = try expansion.knownHostsCommand(command)

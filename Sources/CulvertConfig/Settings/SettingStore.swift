@@ -88,7 +88,9 @@ struct SettingStore {
         case "4": addressFamily = .inet
         case "6": addressFamily = .inet6
         case "C": compression = true
-        case "E": logFile = try setting.text()
+        case "E":
+            logFile = try setting.text()
+            try checkLog()
         case "D": try apply(.dynamicForward, setting)
         case "J":
             // As in ssh, which takes it for a contradiction and not for a second value.
@@ -105,14 +107,14 @@ struct SettingStore {
             streams = try ForwardParser.parse(text, kind: .streams)
         case "b": bindAddress = try setting.host()
         case "B": bindInterface = try setting.text()
-        case "c": ciphers = try setting.algorithms(.cipher)
+        case "c": ciphers = try setting.algorithmsOfFlag(.cipher)
         case "f": background = true
         case "g": gatewayPorts = true
         case "i": try apply(.identityFile, setting)
         case "l":
             let name = try setting.user()
             if user == nil { type(user: name) }
-        case "m": macs = try setting.algorithms(.mac)
+        case "m": macs = try setting.algorithmsOfFlag(.mac)
         case "o": try apply(option: value ?? "")
         case "P":
             try apply(.tag, setting)
@@ -120,9 +122,16 @@ struct SettingStore {
         case "p": try apply(.port, setting)
         case "q": verbosity.quiet()
         case "v": verbosity.more()
-        case "y": syslog = true
+        case "y":
+            syslog = true
+            try checkLog()
         default: preconditionFailure("-\(letter) is used by the table of short options and by nobody else")
         }
+    }
+
+    /// As in ssh.
+    private func checkLog() throws(ConfigurationError) {
+        if syslog, logFile != nil { throw ConfigurationError("-y and -E: give one place for the log") }
     }
 
     /// A name that stands for itself.
@@ -132,7 +141,11 @@ struct SettingStore {
     }
 
     /// What a flag that means nothing to a tunnel says to ssh, for `-G`.
-    mutating func applyPlain(letter: Character, value: String?) {
+    mutating func applyPlain(letter: Character, value: String?) throws(ConfigurationError) {
+        if letter == "e" {
+            let setting = Setting(words: [value ?? ""], origin: .flag(letter))
+            return plain["escapechar"] = try PlainShape.escape.read(setting)
+        }
         for (key, text) in ShortOptionTable.plainMeaning[letter] ?? [] {
             let isRepeated = plain[key] == ["true"] && (letter == "t" || letter == "M")
             plain[key] = isRepeated ? [letter == "t" ? "force" : "ask"] : [text ?? value ?? ""]
@@ -144,9 +157,11 @@ struct SettingStore {
     /// `-o`: `Key=Value`, `Key Value` or `Key = Value`.
     mutating func apply(option text: String) throws(ConfigurationError) {
         let bytes = Array(text.utf8)
-        guard let first = bytes.first(where: { !Byte.isBlank($0) }), first != Byte.equals,
-            let line = ConfigurationLine(bytes)
-        else { throw ConfigurationError("-o \(text): no key: give Key=Value") }
+        if bytes.first(where: { !Byte.isBlank($0) }) == Byte.equals {
+            throw ConfigurationError("-o \(text): no key: give Key=Value")
+        }
+        // As in a file, nothing and a comment say nothing.
+        guard let line = ConfigurationLine(bytes) else { return }
         try apply(line, origin: .option(line.keyword))
     }
 

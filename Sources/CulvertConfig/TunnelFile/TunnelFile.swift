@@ -1,3 +1,4 @@
+internal import CulvertPlan
 internal import TOMLKit
 
 /// Several tunnels in one TOML document: what `culvert up` runs and `culvert check` reads.
@@ -71,7 +72,9 @@ private enum TunnelKey {
     static let forwards: [(name: String, letter: Character)] = [
         ("local", "L"), ("remote", "R"), ("dynamic", "D"),
     ]
-    static let longNames = LongOptionName.allCases.filter { ![.version, .help, .persist, .pidFile].contains($0) }
+    static let longNames = LongOptionName.allCases.filter {
+        ![.version, .help, .persist, .pidFile, .noControl, .metrics].contains($0)
+    }
 
     init?(_ name: String) {
         if name == "destination" {
@@ -163,6 +166,14 @@ private struct TunnelFileReader {
         for name in names where alone == nil || alone == name {
             let (entry, places) = try tunnel(name, entries, defaults)
             guard only.isEmpty || only.contains(name) else { continue }
+            if let file = entry.configuration.plan.portFile,
+                let other = read.first(where: { $0.configuration.plan.portFile == file })
+            {
+                let isOwn = entries[name]?.table?.keys.contains("port-file") == true
+                throw fault(
+                    (isOwn ? ["tunnel", name] : ["defaults"]) + ["port-file"],
+                    "port-file: \(name) would overwrite what \(other.name) writes to \(file): give each its own")
+            }
             read.append(entry)
             for forward in entry.configuration.forwards {
                 // Those of ssh_config(5) come with every tunnel to a host: the first has them, as with ssh.

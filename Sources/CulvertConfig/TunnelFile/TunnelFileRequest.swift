@@ -18,6 +18,8 @@ public struct TunnelFileRequest: Hashable, Sendable {
         var file: String?
         var names: [String] = []
         var pidFile: String?
+        var hasControl = true
+        var metrics: MetricsPlace?
         for word in words {
             switch word {
             case .short(let letter, let value):
@@ -26,6 +28,14 @@ public struct TunnelFileRequest: Hashable, Sendable {
                 }
                 if "qvF".contains(letter) { options += ["-\(letter)"] + (value.map { [$0] } ?? []) }
                 if letter != "F" { try store.apply(letter: letter, value: value) }
+            case .long("--no-control", nil): hasControl = false
+            case .long("--metrics", let place?):
+                do throws(LongOptions.Cause) {
+                    let read = try LongOptions.metrics(place)
+                    metrics = metrics ?? read
+                } catch {
+                    throw ConfigurationError("--metrics \(place): \(error.text)")
+                }
             case .long("--pid-file", let path): pidFile = pidFile ?? path
             case .long(let name, _):
                 throw ConfigurationError("\(name): it is said for each tunnel in the file: leave it out")
@@ -41,6 +51,8 @@ public struct TunnelFileRequest: Hashable, Sendable {
         }
         return TunnelFileRequest(
             file: file, names: names, options: options, output: store.output,
-            process: ProcessOptions(background: store.background == true ? .standing : nil, pidFile: pidFile))
+            process: ProcessOptions(
+                background: store.background == true ? .standing : nil, pidFile: pidFile, hasControl: hasControl,
+                metrics: metrics))
     }
 }

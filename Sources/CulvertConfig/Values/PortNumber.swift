@@ -8,7 +8,9 @@ enum PortNumber {
 
     /// nil: neither a number in 0...65535 nor a name that `service` knows.
     static func parse(_ text: String, service: (String) -> UInt16? = systemService) -> UInt16? {
-        if !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) { return UInt16(text) }
+        // As strtonum(3), which ssh reads it with.
+        let digits = text.hasPrefix("+") ? text.dropFirst() : text[...]
+        if !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) { return UInt16(digits) }
         guard text.utf8.first.map({ (0x61...0x7a).contains($0 | 0x20) }) == true else { return nil }
         return service(text)
     }

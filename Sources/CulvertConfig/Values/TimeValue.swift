@@ -42,20 +42,29 @@ enum TimeValue {
 enum SizeValue {
     static let cause = "not a size: give for example 64M, 256M or 1G"
 
+    /// Powers of 1024, as scan_scaled(3) has them.
+    private static let units = Array("BKMGTPE")
+
+    /// A number, a fraction behind it perhaps, and a unit in either case.
     static func bytes(_ text: String) -> Int? {
-        var digits = text[...]
+        var number = text.hasPrefix("+") ? text.dropFirst() : text[...]
         var shift = 0
-        switch digits.last {
-        case "k", "K": shift = 10
-        case "m", "M": shift = 20
-        case "g", "G": shift = 30
-        default: break
+        if let unit = number.last?.uppercased().first, let power = units.firstIndex(of: unit) {
+            shift = 10 * power
+            number.removeLast()
         }
-        if shift > 0 { digits.removeLast() }
-        guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let count = Int(digits) else {
-            return nil
-        }
-        let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << shift)
-        return overflow ? nil : bytes
+        let parts = number.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+        // 18 digits of a fraction are more than any unit has bits for.
+        guard parts.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }), let whole = Int(parts[0]),
+            parts.count == 1 || (1...18).contains(parts[1].count)
+        else { return nil }
+        let (bytes, overflow) = whole.multipliedReportingOverflow(by: 1 << shift)
+        guard !overflow, parts.count == 2, let digits = Int(parts[1]) else { return overflow ? nil : bytes }
+        var scale = 1
+        for _ in 0..<parts[1].count { scale *= 10 }
+        // 2^60 times 10^18 has 120 bits.
+        let product = digits.multipliedFullWidth(by: 1 << shift)
+        let (sum, isTooMuch) = bytes.addingReportingOverflow(scale.dividingFullWidth(product).quotient)
+        return isTooMuch ? nil : sum
     }
 }

@@ -30,7 +30,6 @@ struct ControlWords {
     private var command: ControlRequest.Command?
     /// ControlMaster is yes or auto, and was typed: in a file it is there for ssh.
     private var isMaster = false
-    private var hasPath = false
 
     mutating func take(command text: String) throws(ConfigurationError) {
         guard let command = ControlRequest.Command(rawValue: text) else {
@@ -43,7 +42,6 @@ struct ControlWords {
     /// `store` has what was typed, and nothing of the files yet.
     mutating func readTyped(_ store: SettingStore) {
         isMaster = ["true", "auto"].contains(store.plain["controlmaster"]?.first)
-        hasPath = store.plain["controlpath"] != nil
     }
 
     /// nil: it is a tunnel that is wanted.
@@ -62,7 +60,11 @@ struct ControlWords {
 
     func apply(to configuration: inout TunnelConfiguration, _ resolution: HostResolution) throws(ConfigurationError) {
         guard isMaster else {
-            if hasPath { configuration.notes.append("-S (ControlPath) has no effect without -M or -O: ignored") }
+            guard configuration.plan.engine == .native else { return }
+            // Hardly ever needed, so that what is wrong with it ends nothing.
+            do throws(ConfigurationError) { configuration.plan.masterPath = try Self.path(resolution) } catch {
+                configuration.notes.append("\(error.message): no running master is gone by")
+            }
             return
         }
         configuration.controlPath = try Self.path(resolution)

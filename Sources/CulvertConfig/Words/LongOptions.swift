@@ -6,11 +6,13 @@ enum LongOptionName: String, CaseIterable, Sendable {
     case io, links, threads, engine, hold, knocks, drain, memory, persist, nodelay, version, help
     case pidFile = "pid-file"
     case portFile = "port-file"
+    case noControl = "no-control"
+    case metrics
 
     var takesValue: Bool {
         switch self {
-        case .io, .links, .threads, .engine, .hold, .knocks, .drain, .memory, .pidFile, .portFile: true
-        case .persist, .nodelay, .version, .help: false
+        case .io, .links, .threads, .engine, .hold, .knocks, .drain, .memory, .pidFile, .portFile, .metrics: true
+        case .persist, .nodelay, .noControl, .version, .help: false
         }
     }
 
@@ -31,8 +33,10 @@ private struct LongOptionTexts: ParsableArguments {
     @Option(parsing: .unconditionalSingleValue) var memory: [String] = []
     @Option(parsing: .unconditionalSingleValue) var pidFile: [String] = []
     @Option(parsing: .unconditionalSingleValue) var portFile: [String] = []
+    @Option(parsing: .unconditionalSingleValue) var metrics: [String] = []
     @Flag var persist: Int
     @Flag var nodelay: Int
+    @Flag var noControl: Int
 }
 
 /// What culvert's own options say; nil where nothing was said.
@@ -49,8 +53,11 @@ struct LongOptions {
     /// As typed.
     let pidFile: String?
     let portFile: String?
+    let metrics: MetricsPlace?
     let persist: Bool
     let nodelay: Bool
+    /// Nobody may ask how the process is.
+    let noControl: Bool
 
     /// Throws one clear line: an unknown option with the nearest known one, or a value with what is accepted.
     init(_ words: [CommandWord], command: String) throws(ConfigurationError) {
@@ -71,8 +78,10 @@ struct LongOptions {
         memory = try Self.first(.memory, texts.memory, Self.memory)
         pidFile = try Self.first(.pidFile, texts.pidFile, Self.path)
         portFile = try Self.first(.portFile, texts.portFile, Self.path)
+        metrics = try Self.first(.metrics, texts.metrics, Self.metrics)
         persist = texts.persist > 0
         nodelay = texts.nodelay > 0
+        noControl = texts.noControl > 0
     }
 
     /// The long ones among the words, known and with a value exactly when they take one.
@@ -154,6 +163,24 @@ struct LongOptions {
     static func path(_ text: String) throws(Cause) -> String {
         if text.isEmpty { throw Cause("give a file's name") }
         return text
+    }
+
+    /// `[address:]port`, or a path.
+    static func metrics(_ text: String) throws(Cause) -> MetricsPlace {
+        if text.hasPrefix("/") { return .unix(path: text) }
+        let colon = text.lastIndex(of: ":")
+        let digits = colon.map { text[text.index(after: $0)...] } ?? text[...]
+        guard let port = UInt16(digits), port > 0 else { throw Cause("give [address:]port, or the path of a socket") }
+        guard let colon else { return .tcp(address: MetricsPlace.usualAddress, port: port) }
+        var address = String(text[..<colon])
+        let isBracketed = address.hasPrefix("[") && address.hasSuffix("]")
+        if isBracketed { address = String(address.dropFirst().dropLast()) }
+        if address == "*" || address.isEmpty { address = "0.0.0.0" }
+        guard address != "localhost" else { return .tcp(address: MetricsPlace.usualAddress, port: port) }
+        guard isBracketed == address.contains(":"), address.allSatisfy({ $0.isHexDigit || ".:".contains($0) }) else {
+            throw Cause("give an address in numbers, one of IPv6 in brackets")
+        }
+        return .tcp(address: address, port: port)
     }
 
     static func flag(_ text: String) throws(Cause) -> Bool {

@@ -64,6 +64,10 @@ struct ShortOptionNormaliser {
         if LongOptionName(rawValue: String(letters))?.isMistakenForCluster == true {
             throw ConfigurationError("\(word): unknown option: did you mean -\(word)?")
         }
+        // It would show the help, whatever else was mistyped.
+        if letters.first == "h", word.count > 2 {
+            throw ConfigurationError("\(word): unknown option: for help, give -h alone")
+        }
         while let letter = letters.popFirst() {
             guard let option = ShortOptionTable.options[letter] else {
                 let place = word.count > 2 ? " (in \(word))" : ""

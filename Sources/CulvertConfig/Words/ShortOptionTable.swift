@@ -88,7 +88,7 @@ enum ShortOptionTable {
         "S": [("controlpath", nil)], "T": [("requesttty", "false")],
         "W": [("sessiontype", "none"), ("requesttty", "false")], "X": [("forwardx11", "yes")],
         "Y": [("forwardx11", "yes"), ("forwardx11trusted", "yes")], "a": [("forwardagent", "no")],
-        "e": [("escapechar", nil)], "f": [("stdinnull", "yes")], "k": [("gssapidelegatecredentials", "no")],
+        "f": [("stdinnull", "yes")], "k": [("gssapidelegatecredentials", "no")],
         "n": [("stdinnull", "yes")], "s": [("sessiontype", "subsystem")], "t": [("requesttty", "true")],
         "x": [("forwardx11", "no")],
     ]

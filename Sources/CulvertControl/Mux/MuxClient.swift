@@ -123,8 +123,8 @@ public struct MuxClient {
     }
 }
 
-/// A client's end.
-private struct MuxLine: ~Copyable {
+/// A client's end, whose every call waits.
+struct MuxLine: ~Copyable {
     private let socket: BlockingSocket
     private var stream = MuxStream()
 

@@ -31,6 +31,8 @@ struct MuxConversation {
         case changing(UInt32, MuxForward, adds: Bool)
         /// Its descriptors have not all come: so many bytes.
         case receivingDescriptors(UInt32, count: Int, target: Target?)
+        /// Its input and output are to be carried, and the target is asked for.
+        case connecting(UInt32)
         /// Its input and output are carried: it says nothing more, and is left when they have ended.
         case carrying(UInt32)
         /// Its session is refused, and with it what it added for that goes.
@@ -57,7 +59,7 @@ struct MuxConversation {
     /// Nothing is read from the client meanwhile.
     var isPaused: Bool {
         switch phase {
-        case .changing, .withdrawing: true
+        case .changing, .withdrawing, .connecting: true
         case .greeting, .asking, .receivingDescriptors, .carrying, .closed: false
         }
     }
@@ -83,16 +85,19 @@ struct MuxConversation {
             if adds, case .done = answer, let meaning = forward.meaning(options) { added.append(meaning) }
             return [.send(reply(id, forward, adds: adds, answer))] + proceed()
         case .withdrawing(let id): return withdraw(id) + proceed()
-        case .greeting, .asking, .receivingDescriptors, .carrying, .closed: return []
+        case .greeting, .asking, .receivingDescriptors, .connecting, .carrying, .closed: return []
         }
     }
 
-    /// Whether input and output were there to be carried.
-    mutating func handedOver(_ isCarried: Bool) -> [Deed] {
-        guard case .carrying(let id) = phase else { return [] }
-        if isCarried { return [.send(.sessionOpened(id, session: id))] }
+    /// Input and output are carried, or why not: as ssh, once the target has answered.
+    mutating func handedOver(failure: String?) -> [Deed] {
+        guard case .connecting(let id) = phase else { return [] }
+        guard let failure else {
+            phase = .carrying(id)
+            return [.send(.sessionOpened(id, session: id))]
+        }
         phase = .asking
-        return [.send(.failed(id, "did not receive file descriptors"))] + proceed()
+        return [.send(.failed(id, failure))] + proceed()
     }
 
     private func reply(_ id: UInt32, _ forward: MuxForward, adds: Bool, _ answer: ForwardAnswer) -> MuxReply {
@@ -128,7 +133,7 @@ struct MuxConversation {
         if case .receivingDescriptors(let id, let count, let target) = phase {
             guard stream.drop(count) else { return nil }
             guard let target else { return [.dropDescriptors] + withdraw(id) }
-            phase = .carrying(id)
+            phase = .connecting(id)
             return [.carry(target, text: PeerText("-W \(target)").description)]
         }
         guard let message = try stream.take() else { return nil }

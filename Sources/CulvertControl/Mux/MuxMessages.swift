@@ -117,6 +117,16 @@ extension MuxRequest {
 }
 
 extension MuxReply {
+    /// The number of the request that it answers; nil: it answers none.
+    var number: UInt32? {
+        switch self {
+        case .hello, .other: nil
+        case .done(let id), .denied(let id, _), .failed(let id, _), .alive(let id, _), .remotePort(let id, _),
+            .sessionOpened(let id, _):
+            id
+        }
+    }
+
     /// A message without its length.
     init(_ message: [UInt8]) throws(SSHError) {
         self = try message.read("a mux reply") { reader throws(SSHError) in

@@ -15,7 +15,7 @@ enum ChildOrder: Sendable {
     /// parent keeps descriptors of it until it is told what became of it.
     case carry(LentConnection)
     case probe
-    case snapshot
+    case report
     case stop(drain: Tick.Span)
     /// Every voice of it answers (`ChildWatch`).
     case ping
@@ -59,7 +59,7 @@ enum ChildNews: Sendable {
     case reverseAnswered(LinkID, forward: ReverseID, ReverseAnswer)
     case nodelayRefused
     case streamsEnded(cleanly: Bool)
-    case snapshot(WorkerID, String)
+    case reported(WorkerID, WorkerReport)
     /// To `ping`; a worker that has stopped is spoken for.
     case answered(ChildVoice)
 }
@@ -90,7 +90,7 @@ extension ChildOrder: Portable {
         case .drop(let id): out.put(UInt8(3), id)
         case .carry(let connection): out.put(UInt8(4), connection)
         case .probe: out.put(UInt8(5))
-        case .snapshot: out.put(UInt8(6))
+        case .report: out.put(UInt8(6))
         case .stop(let drain): out.put(UInt8(7), drain)
         case .ping: out.put(UInt8(8))
         }
@@ -104,7 +104,7 @@ extension ChildOrder: Portable {
         case 3: self = .drop(try reader.take())
         case 4: self = .carry(try reader.take())
         case 5: self = .probe
-        case 6: self = .snapshot
+        case 6: self = .report
         case 7: self = .stop(drain: try reader.take())
         case 8: self = .ping
         default: throw .unreadable
@@ -128,7 +128,7 @@ extension ChildNews: Portable {
         case .reverseAnswered(let id, let forward, let answer): out.put(UInt8(9), id, forward, answer)
         case .nodelayRefused: out.put(UInt8(10))
         case .streamsEnded(let cleanly): out.put(UInt8(11), cleanly)
-        case .snapshot(let worker, let text): out.put(UInt8(12), worker.number, text)
+        case .reported(let worker, let report): out.put(UInt8(12), worker.number, report)
         case .answered(let voice): out.put(UInt8(13), voice)
         }
     }
@@ -153,7 +153,7 @@ extension ChildNews: Portable {
         case 9: self = .reverseAnswered(try reader.take(), forward: try reader.take(), try reader.take())
         case 10: self = .nodelayRefused
         case 11: self = .streamsEnded(cleanly: try reader.take())
-        case 12: self = .snapshot(WorkerID(try reader.take()), try reader.take())
+        case 12: self = .reported(WorkerID(try reader.take()), try reader.take())
         case 13: self = .answered(try reader.take())
         default: throw .unreadable
         }
@@ -169,7 +169,8 @@ extension ChildNews: Portable {
         case .linkLost(let id, _, _), .linkSuspect(let id), .linkRecovered(let id), .pathEnded(let id):
             id.place < plan.links
         case .reverseAnswered(let id, let forward, _): id.place < plan.links && forward.index < plan.reverse.count
-        case .snapshot(let worker, _), .answered(.worker(let worker)): worker.number < workers
+        case .reported(let worker, let report): worker.number < workers && report.fits(plan)
+        case .answered(.worker(let worker)): worker.number < workers
         }
     }
 }
@@ -181,6 +182,11 @@ extension LinkID: Portable {
     init(from reader: inout WireReader) throws(SSHError) {
         self.init(place: try reader.take(), serial: try reader.take())
     }
+}
+
+extension DirectID: Portable {
+    func write(to out: inout WireBytes) { out.put(index) }
+    init(from reader: inout WireReader) throws(SSHError) { self.init(index: try reader.take()) }
 }
 
 extension ReverseID: Portable {

@@ -138,7 +138,7 @@ struct ChildThread {
         known = []
         let lost = delivered
         delivered = []
-        answerSnapshot()
+        answerReport()
         guard !isStopping else { return tellStopped() }
         for id in lost.sorted(by: { $0.serial < $1.serial }) {
             var life = LinkLife()
@@ -227,9 +227,9 @@ struct ChildThread {
         case .probe: if child != nil { send(.probe) }
         // Connections wait elsewhere.
         case .refuse: break
-        case .snapshot:
+        case .report:
             owedParts.asked(of: host.workers)
-            if child != nil { send(.snapshot) } else { answerSnapshot() }
+            if child != nil { send(.report) } else { answerReport() }
         case .stop(let drain):
             guard !isStopping else { return }
             isStopping = true
@@ -259,11 +259,11 @@ struct ChildThread {
     }
 
     /// For the workers that cannot answer it any more.
-    private mutating func answerSnapshot() { for worker in owedParts.lost() { tellPart(worker, "") } }
+    private mutating func answerReport() { for worker in owedParts.lost() { tellPart(worker, WorkerReport()) } }
 
     /// The worker here is the first.
-    private func tellPart(_ worker: WorkerID, _ text: String) {
-        host.control.post(.snapshot(WorkerID(1 + worker.number), text))
+    private func tellPart(_ worker: WorkerID, _ report: WorkerReport) {
+        host.control.post(.reported(WorkerID(1 + worker.number), report))
     }
 
     private func tellStopped() { for worker in 1...host.workers { host.control.post(.stopped(WorkerID(worker))) } }
@@ -357,8 +357,7 @@ struct ChildThread {
             host.control.post(.reverseAnswered(id, forward: forward, answer))
         case .nodelayRefused: host.control.post(.nodelayRefused)
         case .streamsEnded(let cleanly): host.control.post(.streamsEnded(cleanly: cleanly))
-        case .snapshot(let worker, let text):
-            if owedParts.came(from: worker) { tellPart(worker, SafeLine.escaped(text)) }
+        case .reported(let worker, let report): if owedParts.came(from: worker) { tellPart(worker, report) }
         case .answered(let voice): child?.watch.answered(voice)
         }
     }

@@ -141,7 +141,7 @@ struct LibSSH2Child {
         case .drop(let id): _ = ready.withLock { $0.removeValue(forKey: id) }
         case .carry(let connection): carry(connection, descriptors)
         case .probe: group.crew.post(.probe)
-        case .snapshot: group.crew.post(.snapshot)
+        case .report: group.crew.post(.report)
         case .stop(let drain): group.crew.post(.stop(drain: drain))
         case .ping: answer()
         }
@@ -203,7 +203,7 @@ struct LibSSH2Child {
             line.tell(.reverseAnswered(id, forward: forward, answer))
         case .nodelayRefused: line.tell(.nodelayRefused)
         case .streamsEnded(let cleanly): line.tell(.streamsEnded(cleanly: cleanly))
-        case .snapshot(let worker, let text): line.tell(.snapshot(worker, text))
+        case .reported(let worker, let report): line.tell(.reported(worker, report))
         case .stopped(let worker):
             stoppedWorkers.insert(worker)
             // It may have been asked and not have heard it.
@@ -213,7 +213,7 @@ struct LibSSH2Child {
             line.tell(.said(Journal.Line(.error, "a worker failed: \(error)", kind: nil)))
             status = Ending.systemError.exitStatus
         case .connectionWaits, .loggedIn, .loginFailed, .loginSilent, .listenersOpened, .questionsUnanswered, .order,
-            .change, .handedOver, .listenersClosed:
+            .report, .change, .handedOver, .listenersClosed:
             preconditionFailure("nobody in a child says that")
         }
     }

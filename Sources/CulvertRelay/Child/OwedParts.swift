@@ -1,4 +1,4 @@
-/// The parts of a snapshot that a child owes, one from each of its workers: whoever asked waits for all of them, and a child
+/// The parts of a report that a child owes, one from each of its workers: whoever asked waits for all of them, and a child
 /// may die after some.
 struct OwedParts {
     private var workers: Set<WorkerID> = []

@@ -70,6 +70,8 @@ struct TunnelFlow: ~Copyable, SlabElement {
     var isLent = false
     /// Of a dynamic forward: what its client asked for and is to be told.
     var socks: SocksNegotiation?
+    /// Who waits for its channel, besides the client.
+    var opening: OpeningWatch?
 
     init(
         phase: Phase, link: LinkSlot, channel: ChannelNumber, socket: Descriptor?, purpose: Purpose,
@@ -86,16 +88,16 @@ struct TunnelFlow: ~Copyable, SlabElement {
         self.started = started
     }
 
-    /// For a report: what it waits for.
-    var stall: String {
+    /// What it waits for.
+    var state: FlowReport.State {
         switch phase {
-        case .opening: "the server's answer"
-        case .greeting: "the client's word where to go"
-        case .dialing: "the target"
-        case .open where end != nil: "its end"
-        case .open where awaitsWindow: "the far reader (channel window used up)"
-        case .open where awaitsWritable: "the local reader (socket full)"
-        case .open: "nothing (idle or moving)"
+        case .opening: .opening
+        case .greeting: .greeting
+        case .dialing: .dialling
+        case .open where end != nil: .ended
+        case .open where awaitsWindow: .farReader
+        case .open where awaitsWritable: .localReader
+        case .open: .open
         }
     }
 }

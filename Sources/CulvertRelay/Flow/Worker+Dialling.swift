@@ -53,7 +53,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         flows[flow].socket = descriptor
         flows[flow].sink = descriptor
         if flows[flow].socks != nil { return concludeChannelGreeting(flow, .granted) }
-        flows[flow].phase = .open
+        becomesOpen(flow)
         let link = flows[flow].link
         links[link].engine.accept(flows[flow].channel)
         links[link].needsEvents = true

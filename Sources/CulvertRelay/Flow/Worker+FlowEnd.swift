@@ -61,10 +61,23 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             "closed \(flowText(flow)): \(flows[flow].sent) bytes out,"
                 + " \(flows[flow].received) in, \(formatSeconds(driver.now - flows[flow].started))"
                 + (how == .cut ? ", reset: cut short" : ""))
+        count(flow, how)
         releaseSocket(flow, how)
         spillPool.removeAll(&flows[flow].spill)
         if case .pool(let id) = links[flows[flow].link].place { context.links[id.place].flowEnded() }
         _ = flows.remove(flow)
+    }
+
+    private mutating func count(_ flow: FlowID, _ how: FlowEnd) {
+        guard let forward = forward(of: flow) else { return }
+        tallies[forward].sent += flows[flow].sent
+        tallies[forward].received += flows[flow].received
+        switch (flows[flow].phase, how) {
+        case (.open, .cut): tallies[forward].cut += 1
+        case (.open, _), (_, .heldAgain): break
+        case (_, .cut): tallies[forward].dropped += 1
+        case (_, .refused), (_, .whole): tallies[forward].refused += 1
+        }
     }
 
     private mutating func releaseSocket(_ flow: FlowID, _ how: FlowEnd) {

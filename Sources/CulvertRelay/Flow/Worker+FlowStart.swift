@@ -57,6 +57,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         flows[flow].sink = connection.sink
         flows[flow].isStandardStreams = directForwards[forward].isStandardStreams
         flows[flow].socks = connection.socks
+        flows[flow].opening = connection.opening
         flows[flow].isLent = context.lender != nil
         // An engine may find by any call that an older request was never answered.
         links[link].needsEvents = true
@@ -92,10 +93,19 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
 
     mutating func channelOpened(_ flow: FlowID) {
         settleLent(flow, isOpen: true)
-        flows[flow].phase = .open
+        becomesOpen(flow)
         flows[flow].dialling = nil
+        flows[flow].opening.take()?.settle(true)
         if flows[flow].socks != nil, !answerSocket(flow, .granted) { return end(flow, .cut) }
         awaitReadable(flow)
+    }
+
+    /// Both ends stand.
+    mutating func becomesOpen(_ flow: FlowID) {
+        flows[flow].phase = .open
+        guard let forward = forward(of: flow) else { return }
+        tallies[forward].opened += 1
+        tallies[forward].opening.add(driver.now - flows[flow].arrival.moment)
     }
 
     func openedSocket(_ flow: FlowID) -> Descriptor {

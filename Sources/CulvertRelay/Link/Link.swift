@@ -43,6 +43,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
 
     var liveness: Liveness
     var keys: KeyAges
+    var exchangeBudget: ExchangeBudget
     var hostKeys: HostKeyLesson
     var reverse = ReverseForwards()
     /// To be asked for once the link that had its place has them no more.
@@ -75,6 +76,8 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
     var hasCarried = false
     /// When its last flow ended, or it began without one.
     var idleSince: Tick
+    /// As of `LoggedInLink`.
+    let saysEveryEnd: Bool
     /// The server has closed the connection in order.
     var isClosedByServer = false
     /// Told with its end.
@@ -86,6 +89,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
     ) {
         descriptor = start.socket.release()
         path = start.path
+        saysEveryEnd = start.saysEveryEnd
         hostKeys = HostKeyLesson(keeper: start.hostKeyKeeper)
         self.place = place
         engine = start.engine
@@ -93,6 +97,7 @@ struct Link<Engine: SSHEngine & ~Copyable>: ~Copyable, SlabElement {
         sealAhead = SealAhead(now: now)
         liveness = Liveness(alive, habit: habit, now: now)
         keys = KeyAges(interval: alive.rekeyInterval, patience: exchangePatience, now: now)
+        exchangeBudget = ExchangeBudget(now: now)
         since = now
         idleSince = now
     }

@@ -38,6 +38,12 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         if let next = links[link].keys.saw(exchange, now: driver.now, heard: links[link].bytesReceived) {
             scheduleCheck(link, at: next)
         }
+        let begun = links[link].engine.keyExchangesOfPeer
+        if links[link].end == nil,
+            !links[link].exchangeBudget.allows(begun, driver.now, heard: links[link].bytesReceived)
+        {
+            end(link, .givenUp("the server begins one key exchange after the other"))
+        }
     }
 
     // MARK: Links that nobody needs any more

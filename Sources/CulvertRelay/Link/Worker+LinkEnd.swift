@@ -32,7 +32,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             }
             let connection = IncomingConnection(
                 socket, sink: flows[flow].sink, forward: forward, peer: flows[flow].peer,
-                arrival: flows[flow].arrival, socks: flows[flow].socks)
+                arrival: flows[flow].arrival, socks: flows[flow].socks, opening: flows[flow].opening.take())
             // It was read from here, and may go to another worker.
             if connection.socks != nil { driver.letGo(socket) }
             flows[flow].socket = nil
@@ -55,6 +55,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
         switch ended.place {
         case .hop: break
         case .pool(let id):
+            carriedBefore.add(
+                sent: ended.bytesSent, received: ended.bytesReceived, keyRenewals: ended.engine.keyRenewals ?? 0)
             let reason = ended.path?.cause(of: how.reason) ?? how.reason
             switch ended.duty {
             case .retired:

@@ -125,12 +125,9 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             for flow in links[link].allFlows() { windowOpened(flow) }
         case .ended(let channel):
             if let flow = links[link].flow(of: channel) { channelEnded(flow) }
-        case .closed(let channel, afterEnd: _):
-            if let flow = links[link].flow(of: channel) {
-                channelClosed(flow)
-            } else {
-                links[link].engine.close(channel)
-            }
+        case .closed(let channel, let afterEnd):
+            guard let flow = links[link].flow(of: channel) else { return links[link].engine.close(channel) }
+            if links[link].saysEveryEnd, !afterEnd { end(flow, .cut) } else { channelClosed(flow) }
         case .violated(let channel):
             if let flow = links[link].flow(of: channel) { channelViolated(flow) }
         case .forwardAnswered(let number, let accepted, let port): reverseAnswered(link, number, accepted, port)

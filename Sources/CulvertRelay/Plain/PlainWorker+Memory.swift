@@ -62,7 +62,7 @@ extension PlainWorker where Driver: ~Copyable {
     }
 
     func report() -> String {
-        var lines = listeners.report(context.forwards)
+        var lines = listeners.report().map { ReportText.line(of: $0, context.forwards) }
         var next = flows.first()
         while let flow = next {
             next = flows.next(after: flow)

@@ -22,13 +22,15 @@ enum ControlMessage: Sendable {
     case connectionWaits
     /// The flow of standard input and output is over, cleanly or not.
     case streamsEnded(cleanly: Bool)
-    case snapshot(WorkerID, String)
+    case reported(WorkerID, WorkerReport)
     case stopped(WorkerID)
     case failed(WorkerID, IOError)
     case order(TunnelOrder)
+    /// Answered once, unless the tunnel ends first.
+    case report(answer: @Sendable (TunnelReport) -> Void)
     case change(ForwardChange, answer: @Sendable (ForwardAnswer) -> Void)
     /// A connection that somebody has for the tunnel.
-    case handedOver(Target, text: String, Parcel<BlockingSocket>)
+    case handedOver(Target, text: String, Parcel<BlockingSocket>, OpeningWatch)
     /// A worker listens no more for a forward that was cancelled.
     case listenersClosed(DirectID)
 }
@@ -45,7 +47,7 @@ enum ReverseAnswer: Equatable, Sendable {
 enum WorkerOrder: Equatable, Sendable {
     /// Is each link alive? Asked when the path has changed.
     case probe
-    case snapshot
+    case report
     /// Connections that find no link are closed at once, and why; nil: they wait again.
     case refuse(String?)
     /// A forward that was added, before anything else is said of it.

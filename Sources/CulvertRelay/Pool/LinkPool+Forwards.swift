@@ -23,6 +23,7 @@ extension LinkPool {
             case .success(let addresses): sayListening(answer.forward, addresses)
             case .failure(let failure):
                 unopened.append(answer.forward)
+                openingFailures[answer.forward] = failure.description
                 say(.listenerFailed(forward: answer.forward, reason: failure.description))
             }
         }
@@ -70,6 +71,7 @@ extension LinkPool {
                 unopened.removeAll { $0 == answer.forward }
                 sayListening(answer.forward, addresses)
             case .failure(let failure):
+                openingFailures[answer.forward] = failure.description
                 say(.listenerStillFails(forward: answer.forward, reason: failure.description))
             }
         }
@@ -120,11 +122,13 @@ extension LinkPool {
         act(.tell(.ready))
     }
 
-    mutating func tellStanding() {
+    mutating func tellStanding() { act(.tell(.standing(standing))) }
+
+    var standing: TunnelStanding {
         var standing = TunnelStanding()
         standing.linksUp = places.count { $0.isServing }
         standing.forwardsUp = reverseStates.count { if case .standing = $0 { true } else { false } }
         if hasLoggedIn { standing.forwardsUp += directCount - unopened.count }
-        act(.tell(.standing(standing)))
+        return standing
     }
 }

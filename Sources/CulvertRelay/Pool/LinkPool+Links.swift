@@ -72,7 +72,9 @@ extension LinkPool {
                 ? .back(place: index, after: outage, summary: summary) : .connected(summary: summary))
         if let old = places[index].link, !old.isSettled { act(.unsettled(old.id)) }
         places[index].stand(id, now: now)
+        places[index].history.stands(summary)
         downSince = nil
+        upSince = upSince ?? now
         refuse(nil)
         places[index].wasUp = true
         places[index].lostAt = nil
@@ -92,6 +94,7 @@ extension LinkPool {
         if case .opening(id, _) = listeners { return }
         guard places[id.place].isTrying(id) else { return }
         places[id.place].attempt = .none
+        places[id.place].history.failed(error.description, now: now)
         guard isRunning else { return }
         guard hasLoggedIn || persists(now) else { return firstLoginFailed(id.place, error, now: now, dice: &dice) }
         if !isReady { act(.tell(.delayed)) }
@@ -184,7 +187,10 @@ extension LinkPool {
         let isSettled = hasSettled(index, link, life, now: now)
         places[index].link = nil
         places[index].lostAt = now
-        if places.allSatisfy({ $0.link == nil }) { downSince = downSince ?? now }
+        if places.allSatisfy({ $0.link == nil }) {
+            downSince = downSince ?? now
+            upSince = nil
+        }
         for forward in reverse(of: index) { reverseStates[forward.index] = .unasked }
         guard !plan.carriesStreams else { return linkLostForGood(reason, now: now) }
         guard isRunning else { return }
@@ -196,6 +202,7 @@ extension LinkPool {
             return tellStanding()
         }
         if let idle, reverseCount > 0 { tellOnce(.closesUnused(after: idle), \.wasToldOfUnusedTimeout) }
+        places[index].history.wasLost(reason, now: now)
         say(.lost(place: index, reason: reason))
         if !places[index].isTrying {
             if isSettled { places[index].attempt = .due(now) } else { tryAgain(index, .failure, now: now, dice: &dice) }

@@ -57,6 +57,8 @@ struct LinkPool {
     /// Direct forwards that could not be opened, and when they are tried again.
     var unopened: [DirectID] = []
     var openAgainAt: Tick?
+    /// Why they could not be opened last.
+    var openingFailures: [DirectID: String] = [:]
     var reverseStates: [ReverseState]
     var isReady = false
     /// `-W` has its link.
@@ -76,13 +78,15 @@ struct LinkPool {
     var refusal: String?
     /// No link has stood since then.
     var downSince: Tick?
+    /// Links have stood without a gap since then.
+    var upSince: Tick?
     /// When the links are looked at because the network has changed; a burst of news is one change.
     var pathCheckAt: Tick?
     var pathCheckedAt: Tick?
 
     var stoppedWorkers: Set<WorkerID> = []
-    /// While a snapshot is gathered: what has been said.
-    var snapshotParts: [WorkerID: String]?
+    /// While a report is gathered: what workers have said.
+    var reportParts: [WorkerID: WorkerReport]?
 
     /// What the event that is handled has led to so far.
     private var actions: [PoolAction] = []
@@ -136,9 +140,9 @@ struct LinkPool {
         case .slept: doubtPath(.sleep, now: now)
         case .changeOrdered(let id, let change): changeOrdered(id, change, now: now)
         case .listenersClosed(let forward): listenersClosed(forward)
-        case .ordered(.stop): stop(.asAsked, now: now)
-        case .ordered(.snapshot): beginSnapshot()
-        case .snapshot(let worker, let text): addSnapshot(worker, text)
+        case .stopOrdered: stop(.asAsked, now: now)
+        case .reportWanted: beginReport()
+        case .reported(let worker, let report): addReport(worker, report, now: now)
         case .workerStopped(let worker): workerStopped(worker)
         case .workerFailed(_, let error): workerFailed(error)
         case .timePassed: timePassed(now: now)
@@ -271,26 +275,5 @@ struct LinkPool {
         places[id.place].attempt = .none
         listeners = .open
         act(.drop(id))
-    }
-
-    // MARK: Snapshots
-
-    /// One that is ordered while another is gathered is the same.
-    private mutating func beginSnapshot() {
-        guard snapshotParts == nil else { return }
-        snapshotParts = [:]
-        act(.post(.snapshot))
-    }
-
-    private mutating func addSnapshot(_ worker: WorkerID, _ text: String) {
-        guard snapshotParts != nil else { return }
-        snapshotParts?[worker] = text
-        guard let parts = snapshotParts, parts.count == plan.workers else { return }
-        snapshotParts = nil
-        let said = parts.sorted { $0.key.number < $1.key.number }.map(\.value).filter { !$0.isEmpty }
-        say(
-            .snapshot(
-                PoolSnapshot(
-                    down: places.indices.filter { places[$0].link == nil }, reverse: reverseStates, workers: said)))
     }
 }

@@ -26,12 +26,15 @@ enum PoolEvent: Sendable {
     case networkChanged
     /// The machine was suspended.
     case slept
-    case ordered(TunnelOrder)
+    /// The tunnel is to end.
+    case stopOrdered
     /// Somebody wants a forward added or cancelled: answered by `.answer`.
     case changeOrdered(ChangeID, PoolChange)
     /// The answer to `.closeListeners`.
     case listenersClosed(DirectID)
-    case snapshot(WorkerID, String)
+    /// Somebody wants to know how all is: answered by `.report`, once the workers have said it.
+    case reportWanted
+    case reported(WorkerID, WorkerReport)
     case workerStopped(WorkerID)
     case workerFailed(WorkerID, IOError)
     /// After everything that was read at a time, and whenever `nextMoment` has come.
@@ -84,6 +87,8 @@ enum PoolAction: Equatable, Sendable {
     case post(WorkerOrder)
     /// What became of a change that was ordered; the last word about it.
     case answer(ChangeID, ForwardAnswer)
+    /// For those who wanted one.
+    case report(PoolReport)
     /// Answered by `.flows`.
     case countFlows
     /// The link has proved itself: the address where it stands owes nothing to the budget of knocks.
@@ -141,7 +146,6 @@ enum PoolNews: Equatable, Sendable {
     case endsWithoutForward
     /// The tunnel ends: the time that it was to stay has passed, and no connection is open.
     case endsUnused
-    case snapshot(PoolSnapshot)
     case workerFailed(IOError)
 }
 
@@ -158,13 +162,4 @@ enum ReverseState: Equatable, Sendable {
     case unwanted
     case standing(port: UInt16)
     case refused
-}
-
-/// What a pool and its workers have, at about one moment.
-struct PoolSnapshot: Equatable, Sendable {
-    /// Places without a link.
-    var down: [Int]
-    var reverse: [ReverseState]
-    /// What each worker says, without those that have nothing.
-    var workers: [String]
 }

@@ -51,6 +51,7 @@ struct PoolPlace {
     /// Its first login has begun; before, the place waits for the others' first logins.
     var hasBegun = false
     var wasUp = false
+    var history = LinkHistory()
     var lostAt: Tick?
 
     /// A link stands that new connections go to.

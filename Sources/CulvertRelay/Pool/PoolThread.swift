@@ -23,6 +23,8 @@ struct PoolThread: ~Copyable {
     /// What the names of forwards mean.
     private var forwards: TunnelForwards
     private var lastChange: UInt64 = 0
+    /// Who waits for the next report.
+    private var readers: [Reader] = []
     /// Changes that are not answered, and who waits.
     private var changes: [ChangeID: OrderedChange] = [:]
     private var dice = SystemRandomNumberGenerator()
@@ -103,12 +105,14 @@ struct PoolThread: ~Copyable {
         case .questionsUnanswered: handle(.questionsUnanswered)
         case .connectionWaits: handle(.connectionWaits)
         case .streamsEnded(let cleanly): handle(.streamsEnded(cleanly: cleanly))
-        case .snapshot(let worker, let text): handle(.snapshot(worker, text))
+        case .reported(let worker, let report): handle(.reported(worker, report))
         case .stopped(let worker): handle(.workerStopped(worker))
         case .failed(let worker, let error): handle(.workerFailed(worker, error))
-        case .order(let order): handle(.ordered(order))
+        case .order(.snapshot): askReport(for: .person)
+        case .order(.stop): handle(.stopOrdered)
+        case .report(let answer): askReport(for: .asker(answer))
         case .change(let change, let answer): order(OrderedChange(change: change, answer: answer))
-        case .handedOver(let target, let text, let socket): carry(socket.take(), to: target, text)
+        case .handedOver(let target, let text, let socket, let watch): carry(socket.take(), to: target, text, watch)
         case .listenersClosed(let forward): handle(.listenersClosed(forward))
         }
     }
@@ -152,6 +156,7 @@ struct PoolThread: ~Copyable {
         case .carryStreams(let id): carryStreams(id)
         case .post(let order): crew.post(order)
         case .answer(let id, let answer): settle(id, answer)
+        case .report(let report): answer(report)
         case .countFlows: following.append(.flows(crew.flows()))
         case .settled(let id, let settling):
             if let door = door(of: id) { knocks.withLock { $0.settled(settling, at: door, now: .current()) } }
@@ -175,6 +180,31 @@ struct PoolThread: ~Copyable {
 
     private func door(of id: LinkID) -> SocketAddress? {
         doors[id.place].flatMap { $0.id == id ? $0.address : nil }
+    }
+
+    // MARK: Reports
+
+    private mutating func askReport(for reader: Reader) {
+        readers.append(reader)
+        handle(.reportWanted)
+    }
+
+    /// When it is over: what it has said of itself, without workers.
+    var lastReport: TunnelReport { whole(pool.lastReport(.current())) }
+
+    private func whole(_ report: PoolReport) -> TunnelReport {
+        report.whole(plan, forwards, destination: narrator.leadsTo(), crew)
+    }
+
+    private mutating func answer(_ report: PoolReport) {
+        let whole = whole(report)
+        for reader in readers {
+            switch reader {
+            case .person: narrator.tell(whole)
+            case .asker(let answer): answer(whole)
+            }
+        }
+        readers = []
     }
 
     // MARK: Changes
@@ -223,7 +253,9 @@ struct PoolThread: ~Copyable {
     }
 
     /// Through a link that serves, or it waits for one as every connection does.
-    private mutating func carry(_ socket: consuming BlockingSocket, to target: Target, _ text: String) {
+    private mutating func carry(
+        _ socket: consuming BlockingSocket, to target: Target, _ text: String, _ watch: OpeningWatch
+    ) {
         let forward = TunnelForward.direct(LocalForward(listen: .handedOver, target: target, text: text))
         guard plan.engine == .native, case .direct(let id)? = forwards.name(of: forward) ?? learn(forward) else {
             return journal.error("\(text): nothing can be handed over to this tunnel")
@@ -232,7 +264,7 @@ struct PoolThread: ~Copyable {
         crew.carry(
             IncomingConnection(
                 socket.release(), forward: id, peer: SocketAddress(),
-                arrival: Arrival(moment: .current(), number: 0)), LinkID(place: place, serial: 0))
+                arrival: Arrival(moment: .current(), number: 0), opening: watch), LinkID(place: place, serial: 0))
     }
 
     private mutating func settle(_ id: ChangeID, _ answer: ForwardAnswer) {
@@ -287,6 +319,13 @@ struct PoolThread: ~Copyable {
                 streams.input, sink: streams.output, forward: DirectID(index: forward), peer: SocketAddress(),
                 arrival: Arrival(moment: .current(), number: 0)), id)
     }
+}
+
+/// Who wants to know how all is.
+private enum Reader {
+    /// Whoever reads what is said.
+    case person
+    case asker(@Sendable (TunnelReport) -> Void)
 }
 
 /// A change, and who is told what becomes of it.

@@ -15,6 +15,8 @@ public struct Journal: Sendable {
         public let text: String
         /// What lines are summed up with when there are many of them; nil: each is said.
         public let kind: String?
+        /// The server said it before the login, which is no matter of the log.
+        public var isBanner = false
 
         /// The one place through which all that is said goes: whatever it is made of, it is safe to show.
         public init(_ level: Level, _ text: String, kind: String?) {

@@ -71,7 +71,6 @@ struct Narrator: Sendable {
         case .loginsUsedUp(let most): journal.error("ending: AUTOSSH_MAXSTART=\(most) logins were begun")
         case .endsWithoutForward: journal.error("ending: no forward stands")
         case .endsUnused: journal.verbose("ending: its time has passed, and no connection is open")
-        case .snapshot(let snapshot): journal.report(text(of: snapshot))
         case .workerFailed(let error): journal.error("a worker failed: \(error)")
         }
     }
@@ -108,17 +107,6 @@ struct Narrator: Sendable {
         }
     }
 
-    private func text(of snapshot: PoolSnapshot) -> String {
-        var lines = ["snapshot of \(destination) (\(kind.rawValue), \(workers) workers):"]
-        for place in snapshot.down { lines.append("link \(place): down") }
-        for (state, spec) in zip(snapshot.reverse, forwards.reverse) {
-            switch state {
-            case .standing(let port): lines.append("forward \(spec.text): the server listens on port \(port)")
-            case .refused: lines.append("forward \(spec.text): refused, asking again")
-            case .unasked: lines.append("forward \(spec.text): waits for its link")
-            case .unwanted: break
-            }
-        }
-        return (lines + snapshot.workers).joined(separator: "\n")
-    }
+    /// What SIGUSR1 asks for.
+    func tell(_ report: TunnelReport) { journal.report(ReportText.lines(of: report).joined(separator: "\n")) }
 }

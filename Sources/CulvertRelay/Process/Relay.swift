@@ -24,10 +24,11 @@ public enum Relay {
     /// Runs tunnels until they are told to end, or have all ended. In the background a
     /// child of the calling process goes on, and this one ends inside. `mayRunPrograms`: beside ProxyCommands, of
     /// which the plans tell (a program that asks the user, or a condition that is evaluated again). `journal` is the
-    /// process's own. `beginControl`: of the first tunnel that stands.
+    /// process's own. `beginControl`: of the first tunnel that stands. `show`:
+    /// of all, once they were begun.
     public static func runTunnels(
         _ tunnels: [Tunnel], _ options: ProcessOptions, mayRunPrograms: Bool, journal: Journal,
-        beginControl: BeginControl? = nil
+        beginControl: BeginControl? = nil, show: ShowTunnels? = nil
     ) -> Int32 {
         if !mayRunPrograms, tunnels.allSatisfy({ !$0.plan.runsPrograms }) { HostProcess.renouncePrivileges() }
         defer {
@@ -41,7 +42,7 @@ public enum Relay {
             var pidFile: PIDFile?
             if let path = options.pidFile {
                 do throws(PIDFile.Failure) { pidFile = try PIDFile(path) } catch {
-                    journal.error("--pid-file \(path): \(error)")
+                    journal.error("\(options.pidFileOption) \(path): \(error)")
                     return Ending.cannotCreate.exitStatus
                 }
             }
@@ -70,6 +71,12 @@ public enum Relay {
                 let kind = try tunnel.plan.runtime.io.driver(tunnel.journal)
                 try start(tunnel, kind, streams, in: &process)
             }
+            var endShow: (@Sendable () -> Void)?
+            do throws(ControlFailure) { endShow = try show?(process.shown) } catch {
+                journal.error(error.description)
+                return Ending.cannotCreate.exitStatus
+            }
+            defer { endShow?() }
             let ending = process.run()
             // Whoever waits for the forwards to stand is told that they never did.
             if options.background == .standing, !process.everStood, case .asAsked = ending {
@@ -94,7 +101,10 @@ public enum Relay {
         _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?, in process: inout TunnelProcess
     ) throws(IOError) {
         switch tunnel.plan.engine {
-        case .native: try process.start(tunnel, kind, streams, logIn: logInNative)
+        case .native:
+            try process.start(tunnel, kind, streams, logIn: logInNative) { () throws(SSHError) in
+                try NativeEngine(insideProcess: ConnectionSettings())
+            }
         case .libssh2: try process.startWithChild(tunnel, kind, streams)
         }
     }

@@ -3,6 +3,8 @@ public import CulvertSSH
 
 /// One of the tunnels that a process carries.
 public struct Tunnel: Sendable {
+    /// In its file; nil: it is a command line's.
+    public var name: String?
     public var plan: TunnelPlan
     /// The plan as its files say it now. Called before each login but the first, on a thread that may wait.
     public var renewed: @Sendable () -> RenewedPlan
@@ -14,13 +16,20 @@ public struct Tunnel: Sendable {
             _ judges: @escaping () throws(SSHError) -> Void
         ) -> any LoginAuthority
     public var authority: MakeAuthority
+    /// Finds the link of the process whose socket is at a path; nil: nothing is there. Called on a login's thread, which may
+    /// wait for some seconds.
+    public typealias Borrow = @Sendable (_ path: String) throws(BorrowFailure) -> BorrowedLink?
+    public var borrow: Borrow
     /// Where this tunnel says what happens.
     public var journal: Journal
 
     public init(
-        plan: TunnelPlan, renewed: @escaping @Sendable () -> RenewedPlan, authority: @escaping MakeAuthority,
-        journal: Journal
+        name: String? = nil, plan: TunnelPlan, renewed: @escaping @Sendable () -> RenewedPlan,
+        authority: @escaping MakeAuthority,
+        borrow: @escaping Borrow, journal: Journal
     ) {
+        self.name = name
+        self.borrow = borrow
         self.renewed = renewed
         self.plan = plan
         self.authority = authority

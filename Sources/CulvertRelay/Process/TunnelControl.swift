@@ -5,15 +5,18 @@ public import CulvertPlan
 public struct TunnelControl: Sendable {
     let change: @Sendable (ForwardChange, @escaping @Sendable (ForwardAnswer) -> Void) -> Void
     let order: @Sendable () -> Void
-    let handOver: @Sendable (Target, _ text: String, Parcel<BlockingSocket>) -> Void
+    let ask: @Sendable (@escaping @Sendable (TunnelReport) -> Void) -> Void
+    let handOver: @Sendable (Target, _ text: String, Parcel<BlockingSocket>, OpeningWatch) -> Void
 
     init(
         change: @escaping @Sendable (ForwardChange, @escaping @Sendable (ForwardAnswer) -> Void) -> Void,
         stop: @escaping @Sendable () -> Void,
-        carry: @escaping @Sendable (Target, _ text: String, Parcel<BlockingSocket>) -> Void
+        report: @escaping @Sendable (@escaping @Sendable (TunnelReport) -> Void) -> Void,
+        carry: @escaping @Sendable (Target, _ text: String, Parcel<BlockingSocket>, OpeningWatch) -> Void
     ) {
         self.change = change
         order = stop
+        ask = report
         handOver = carry
     }
 
@@ -22,15 +25,34 @@ public struct TunnelControl: Sendable {
         self.change(change, answer)
     }
 
+    /// What the tunnel has: told once, on a thread of the tunnel's, which must not wait; never, when the tunnel ends first.
+    public func report(to answer: @escaping @Sendable (TunnelReport) -> Void) { ask(answer) }
+
     /// A connection that is to go to `target` through the tunnel, and ends as one that came in at a `-L`: its socket is
-    /// closed when nothing becomes of it. `text` is for messages.
-    public func carry(_ socket: consuming BlockingSocket, to target: Target, text: String) {
-        handOver(target, text, Parcel(socket))
+    /// closed when nothing becomes of it. `text` is for messages. `answer` is called once, on any thread, and must not wait:
+    /// whether the target was reached.
+    public func carry(
+        _ socket: consuming BlockingSocket, to target: Target, text: String,
+        answer: @escaping @Sendable (_ isOpen: Bool) -> Void
+    ) {
+        handOver(target, text, Parcel(socket), OpeningWatch(answer))
     }
 
     /// As SIGTERM: the process ends, and all that it carries by `--drain`.
     public func stop() { order() }
 }
+
+/// One of a process's tunnels, for those who may ask how it is.
+public struct ShownTunnel: Sendable {
+    /// In its file; of a command line's tunnel its destination.
+    public let name: String
+    /// Where its files lead now.
+    public let destination: @Sendable () -> String
+    public let control: TunnelControl
+}
+
+/// Makes all tunnels of a process known to those who may ask. Returns what takes that back.
+public typealias ShowTunnels = ([ShownTunnel]) throws(ControlFailure) -> @Sendable () -> Void
 
 /// Makes a tunnel known to those who may control it. Returns what takes that back, which may be called several times.
 public typealias BeginControl = (TunnelControl) throws(ControlFailure) -> @Sendable () -> Void

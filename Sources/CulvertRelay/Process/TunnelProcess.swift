@@ -7,6 +7,7 @@ internal import Glibc
 /// and ends when every tunnel has. The tunnels know nothing of each other, and none ends another.
 struct TunnelProcess {
     private struct Place {
+        let name: String?
         /// nil once it has ended: what its threads share goes with the last of them, and with it a link whose login
         /// came too late.
         var order: (@Sendable (TunnelOrder) -> Void)?
@@ -55,7 +56,7 @@ struct TunnelProcess {
     /// Starts `tunnel`, whose control thread and workers have threads of their own.
     mutating func start<Engine: SSHEngine & ~Copyable>(
         _ tunnel: Tunnel, _ kind: DriverKind, _ streams: StandardStreams?,
-        logIn: @escaping Route<Engine>.LogIn
+        logIn: @escaping Route<Engine>.LogIn, unprotected: @escaping @Sendable () throws(SSHError) -> Engine
     ) throws(IOError) {
         let plan = tunnel.plan
         let processors = processors(for: plan)
@@ -67,18 +68,28 @@ struct TunnelProcess {
         try begin(tunnel, crew: group.crew, control: group.control, streams) {
             id, plan, mayPrompt, knocks, watch throws(SSHError) in
             let worker = group.mailboxes[statuses[id.place].worker.number]
-            let link = try Route(plan, tunnel.journal, logIn: logIn).link(
-                worker: worker, watch: watch,
-                open: { step, path throws(SSHError) in
-                    try Login.open(step.plan, path, knocks, tunnel.journal, watch)
-                },
-                authority: { step in
-                    tunnel.authority(step.server, mayPrompt, knocks.asksPerson) { () throws(SSHError) in
-                        if step.isFirst { try watch.judges() }
-                    }
-                },
-                finished: { if $0.handedOutSecret { knocks.handedOutSecret() } })
-            return ReadyLink(link, door: knocks.door, for: worker)
+            var (isAtDestination, lacksAnswer) = (false, false)
+            do throws(SSHError) {
+                let link = try Route(plan, tunnel.journal, logIn: logIn).link(
+                    worker: worker, watch: watch,
+                    open: { step, path throws(SSHError) in
+                        try Login.open(step.plan, path, knocks, tunnel.journal, watch)
+                    },
+                    authority: { step in
+                        isAtDestination = step.hop == nil
+                        return tunnel.authority(step.server, mayPrompt, knocks.asksPerson) { () throws(SSHError) in
+                            if step.isFirst { try watch.judges() }
+                        }
+                    },
+                    finished: {
+                        if $0.handedOutSecret { knocks.handedOutSecret() }
+                        lacksAnswer = $0.lacksAnswer
+                    })
+                return ReadyLink(link, door: knocks.door, for: worker)
+            } catch {
+                guard isAtDestination, lacksAnswer, let path = plan.masterPath else { throw error }
+                return ReadyLink(try tunnel.borrowed(at: path, after: error, engine: unprotected), for: worker)
+            }
         }
     }
 
@@ -128,13 +139,23 @@ struct TunnelProcess {
         let (news, knocks) = (news, knocks)
         let renewal = PlanRenewal(plan, journal: tunnel.journal, read: tunnel.renewed)
         let leadsTo = { @Sendable in renewal.current.destination }
+        // Its last words, for those who ask when nobody is there any more.
+        let last = Guarded<TunnelReport?>(nil)
         places.append(
             Place(
+                name: tunnel.name,
                 order: { control.post(.order($0)) }, leadsTo: leadsTo, links: plan.links,
                 forwards: plan.forwards.count + plan.reverse.count,
                 control: TunnelControl(
                     change: { control.post(.change($0, answer: $1)) }, stop: { news.post((index, .stopWanted)) },
-                    carry: { control.post(.handedOver($0, text: $1, $2)) })))
+                    report: { answer in
+                        if let report = last.withLock({ $0 }) {
+                            answer(report)
+                        } else {
+                            control.post(.report(answer: answer))
+                        }
+                    },
+                    carry: { control.post(.handedOver($0, text: $1, $2, $3)) })))
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
                 tunnel, leadsTo: leadsTo, crew: crew, control: control, streams: streams, knocks: knocks,
@@ -155,9 +176,15 @@ struct TunnelProcess {
                     }
                 }, tell: { news.post((index, $0)) })
             let ending = thread.run()
+            last.withLock { $0 = thread.lastReport }
             atEnd()
             news.post((index, .ended(ending)))
         }
+    }
+
+    /// Those that were started.
+    var shown: [ShownTunnel] {
+        places.map { ShownTunnel(name: $0.name ?? $0.leadsTo(), destination: $0.leadsTo, control: $0.control) }
     }
 
     mutating func run() -> Ending {

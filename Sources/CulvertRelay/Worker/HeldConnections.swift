@@ -10,10 +10,12 @@ struct IncomingConnection: Sendable {
     let arrival: Arrival
     /// Of a dynamic forward, once the client has asked.
     var socks: SocksNegotiation?
+    /// Who waits for its channel; nil: only the client.
+    let opening: OpeningWatch?
 
     init(
         _ descriptor: Descriptor, sink: Descriptor? = nil, forward: DirectID, peer: SocketAddress, arrival: Arrival,
-        socks: SocksNegotiation? = nil
+        socks: SocksNegotiation? = nil, opening: OpeningWatch? = nil
     ) {
         self.descriptor = descriptor
         self.sink = sink ?? descriptor
@@ -21,6 +23,7 @@ struct IncomingConnection: Sendable {
         self.peer = peer
         self.arrival = arrival
         self.socks = socks
+        self.opening = opening
     }
 
     var isStandardStreams: Bool { descriptor != sink }

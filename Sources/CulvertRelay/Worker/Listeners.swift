@@ -92,15 +92,16 @@ struct Listeners: ~Copyable {
         "not accepting on \(forward) for now: \(reason) (open files are limited to \(limits.descriptors))"
     }
 
-    /// A line for each, for a person.
-    func report(_ forwards: [LocalForward]) -> [String] {
-        var lines: [String] = []
+    /// One for each forward, though it may have two sockets.
+    func report() -> [ListenerReport] {
+        var reports: [ListenerReport] = []
         var next = slab.first()
         while let id = next {
             next = slab.next(after: id)
-            lines.append("forward \(forwards[slab[id].forward].text): \(slab[id].isPaused ? "paused" : "listening")")
+            let one = ListenerReport(forward: slab[id].forward, isPaused: slab[id].isPaused)
+            if !reports.contains(one) { reports.append(one) }
         }
-        return lines
+        return reports
     }
 
     /// Whether there is room for another descriptor: one more at each try would use up the reserve in seconds.

@@ -95,6 +95,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// Resets a connection that comes to nothing.
     mutating func drop(_ connection: IncomingConnection) {
         context.lender?.settled(connection.arrival, isOpen: false)
+        tallies[.direct(connection.forward)].dropped += 1
         driver.resetOnClose(connection.descriptor)
         driver.close(connection.descriptor)
         if connection.sink != connection.descriptor { driver.close(connection.sink) }

@@ -48,6 +48,10 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
     var windowsMayGrow = true
     /// What other workers know of the flow here that holds most.
     var published: HoldRank?
+    /// What became of the connections of each forward.
+    var tallies = ForwardTallies()
+    /// Of links that have ended, those to jump hosts left out.
+    var carriedBefore = LinkTotals()
     /// When another worker was last asked to give memory.
     var reliefAsked: Tick?
     /// Told to stop: by then everything is ended.
@@ -192,7 +196,7 @@ struct Worker<Driver: IODriver & ~Copyable, Engine: SSHEngine & ~Copyable>: ~Cop
             case .closeListeners(let forward): closeListeners(forward)
             case .askReverse(let link, let forward): askReverse(link, forward)
             case .cancelReverse(let forward): cancelReverse(forward)
-            case .snapshot: context.control.post(.snapshot(id, report()))
+            case .report: context.control.post(.reported(id, report()))
             case .stop(let drain): stop(drain: drain)
             }
         }

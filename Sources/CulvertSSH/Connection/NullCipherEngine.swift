@@ -1,5 +1,5 @@
-/// The connection protocol over packets that nothing protects: an engine for tests and measurements, where everything
-/// but keys, ciphers and login is what the native engine has. Never put it on a network.
+/// The connection protocol over packets that nothing protects: inside a process, where everything but keys, ciphers and
+/// login is what the native engine has. Never put it on a network.
 public struct NullCipherEngine: ~Copyable, ConnectionEngine {
     public var connection: ConnectionLayer
     private var input = PacketInput(limit: PacketOpener.maximumPacketLength)
@@ -30,6 +30,8 @@ public struct NullCipherEngine: ~Copyable, ConnectionEngine {
 
     /// There are no keys to exchange: a test that needs an exchange which does not end says so here.
     public var keyExchange: Int?
+    /// The same of how many the peer began.
+    public var keyExchangesOfPeer: UInt64 = 0
 
     /// Checks what must always hold, for tests.
     func invariants() { connection.invariants() }

@@ -144,6 +144,10 @@ public protocol SSHEngine: ~Copyable, SendableMetatype {
     /// engine that does not tell says nil.
     var keyExchange: Int? { get }
 
+    /// Key exchanges that the peer began, after the first one. How many it may begin is its owner's to say. An engine that
+    /// does not tell says 0.
+    var keyExchangesOfPeer: UInt64 { get }
+
     /// Bytes that the engine holds in memory for channels whose reader is slow; 0 for an engine that holds none.
     mutating func heldBytes() -> Int
 
@@ -164,6 +168,7 @@ extension SSHEngine where Self: ~Copyable {
     public mutating func requestHostKeyProof(of keys: [[UInt8]]) {}
     public mutating func takeHostKeyProof() -> HostKeyProof? { nil }
     public var keyExchange: Int? { nil }
+    public var keyExchangesOfPeer: UInt64 { 0 }
 
     public func forwardRequest(_ request: PeerForwardNumber) -> PeerForwardRequest { Self.isAskedForNoForward() }
     public mutating func acceptForward(_ request: PeerForwardNumber, port: UInt16) { Self.isAskedForNoForward() }

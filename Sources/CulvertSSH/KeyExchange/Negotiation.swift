@@ -31,7 +31,9 @@ enum Negotiation {
                 // Offered names that are no methods must not match each other.
                 if kind != .keyExchange || KeyAgreementMethod(rawValue: name) != nil { return name }
             }
-            throw noCommon(kind, own: list(own), peer: list(peer), older: older)
+            throw noCommon(kind, own: list(own), peer: list(peer), older: older) { usable in
+                kind == .cipher ? macs(for: usable, own: own, peer: peer) : []
+            }
         }
         func protection(
             _ ciphers: (KeyExchangeInit) -> [String], _ macs: (KeyExchangeInit) -> [String]
@@ -73,15 +75,34 @@ enum Negotiation {
     }
 
     /// `older`: what has the libssh2 engine get on with this peer; nil: nothing.
-    private static func noCommon(_ kind: AlgorithmKind, own: [String], peer: [String], older: String?) -> SSHError {
+    /// `macs`: what those ciphers take beside them; nil: it is not to be had.
+    private static func noCommon(
+        _ kind: AlgorithmKind, own: [String], peer: [String], older: String?, macs: ([String]) -> [String]?
+    ) -> SSHError {
         let usable = kind.known.filter { peer.contains($0) }
-        let mend =
-            !usable.isEmpty
-            ? "-o \(kind.option)=+\(usable.joined(separator: ",")) accepts it"
-            : mend(older: older, otherwise: "another")
+        let mend: String
+        if !usable.isEmpty, let macs = macs(usable) {
+            let more = macs.isEmpty ? "" : " -o \(AlgorithmKind.mac.option)=+\(macs.joined(separator: ","))"
+            mend = "-o \(kind.option)=+\(usable.joined(separator: ","))\(more) accepts it"
+        } else {
+            mend = Self.mend(older: older, otherwise: "another")
+        }
         return SSHError(
             .keyExchange,
             "no \(kind.words) is shared: we offer \(quoted(own)), the peer offers \(quoted(peer)); \(mend)")
+    }
+
+    /// What has to be added to our MACs for one of these ciphers, which only the peer offers. We may offer none that takes a
+    /// MAC because no MAC was left: then the list of MACs is in the way, whatever we offer now.
+    private static func macs(for ciphers: [String], own: KeyExchangeInit, peer: KeyExchangeInit) -> [String]? {
+        func needsMAC(_ name: String) -> Bool { CipherAlgorithm(rawValue: name)?.needsMAC ?? false }
+        guard ciphers.allSatisfy(needsMAC) else { return [] }
+        let shared = PacketMAC.allCases.map(\.rawValue).filter(peer.macsClientToServer.contains)
+        if shared.isEmpty { return nil }
+        let isOffered =
+            own.ciphersClientToServer.contains(where: needsMAC)
+            && shared.contains(where: own.macsClientToServer.contains)
+        return isOffered ? [] : shared
     }
 
     private static func mend(older: String?, otherwise version: String) -> String {

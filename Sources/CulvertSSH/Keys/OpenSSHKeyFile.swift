@@ -33,6 +33,16 @@ enum OpenSSHKeyFile {
 
     /// - Returns: a key that the caller owns.
     static func read(_ body: UnsafeRawBufferPointer, passphrase: Secret?) throws(PrivateKeyFailure) -> OpaquePointer {
+        unsafe try read(body, passphrase: passphrase) { section, failure throws(PrivateKeyFailure) in
+            unsafe try section.key(orElse: failure)
+        }
+    }
+
+    /// `take`: what becomes of the private section, and what it means when its two numbers differ.
+    static func read<Value>(
+        _ body: UnsafeRawBufferPointer, passphrase: Secret?,
+        _ take: (PrivateSection, PrivateKeyFailure) throws(PrivateKeyFailure) -> Value
+    ) throws(PrivateKeyFailure) -> Value {
         let binary = unsafe try decoded(body)
         return try unsafe binary.withBytes { bytes throws(PrivateKeyFailure) in
             let file: Fields
@@ -41,7 +51,7 @@ enum OpenSSHKeyFile {
             } catch {
                 throw .malformed("it is not laid out as openssh-key-v1")
             }
-            return try unsafe key(in: file, passphrase)
+            return try section(in: file, passphrase, take)
         }
     }
 
@@ -72,13 +82,16 @@ enum OpenSSHKeyFile {
         }
     }
 
-    private static func key(in file: Fields, _ passphrase: Secret?) throws(PrivateKeyFailure) -> OpaquePointer {
+    private static func section<Value>(
+        in file: Fields, _ passphrase: Secret?,
+        _ take: (PrivateSection, PrivateKeyFailure) throws(PrivateKeyFailure) -> Value
+    ) throws(PrivateKeyFailure) -> Value {
         if file.cipher == "none" {
             guard file.derivation == "none", unsafe file.tag.isEmpty, unsafe file.section.count % plainBlock == 0 else {
                 throw .malformed("it is not laid out as openssh-key-v1")
             }
-            return try unsafe PrivateSection(file.section, block: plainBlock, publicKey: file.publicKey)
-                .key(orElse: .malformed("its two check numbers differ"))
+            let section = unsafe PrivateSection(file.section, block: plainBlock, publicKey: file.publicKey)
+            return try take(section, .malformed("its two check numbers differ"))
         }
         guard let cipher = KeyFileCipher(file.cipher) else {
             throw .unsupported("encrypted with \(PeerText(file.cipher)), which is not known here")
@@ -98,8 +111,8 @@ enum OpenSSHKeyFile {
         }
         guard let opened = unsafe cipher.open(file.section, tag: file.tag, keys: keys) else { throw .wrongPassphrase }
         return try unsafe opened.withBytes { section throws(PrivateKeyFailure) in
-            try unsafe PrivateSection(section, block: cipher.block, publicKey: file.publicKey)
-                .key(orElse: .wrongPassphrase)
+            let section = unsafe PrivateSection(section, block: cipher.block, publicKey: file.publicKey)
+            return try take(section, .wrongPassphrase)
         }
     }
 

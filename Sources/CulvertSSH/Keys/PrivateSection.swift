@@ -34,6 +34,40 @@ internal import CCrypto
         return try unsafe fields.imported()
     }
 
+    /// Of a hardware key: the fields from its type to what is reserved, as the file has them, and its flags. `orElse` as above.
+    func hardwareKey(orElse failure: PrivateKeyFailure) throws(PrivateKeyFailure) -> (fields: Secret, flags: UInt8) {
+        guard let start = unsafe bytes.baseAddress, unsafe bytes.count >= 8 else { throw Self.badLayout }
+        guard unsafe bytes.prefix(4).elementsEqual(bytes[4..<8]) else { throw failure }
+        var reader = unsafe WireReader(start: start + 8, count: bytes.count - 8, of: "a key")
+        let shown: [UInt8]
+        let flags: UInt8
+        let length: Int
+        do throws(SSHError) {
+            let type = unsafe String(decoding: try reader.string().prefix(64), as: UTF8.self)
+            guard DeviceKey.types.contains(type) else { throw .malformed("a key", "it is no hardware key") }
+            let curve = type == SignatureScheme.hardwareECDSA256.rawValue ? unsafe try reader.string() : nil
+            let point = unsafe try reader.string()
+            let application = unsafe try reader.string()
+            flags = try reader.byte()
+            // The handle, and what is reserved.
+            for _ in 0..<2 { _ = unsafe try reader.string() }
+            length = unsafe bytes.count - 8 - reader.remaining
+            // The comment.
+            _ = unsafe try reader.string()
+            try checkPadding(&reader)
+            shown = unsafe [UInt8](wire: bytes.count + 64) { writer in
+                writer.string(type)
+                if let curve = unsafe curve { unsafe writer.string(curve) }
+                unsafe writer.string(point)
+                unsafe writer.string(application)
+            }
+        } catch { throw Self.badLayout }
+        guard unsafe shown.elementsEqual(publicKey) else {
+            throw .malformed("its private and public half do not belong together")
+        }
+        return (unsafe Secret(copying: UnsafeRawBufferPointer(start: start + 8, count: length)), flags)
+    }
+
     private static var badLayout: PrivateKeyFailure {
         .malformed("its private part is not laid out as openssh-key-v1")
     }

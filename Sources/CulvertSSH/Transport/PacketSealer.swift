@@ -73,7 +73,7 @@
         let wireLength = 4 + length + key.layout.tagLength
         unsafe packet.storeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian, as: UInt32.self)
         unsafe packet.storeBytes(of: UInt8(truncatingIfNeeded: padding), toByteOffset: 4, as: UInt8.self)
-        precondition(!use.isSpent, "keys are exchanged before a nonce comes twice")
+        precondition(!use.isSpent || key.cipher == .none, "keys are exchanged before a nonce comes twice")
         unsafe key.seal(packet, length: length, sequenceNumber: sequenceNumber)
         sequenceNumber &+= 1
         use.count(wireLength)

@@ -44,7 +44,10 @@ extension Transport {
     mutating func receiveInit(_ packet: OpenedPacket, _ output: inout PacketOutput) throws(SSHError) {
         let peer = try KeyExchangeInit(packet.reader("SSH_MSG_KEXINIT"))
         if isFirst { try judgeFirstInit(peer, packet) }
-        if phase == .idle { sendInit(&output) }
+        if phase == .idle {
+            if !isFirst { exchangesOfPeer += 1 }
+            sendInit(&output)
+        }
         precondition(phase == .sentInit, "the table lets no second SSH_MSG_KEXINIT pass")
         exchange.peerInit = unsafe Array(UnsafeRawBufferPointer(start: packet.message, count: packet.count))
         peerExchange = isFirst ? (isStrict ? .firstStrict : .first) : .later

@@ -65,6 +65,8 @@ struct Transport: ~Copyable {
     private var owesResume = false
     /// Key exchanges that have ended.
     private var exchanges = 0
+    /// Those that the peer began, after the first one.
+    var exchangesOfPeer: UInt64 = 0
     /// What the peer has said in this login, or in this key exchange after it, bytes.
     private var talk = 0
 
@@ -92,6 +94,18 @@ struct Transport: ~Copyable {
     }
 
     private mutating func update() { passesConnection = stage == .connection && !isExchanging }
+
+    /// There are no keys, and never will be: the peer is in this process.
+    private(set) var isUnprotected = false
+
+    /// The connection protocol speaks at once.
+    mutating func enterUnprotected() {
+        precondition(!isStarted, "nothing was said before")
+        isUnprotected = true
+        input = PacketInput(limit: PacketOpener.maximumPacketLength)
+        stage = .connection
+        peerExchange = .idle
+    }
 
     /// Keys are exchanged, by either end.
     private var isExchanging: Bool { phase != .idle || peerExchange != .idle }
@@ -240,7 +254,7 @@ struct Transport: ~Copyable {
     /// Begins a key exchange when one is due; throws when it is long overdue. Called when what was lent is used up, and
     /// when something has been sent.
     mutating func keepLimits(_ output: inout PacketOutput) throws(SSHError) {
-        guard stage == .connection else { return }
+        guard stage == .connection, !isUnprotected else { return }
         let limits = settings.rekeyLimits
         guard !limits.isOver(input.use) && !limits.isOver(output.use) else {
             throw .exchange("the peer did not renew the keys in time")
@@ -250,7 +264,7 @@ struct Transport: ~Copyable {
 
     mutating func beginIfDue(_ output: inout PacketOutput) {
         let limits = settings.rekeyLimits
-        guard stage == .connection, phase == .idle, peerExchange == .idle,
+        guard stage == .connection, phase == .idle, peerExchange == .idle, !isUnprotected,
             limits.isDue(input.use) || limits.isDue(output.use)
         else { return }
         sendInit(&output)
@@ -258,7 +272,7 @@ struct Transport: ~Copyable {
 
     /// Begins a key exchange now, unless one is under way or the login is not over.
     mutating func beginExchange(_ output: inout PacketOutput) {
-        guard stage == .connection, phase == .idle, peerExchange == .idle else { return }
+        guard stage == .connection, phase == .idle, peerExchange == .idle, !isUnprotected else { return }
         sendInit(&output)
     }
 

@@ -17,6 +17,10 @@ public protocol LoginAuthority: AnyObject {
     /// its user out.
     var handedOutSecret: Bool { get }
 
+    /// After a login that failed: the server would have taken a password, or answers to its questions, and nobody was there to
+    /// give them.
+    var lacksAnswer: Bool { get }
+
     /// Told before the login, where it is known: the address of the server that is connected to, without its port.
     func connects(to address: String)
 
@@ -59,6 +63,7 @@ extension LoginAuthority {
     public var untried: [String] { [] }
     public var accepted: [String] { [] }
     public var handedOutSecret: Bool { false }
+    public var lacksAnswer: Bool { false }
     public var hostKeyKeeper: (any HostKeyKeeper)? { nil }
 
     public func bindAgent(hostKey: [UInt8], sessionID: [UInt8], signature: [UInt8]) -> Bool { false }

@@ -20,6 +20,11 @@ struct CorpusCase: Sendable {
         self.more = more
     }
 
+    /// The words as they are.
+    init(_ name: String, file: String, words: [String], more: [String: String]) {
+        (self.name, self.file, self.words, self.more) = (name, file, words, more)
+    }
+
     func arguments(in directory: String) -> [String] {
         ["-G", "-F", "\(directory)/config"] + words.map { $0.replacingOccurrences(of: "@/", with: directory + "/") }
     }
@@ -89,8 +94,8 @@ struct Corpus {
 
     func place(_ index: Int) -> String { "\(directory)/\(index)" }
 
-    /// All of ssh's answers, from one shell: a process of Foundation's for each would take most of the time.
-    func askSSH(_ cases: [CorpusCase]) throws -> [CorpusAnswer] {
+    /// Has ssh answer all, from one shell: a process of Foundation's for each would take most of the time.
+    func startSSH(_ cases: [CorpusCase]) throws -> Process {
         var script = ""
         for (index, each) in cases.enumerated() {
             try each.write(to: place(index))
@@ -110,6 +115,10 @@ struct Corpus {
         process.environment = variables
         process.standardInput = FileHandle.nullDevice
         try process.run()
+        return process
+    }
+
+    func answers(of process: Process, _ cases: [CorpusCase]) throws -> [CorpusAnswer] {
         process.waitUntilExit()
         return try cases.indices.map { index in
             let said = try String(contentsOfFile: "\(place(index))/out", encoding: .utf8)

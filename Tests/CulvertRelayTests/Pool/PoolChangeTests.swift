@@ -99,7 +99,7 @@ import Testing
     @Test func theEndAnswersEverybody() {
         let bench = PoolBench.settled(onePlan())
         #expect(bench.tell(.changeOrdered(one, .listen(1, choosesPort: true))) == [.openListeners([1])])
-        #expect(bench.tell(.ordered(.stop)).contains(.answer(one, .failed("the tunnel is ending"))))
+        #expect(bench.tell(.stopOrdered).contains(.answer(one, .failed("the tunnel is ending"))))
         #expect(bench.tell(.changeOrdered(two, .ask(0))) == [.answer(two, .failed("the tunnel is ending"))])
     }
 

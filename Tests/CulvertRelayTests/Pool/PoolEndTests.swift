@@ -4,7 +4,7 @@ import Testing
 
 @testable import CulvertRelay
 
-/// How a pool ends, what `-W` makes of it, and snapshots.
+/// How a pool ends, what `-W` makes of it, and reports.
 @Suite struct PoolEndTests {
     @Test func itEndsWhenEveryWorkerHasStopped() {
         let bench = PoolBench.standing(
@@ -12,8 +12,8 @@ import Testing
                 $0.workers = 2
                 $0.drain = .seconds(60)
             })
-        #expect(bench.tell(.ordered(.stop)) == [.post(.stop(drain: .seconds(60)))])
-        #expect(bench.tell(.ordered(.stop)).isEmpty)
+        #expect(bench.tell(.stopOrdered) == [.post(.stop(drain: .seconds(60)))])
+        #expect(bench.tell(.stopOrdered).isEmpty)
         #expect(bench.tell(.workerStopped(WorkerID(1))).isEmpty)
         #expect(bench.tell(.workerStopped(WorkerID(1))).isEmpty, "one worker counts once")
         #expect(bench.tell(.workerStopped(WorkerID(0))) == [.end(.asAsked)])
@@ -22,7 +22,7 @@ import Testing
 
     @Test func itWaitsForTheDrainAndTwoSecondsMore() {
         let bench = PoolBench.standing(onePlan { $0.drain = .seconds(3) })
-        _ = bench.tell(.ordered(.stop))
+        _ = bench.tell(.stopOrdered)
         #expect(bench.pass(4.9).isEmpty)
         #expect(bench.pass(0.1) == [.end(.asAsked)])
         #expect(bench.pass(100).isEmpty)
@@ -40,7 +40,7 @@ import Testing
         let other = LinkID(place: 1, serial: 2)
         _ = bench.tell(.linkSuspect(first))
         _ = bench.tell(.linkLost(other, reason: ""))
-        _ = bench.tell(.ordered(.stop))
+        _ = bench.tell(.stopOrdered)
         let events: [PoolEvent] = [
             .loginFailed(third, PoolBench.transport), .linkLost(first, reason: "gone"), .connectionWaits,
             .networkChanged, .slept, .timePassed,
@@ -54,14 +54,14 @@ import Testing
         let bench = PoolBench(onePlan())
         _ = bench.tell(.begun)
         _ = bench.tell(.loggedIn(first, summary: ""))
-        #expect(bench.tell(.ordered(.stop)) == [.drop(first), .post(.stop(drain: .seconds(5)))])
+        #expect(bench.tell(.stopOrdered) == [.drop(first), .post(.stop(drain: .seconds(5)))])
         #expect(bench.tell(.listenersOpened(PoolBench.opened([0]))).isEmpty)
     }
 
     @Test func aLoginThatComesAfterTheOrderIsDropped() {
         let bench = PoolBench(onePlan())
         _ = bench.tell(.begun)
-        _ = bench.tell(.ordered(.stop))
+        _ = bench.tell(.stopOrdered)
         #expect(bench.tell(.loggedIn(first, summary: "")) == [.drop(first)])
     }
 
@@ -119,14 +119,14 @@ import Testing
 
     @Test func streamsThatTheOrderCutAreNoCleanEnd() {
         let bench = carrying()
-        _ = bench.tell(.ordered(.stop))
+        _ = bench.tell(.stopOrdered)
         _ = bench.tell(.streamsEnded(cleanly: false))
         #expect(bench.tell(.workerStopped(WorkerID(0))) == [.end(.connectionFailed)])
     }
 
     // MARK: Snapshots
 
-    @Test func aSnapshotIsSaidOnceEveryWorkerHasAnswered() {
+    @Test func aReportIsMadeOnceEveryWorkerHasAnswered() throws {
         let bench = PoolBench.standing(
             onePlan {
                 $0.links = 2
@@ -134,15 +134,27 @@ import Testing
                 $0.reverse = 2
             })
         _ = bench.tell(.reverseAnswered(first, forward: 0, .standing(port: 8)))
-        _ = bench.tell(.linkLost(LinkID(place: 1, serial: 2), reason: ""))
-        #expect(bench.tell(.ordered(.snapshot)) == [.post(.snapshot)])
-        #expect(bench.tell(.ordered(.snapshot)).isEmpty, "it is under way")
-        #expect(bench.tell(.snapshot(WorkerID(1), "b")).isEmpty)
-        #expect(
-            bench.tell(.snapshot(WorkerID(0), "a")).news == [
-                .snapshot(PoolSnapshot(down: [1], reverse: [.standing(port: 8), .unasked], workers: ["a", "b"]))
-            ])
-        #expect(bench.tell(.snapshot(WorkerID(0), "late")).isEmpty)
-        #expect(bench.tell(.ordered(.snapshot)) == [.post(.snapshot)])
+        _ = bench.tell(.linkLost(LinkID(place: 1, serial: 2), reason: "because"))
+        #expect(bench.tell(.reportWanted) == [.post(.report)])
+        #expect(bench.tell(.reportWanted).isEmpty, "it is under way")
+        var (one, other) = (WorkerReport(), WorkerReport())
+        (one.held, other.held) = (1, 2)
+        #expect(bench.tell(.reported(WorkerID(1), other)).isEmpty)
+        let reports = bench.tell(.reported(WorkerID(0), one)).compactMap {
+            if case .report(let report) = $0 { report } else { nil as PoolReport? }
+        }
+        let report = try #require(reports.first)
+        #expect(reports.count == 1 && report.workers == [one, other])
+        #expect(report.reverse == [.standing(port: 8), .unasked])
+        #expect(report.state == .partly)
+        #expect(report.places[0].state == .up)
+        guard case .waiting(let span) = report.places[1].state, span > .zero else {
+            throw Missed("\(report.places[1])")
+        }
+        #expect(report.places.map(\.connects) == [1, 1])
+        #expect(report.places.map(\.losses) == [0, 1])
+        #expect(report.places[1].lost.map(\.text) == ["because"])
+        #expect(bench.tell(.reported(WorkerID(0), one)).isEmpty)
+        #expect(bench.tell(.reportWanted) == [.post(.report)])
     }
 }

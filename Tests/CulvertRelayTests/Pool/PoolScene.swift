@@ -95,9 +95,10 @@ final class PoolScene {
         case .questionsUnanswered: try handle(.questionsUnanswered)
         case .connectionWaits: try handle(.connectionWaits)
         case .streamsEnded(let cleanly): try handle(.streamsEnded(cleanly: cleanly))
-        case .snapshot(let worker, let text): try handle(.snapshot(worker, text))
+        case .reported(let worker, let report): try handle(.reported(worker, report))
         case .listenersClosed(let forward): try handle(.listenersClosed(forward))
-        case .loggedIn, .loginFailed, .loginSilent, .listenersOpened, .stopped, .failed, .order, .change, .handedOver:
+        case .loggedIn, .loginFailed, .loginSilent, .listenersOpened, .stopped, .failed, .order, .change,
+            .handedOver, .report:
             throw Missed("no worker says \(message)")
         }
     }
@@ -144,7 +145,7 @@ final class PoolScene {
         case .post(let order):
             posted.append(order)
             scene.tell(WorkerMessage(order))
-        case .settled, .unsettled, .doubtLogin: break
+        case .settled, .unsettled, .doubtLogin, .report: break
         case .answer(let id, let answer): answers[id] = answer
         case .tell(let news): told.append(news)
         case .say(let news): self.news.append(news)
@@ -154,7 +155,7 @@ final class PoolScene {
 
     /// It is told to end, and does, with nothing kept.
     func expectEnd() throws {
-        try handle(.ordered(.stop))
+        try handle(.stopOrdered)
         try run("it ends") { ending != nil }
         guard ending == .asAsked else { throw Missed("it ended otherwise") }
         // A link that was dropped has closed its number with the kernel, which does not have it.

@@ -98,7 +98,7 @@ import Testing
 
     @Test func nothingIsBegunAfterTheOrderToStop() {
         let bench = logging()
-        _ = bench.tell(.ordered(.stop))
+        _ = bench.tell(.stopOrdered)
         #expect(bench.tell(.loginSilent(second)).isEmpty)
     }
 }

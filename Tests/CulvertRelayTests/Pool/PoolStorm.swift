@@ -30,6 +30,7 @@ struct PoolStorm {
     private var lastSerial: UInt64 = 0
     private var readyTold = 0
     private var streamsCarried = 0
+    private var isReporting = false
     private var stopsPosted = 0
     private var endings: [Ending] = []
     private var stoppedWorkers = 0
@@ -88,10 +89,10 @@ struct PoolStorm {
             }
         case 75..<78: try tell(.connectionWaits)
         case 78: try tell(Bool.random(using: &dice) ? .nodelayRefused : .questionsUnanswered)
-        case 79: try tell(.ordered(.snapshot))
+        case 79: try tell(.reportWanted)
         case 80..<82:
-            try tell(.snapshot(WorkerID(Int.random(in: 0..<plan.workers, using: &dice)), "text"))
-        case 82 where Int.random(in: 0..<20, using: &dice) == 0: try tell(.ordered(.stop))
+            try tell(.reported(WorkerID(Int.random(in: 0..<plan.workers, using: &dice)), WorkerReport()))
+        case 82 where Int.random(in: 0..<20, using: &dice) == 0: try tell(.stopOrdered)
         case 83 where plan.carriesStreams && streamsCarried > 0:
             try tell(.streamsEnded(cleanly: Bool.random(using: &dice)))
         case 84 where Int.random(in: 0..<100, using: &dice) == 0: try tell(.workerFailed(WorkerID(0), IOError(5, "x")))
@@ -230,7 +231,7 @@ struct PoolStorm {
     }
 
     private mutating func finish() throws {
-        if !hasEnded { try tell(.ordered(.stop)) }
+        if !hasEnded { try tell(.stopOrdered) }
         let deadline = now + plan.drain + LinkPool.stopPatience
         while !underWay.isEmpty { try answerLogin(succeeds: true) }
         if Bool.random(using: &dice) {
@@ -296,8 +297,25 @@ struct PoolStorm {
             guard standing[id.place]?.id == id, plan.carriesStreams else { throw Missed("streams of \(id)") }
             streamsCarried += 1
         case .post(.stop): stopsPosted += 1
+        case .post(.report):
+            guard !isReporting else { throw Missed("a report is gathered already") }
+            isReporting = true
+        case .report(let report):
+            guard isReporting, report.workers.count == plan.workers else {
+                throw Missed("nobody has asked for a report")
+            }
+            isReporting = false
+            for (number, place) in report.places.enumerated() {
+                guard (place.age != nil) == (standing[number] != nil), place.connects >= place.losses else {
+                    throw Missed("place \(number): \(place)")
+                }
+            }
+            let isServing = standing.values.contains { !$0.isSuspect }
+            guard !isRunning || (report.state == .up || report.state == .partly) == isServing else {
+                throw Missed("\(report.state) though \(standing)")
+            }
         case .countFlows: throw Missed("it stays until it is told to end")
-        case .post(.probe), .post(.snapshot), .say, .post(.cancelReverse), .tell(.forwards): break
+        case .post(.probe), .say, .post(.cancelReverse), .tell(.forwards): break
         case .post(.learnDirect), .post(.learnReverse), .tell(.stopWanted): throw Missed("a pool has no \(action)")
         case .post(.closeListeners(let forward)): changes.closing.insert(forward)
         case .post(.askReverse(let id, let forward)):

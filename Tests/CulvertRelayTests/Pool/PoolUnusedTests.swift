@@ -112,7 +112,7 @@ import Testing
 
     @Test func itEndsAsEver() {
         let bench = dormant()
-        _ = bench.tell(.ordered(.stop))
+        _ = bench.tell(.stopOrdered)
         #expect(bench.tell(.connectionWaits).logins.isEmpty)
         #expect(bench.tell(.workerStopped(WorkerID(0))) == [.end(.asAsked)])
     }

@@ -98,13 +98,7 @@ import Testing
         (.reverseCancelled(forward: 0), ["info: -R 8080:web:80: cancelled"]),
         (.endsForForward, ["error: ending: a forward failed and ExitOnForwardFailure is set"]),
         (.endsWithoutForward, ["error: ending: no forward stands"]),
-        (
-            .snapshot(PoolSnapshot(down: [0], reverse: [.standing(port: 8080), .refused], workers: ["a", "b"])),
-            [
-                "error: snapshot of me@there (epoll, 2 workers):\nlink 0: down\nforward -R 8080:web:80: the server"
-                    + " listens on port 8080\nforward -R *:0:web:80: refused, asking again\na\nb"
-            ]
-        ), (.workerFailed(IOError(5, "reading")), ["error: a worker failed: reading: Input/output error"]),
+        (.workerFailed(IOError(5, "reading")), ["error: a worker failed: reading: Input/output error"]),
     ]
 
     @Test(arguments: sentences) func itIsSaidSo(_ news: PoolNews, _ lines: [String]) {

@@ -67,4 +67,22 @@ import Testing
         try scene.run("the link is given up", within: .seconds(15)) { !scene.lostLinks.isEmpty }
         try scene.expectNothingAfterStop()
     }
+
+    @Test("a server that begins one exchange after the other is left, with what is wrong")
+    func withoutPause() throws {
+        let scene = try SimulatedScene.simulated(Script(forwards: 1))
+        let far = try scene.addLink()
+        let client = try scene.client()
+        try scene.run("the far end is asked") { far.streams.count == 1 }
+        for begun in [900, 1900] as [UInt64] {
+            #expect(scene.lostLinks.isEmpty && !client.sawReset)
+            scene.worker.links[0].engine.keyExchangesOfPeer = begun
+            far.streams[0].write([1])
+            try scene.run(for: .seconds(1))
+        }
+        try scene.run("the link is given up") { !scene.lostLinks.isEmpty }
+        #expect(scene.lostLinks == ["the server begins one key exchange after the other"])
+        try scene.run("the client is told") { client.sawReset }
+        try scene.expectNothingAfterStop()
+    }
 }

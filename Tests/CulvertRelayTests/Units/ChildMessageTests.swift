@@ -53,7 +53,7 @@ import Testing
             return [
                 .begin(plan), .login(id, ChildWay(plan.plan)), .deliver(id, reverse: [ReverseID(index: 1)]), .drop(id),
                 connection(nil),
-                connection(.init(request: SocksRequest(host: "db", port: 5432), isVersion4: true)), .probe, .snapshot,
+                connection(.init(request: SocksRequest(host: "db", port: 5432), isVersion4: true)), .probe, .report,
                 .stop(drain: .seconds(5)), .ping,
             ]
         }
@@ -63,6 +63,7 @@ import Testing
         var life = LinkLife()
         life.hasCarried = true
         life.endedUnused = .seconds(3)
+        let report = ReportTests.ofWorker
         return [
             .said(Journal.Line(.verbose, "two\nlines", kind: "kind")), .said(Journal.Line(.error, "", kind: nil)),
             .isOpen(place: 0, true), .load(place: 2, flows: 77), .settled(arrival, isOpen: false), .returned(arrival),
@@ -70,7 +71,7 @@ import Testing
             .reverseAnswered(id, forward: ReverseID(index: 1), .standing(port: 80)),
             .reverseAnswered(id, forward: ReverseID(index: 1), .refused),
             .reverseAnswered(id, forward: ReverseID(index: 1), .notAsked("why")), .nodelayRefused,
-            .streamsEnded(cleanly: true), .snapshot(WorkerID(1), "text"),
+            .streamsEnded(cleanly: true), .reported(WorkerID(1), report),
             .answered(.first), .answered(.worker(WorkerID(1))),
         ]
     }
@@ -168,7 +169,8 @@ import Testing
         let unfit: [ChildNews] = [
             .isOpen(place: 3, true), .load(place: 3, flows: 1), .load(place: 0, flows: 1 << 40), .linkSuspect(far),
             .linkLost(far, reason: "", life: LinkLife()), .pathEnded(far),
-            .reverseAnswered(Self.id, forward: ReverseID(index: 2), .refused), .snapshot(WorkerID(2), ""),
+            .reverseAnswered(Self.id, forward: ReverseID(index: 2), .refused), .reported(WorkerID(2), WorkerReport()),
+            .reported(WorkerID(0), WorkerReport(listeners: [ListenerReport(forward: 7, isPaused: true)])),
             .answered(.worker(WorkerID(2))),
         ]
         for each in unfit { #expect(!each.fits(plan, workers: 2), "\(each)") }

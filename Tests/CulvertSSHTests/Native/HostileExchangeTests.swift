@@ -173,6 +173,19 @@ import Testing
         settings.ciphers = AlgorithmList("-chacha*,aes256*")
         let mend = try refused({ $0.ciphers = ["chacha20-poly1305@openssh.com"] }, settings)
         #expect(mend.hasSuffix("-o Ciphers=+chacha20-poly1305@openssh.com accepts it"))
+        // A cipher that needs a MAC is of no use where a list of MACs was in its way.
+        settings.ciphers = AlgorithmList("aes256-gcm@openssh.com")
+        let counter: (inout ScriptedServer.Names) -> Void = { $0.ciphers = ["aes128-ctr"] }
+        let both = try refused(
+            {
+                counter(&$0); $0.macs = ["umac-64@openssh.com", "hmac-sha2-256"]
+            }, settings)
+        #expect(both.hasSuffix("; -o Ciphers=+aes128-ctr -o MACs=+hmac-sha2-256 accepts it"), "\(both)")
+        let neither = try refused(
+            {
+                counter(&$0); $0.macs = ["umac-64@openssh.com"]
+            }, settings)
+        #expect(neither.hasSuffix("; only another version of the peer helps"), "\(neither)")
         #expect(try refused { $0.keyExchange = ["diffie-hellman-group1-sha1"] }.contains("no key exchange is shared"))
         #expect(try refused { $0.keyExchange = [] }.contains("the peer offers none"))
         #expect(try refused { $0.hostKey = ["ssh-rsa", "ssh-dss"] }.contains("no host key algorithm is shared"))

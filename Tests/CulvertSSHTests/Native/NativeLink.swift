@@ -78,7 +78,10 @@ final class NativeLink {
     func login() throws {
         while true {
             do throws(SSHError) {
-                try receive { _, event in preconditionFailure("a link begins with \(event)") }
+                // In one piece with the word that the login succeeded, as it happens.
+                try receive { _, event in
+                    guard case .hostKeysOffered = event else { preconditionFailure("a link begins with \(event)") }
+                }
             } catch {
                 flush()
                 throw error

@@ -9,9 +9,11 @@ extension FuzzTarget {
         seeds: {
             let id = LinkID(place: 1, serial: 2)
             let arrival = [UInt8](repeating: 0, count: 15) + [3]
+            var report = WorkerReport(listeners: [ListenerReport(forward: DirectID(index: 1), isPaused: true)])
+            report.tallies[.direct(DirectID(index: 0))].opening.add(.seconds(1))
             let news: [ChildNews] = [
                 .isOpen(place: 1, true), .load(place: 0, flows: 3), .pathEnded(id), .linkSuspect(id),
-                .linkLost(id, reason: "gone", life: LinkLife()), .snapshot(WorkerID(1), "text"),
+                .linkLost(id, reason: "gone", life: LinkLife()), .reported(WorkerID(1), report),
                 .reverseAnswered(id, forward: ReverseID(index: 0), .standing(port: 80)),
                 .said(Journal.Line(.error, "a line", kind: "a kind")), .answered(.worker(WorkerID(1))),
             ]

@@ -100,6 +100,7 @@ extension FuzzTarget {
                 for forward in relay.plan.forwards { check(forward.target) }
             case .control(let request): promise(!request.path.isEmpty, "a master has a socket")
             case .up(let request), .check(let request): promise(!request.file.isEmpty, "tunnels come from a file")
+            case .status(let request): promise(!request.isJSON || !request.watches, "a document is shown once")
             case .show(let text): promise(!text.isEmpty, "help says something")
             }
         } catch {

@@ -23,7 +23,7 @@ public struct FuzzTarget: Sendable {
         .keyText,
         .keyBlob,
         .knownHosts, .agent, .patterns, .text, .forwards, .commandLine, .configuration, .tunnelFile, .login, .handshake,
-        .connection, .engine, .socks, .child, .mux,
+        .connection, .engine, .socks, .child, .mux, .http,
     ]
 
     /// A fault that is planted: a fuzzer that does not find it finds nothing else.

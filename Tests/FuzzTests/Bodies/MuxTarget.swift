@@ -59,8 +59,8 @@ extension FuzzTarget {
             deeds += conversation.receive(Array(client[position..<position + count]))
             position += count
             while conversation.isPaused || conversation.isCarrying {
-                if conversation.isCarrying {
-                    deeds += conversation.handedOver(answer % 2 == 0)
+                if case .carry? = deeds.last {
+                    deeds += conversation.handedOver(failure: answer % 2 == 0 ? nil : "no")
                     if answer % 2 == 0 { return deeds }
                     continue
                 }

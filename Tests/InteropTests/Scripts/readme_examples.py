@@ -388,15 +388,16 @@ class Reader:
         elif words[0] == "culvert-load" and words[1] != "serve":
             self.finish(f"{line} --duration 1 --warmup 0")
         else:
-            self.finish(line)
+            # What a master has done it says nothing of.
+            self.finish(line, is_silent="-O" in words)
 
-    def finish(self, line):
+    def finish(self, line, is_silent=False):
         code, said, wrong = self.output(line)
-        if code or not said + wrong:
+        if code or not said + wrong and not is_silent:
             raise Wrong(f"exit status {code}\n{said}{wrong}")
 
     def background(self, line, name):
-        """A line that ends in &: it runs until the end of its block."""
+        """What runs until the end of its block."""
         words = shlex.split(line.removesuffix("&"))
         if words[0] == "culvert":
             doors = Doors(self.settings(words))
@@ -455,7 +456,8 @@ def main():
             reader.end_block()
             block = number
         try:
-            if line.endswith("&"):
+            # A master is what the next lines of its block ask.
+            if line.endswith("&") or line.startswith("culvert ") and " -M -S " in line:
                 reader.background(line, f"example-{index}")
             else:
                 reader.example(line, f"example-{index}")

@@ -86,6 +86,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     /// The client was told what it did wrong, and a reset could overtake that.
     private mutating func endAnsweredGreeting(_ id: GreetingID) {
         let connection = greetings.remove(id).connection
+        tallies[.direct(connection.forward)].dropped += 1
         deliveries.adopt(
             Delivery(
                 connection.descriptor, rest: Spill(), .finish, inputEnded: false,
@@ -238,7 +239,7 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
     }
 
     private mutating func openGreeted(_ flow: FlowID) {
-        flows[flow].phase = .open
+        becomesOpen(flow)
         awaitReadable(flow)
         // What came behind the request, and perhaps its end.
         flowWritable(flow)
