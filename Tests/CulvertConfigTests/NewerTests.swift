@@ -57,6 +57,7 @@ import Testing
         Case("Match !version OpenSSH_[89]*,OpenSSH_1?.*\nPort 1\n", "host", ["port 22"]),
         Case("Match sessiontypes none\n", "host", nil),
         // Tokens.
+        Case("RevokedHostKeys /k/%h-%p /%n\nPort 7\n", "host", ["revokedhostkeys /k/host-7 /host"]),
         Case("Host host\nUser u-%n\n", "host", ["user u-host"]), Case("User %u\n", "-l x%u host", ["user x%u"]),
         Case("", "-oUser=a%%b host", ["user a%b"]), Case("User ${CORPUS}\n", "host", ["user from-the-environment"]),
         Case("User %r\n", "host", nil), Case("User %C\n", "host", nil),

@@ -253,6 +253,12 @@ struct SettingsText {
         if let command = store.plain["versionaddendum"]?.first {
             values["versionaddendum"] = [try expansion.tokens(command, origin: "VersionAddendum")]
         }
+        // Since OpenSSH 10.
+        if let files = store.plain["revokedhostkeys"], files.contains(where: { $0.contains("%") }) {
+            var paths: [String] = []
+            for file in files { paths.append(try expansion.path(file, origin: "RevokedHostKeys")) }
+            values["revokedhostkeys"] = [paths.joined(separator: " ")]
+        }
         // Of the value only.
         for pair in store.plain["setenv"] ?? [] {
             let name = pair.prefix { $0 != "=" }

@@ -25,7 +25,14 @@ struct ControlPlace: Hashable {
 
     static let roots = "/run/culvert"
 
-    func path(of process: Int) -> String { "\(directory)/\(process).sock" }
+    func path(of process: Int) -> String { "\(directory)/\(Self.name(of: process))" }
+
+    static func name(of process: Int) -> String { "\(process).sock" }
+
+    /// Of a process that has died; in another user's directory it stays.
+    func removeSocket(of process: Int) throws(IOError) {
+        try OwnDirectory.removeSocket(Self.name(of: process), in: directory)
+    }
 
     /// Makes the directory where it is not there. A socket of that name is a dead process's: numbers come again.
     func listen(process: Int) throws(Failure) -> ControlListener {
@@ -33,7 +40,7 @@ struct ControlPlace: Hashable {
         guard let address = SocketAddress(path: path) else { throw Failure(reason: "\(path): the path is too long") }
         do throws(IOError) {
             try OwnDirectory.prepare(directory)
-            try OwnDirectory.removeSocket(path)
+            try removeSocket(of: process)
             return try ControlListener(at: address)
         } catch {
             throw Failure(reason: "\(path): \(error)")

@@ -10,17 +10,18 @@ enum RunningProcesses {
     /// there without tunnels but one, which says so.
     static func ask(_ environment: ConfigurationEnvironment, withFlows: Bool) -> [ProcessDocument] {
         var found: [ProcessDocument] = []
-        for (process, path) in sockets(environment) {
+        for (place, process) in sockets(environment) {
             do throws(HTTPClient.Failure) {
                 let answer = try HTTPClient.get(
-                    "/v1/tunnels?flows=\(withFlows ? "yes" : "no")", at: path, deadline: Tick.current() + patience)
+                    "/v1/tunnels?flows=\(withFlows ? "yes" : "no")", at: place.path(of: process),
+                    deadline: Tick.current() + patience)
                 guard answer.status == 200, let document = JSON.document(ProcessDocument.self, from: answer.body) else {
                     throw .silent
                 }
                 found.append(document)
             } catch {
                 switch error {
-                case .gone: if !OwnDirectory.isRunning(Int32(process)) { try? OwnDirectory.removeSocket(path) }
+                case .gone: if !OwnDirectory.isRunning(Int32(process)) { try? place.removeSocket(of: process) }
                 // Another user's.
                 case .refused: continue
                 case .silent: found.append(silent(process))
@@ -38,12 +39,12 @@ enum RunningProcesses {
     }
 
     /// By process.
-    private static func sockets(_ environment: ConfigurationEnvironment) -> [(Int, path: String)] {
-        var sockets: [(Int, String)] = []
+    private static func sockets(_ environment: ConfigurationEnvironment) -> [(ControlPlace, process: Int)] {
+        var sockets: [(ControlPlace, Int)] = []
         for directory in directories(environment) {
             for name in names(in: directory) where name.hasSuffix(".sock") {
                 guard let process = Int32(name.dropLast(5)), process > 0 else { continue }
-                sockets.append((Int(process), "\(directory)/\(name)"))
+                sockets.append((ControlPlace(directory: directory), Int(process)))
             }
         }
         return sockets
