@@ -46,11 +46,12 @@ enum Peer: String, CaseIterable, CustomStringConvertible, Codable {
                     + ["diffie-hellman-group16-sha512", "diffie-hellman-group14-sha256"],
                 ciphers: Shared.allCiphers.filter { $0 != "chacha20-poly1305@openssh.com" }, renewers: [.culvert])
         case .conch:
-            // No strict key exchange, and no MAC over what is encrypted.
+            // No strict key exchange, and no MAC over what is encrypted; and no cipher without MAC, with which either end
+            // alone would renew the keys (`Renewing.all`).
             Shared(
                 keyExchanges: ["mlkem768x25519-sha256"] + Shared.curve25519 + Shared.ecdh
                     + ["diffie-hellman-group-exchange-sha256"],
-                ciphers: Shared.counter, macs: ["hmac-sha2-256", "hmac-sha2-512"])
+                ciphers: Shared.counter, macs: ["hmac-sha2-256", "hmac-sha2-512"], renewers: [.both])
         case .erlang:
             // It looks once a minute only how much it has carried, and then begins an exchange.
             Shared(keyExchanges: Shared.curve25519 + Shared.ecdh + Shared.groups, renewers: [.culvert])
