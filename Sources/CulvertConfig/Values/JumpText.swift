@@ -16,8 +16,9 @@ struct JumpText: Hashable, Sendable {
             guard let jump = JumpText(hop: hop) else {
                 throw setting.fault("'\(hop)' is no jump host: give [user@]host[:port]")
             }
-            if case .flag = setting.origin, let user = jump.user {
-                try UserName.checkTyped(user, origin: setting.origin.text)
+            switch setting.origin {
+            case .flag, .option: if let user = jump.user { try UserName.checkTyped(user, origin: setting.origin.text) }
+            case .line: break
             }
         }
         return text
