@@ -90,24 +90,18 @@ final class PlanRenewal: Sendable {
             return false
         }
         guard isWanted else { return }
-        let change: String?
-        switch renewed {
-        case .failed(let reason):
-            tell(reason)
-            change = nil
-        case .plan(let plan):
-            change = state.withLock { state in
-                let before = state.current
+        if case .failed(let reason) = renewed { tell(reason) }
+        // In one step: whoever sees the new plan sees that the reading is over, and what is to be said of it was said.
+        state.withLock { state in
+            let before = state.current.destination
+            if case .plan(let plan) = renewed {
                 state.current.renewLogin(from: plan)
                 state.told = nil
-                return before.destination == state.current.destination
-                    ? nil : "the configuration leads to \(state.current.destination) now"
             }
-        }
-        if let change { journal.info(change) }
-        state.withLock {
-            $0.begun = nil
-            $0.readings += 1
+            state.begun = nil
+            state.readings += 1
+            let now = state.current.destination
+            if before != now { journal.info("the configuration leads to \(now) now") }
         }
     }
 
