@@ -78,7 +78,8 @@ import Testing
         try link.echo(echo.port, total: 10_000)
     }
 
-    /// Keys renewed all the time by the server, by us, and by both, a hundred times and more.
+    /// Keys renewed all the time by the server, by us, and by both: 4 MiB each way. How often we do so while bytes are
+    /// under way depends on how many come in one piece.
     @Test(arguments: [("RekeyLimit 32K", false), ("", true), ("RekeyLimit 32K", true)])
     func keysAreRenewed(_ configuration: String, _ ours: Bool) throws {
         let server = try TestServer(configuration)
@@ -89,7 +90,7 @@ import Testing
             if ours { settings.rekeyLimits.bytes = 32 << 10 }
             let link = try login(server, settings)
             try link.echo(echo.port, total: 4 << 20)
-            #expect(link.allSendable >= 50)
+            #expect(link.allSendable >= 12)
         }
     }
 
