@@ -139,23 +139,15 @@ struct TunnelProcess {
         let (news, knocks) = (news, knocks)
         let renewal = PlanRenewal(plan, journal: tunnel.journal, read: tunnel.renewed)
         let leadsTo = { @Sendable in renewal.current.destination }
-        // Its last words, for those who ask when nobody is there any more.
-        let last = Guarded<TunnelReport?>(nil)
+        let line = TunnelLine(control)
         places.append(
             Place(
                 name: tunnel.name,
                 order: { control.post(.order($0)) }, leadsTo: leadsTo, links: plan.links,
                 forwards: plan.forwards.count + plan.reverse.count,
                 control: TunnelControl(
-                    change: { control.post(.change($0, answer: $1)) }, stop: { news.post((index, .stopWanted)) },
-                    report: { answer in
-                        if let report = last.withLock({ $0 }) {
-                            answer(report)
-                        } else {
-                            control.post(.report(answer: answer))
-                        }
-                    },
-                    carry: { control.post(.handedOver($0, text: $1, $2, $3)) })))
+                    change: { line.post(.change($0, answer: $1)) }, stop: { news.post((index, .stopWanted)) },
+                    report: { line.report(to: $0) }, carry: { line.post(.handedOver($0, text: $1, $2, $3)) })))
         try Thread.start(name: "culvert-tunnel") {
             var thread = PoolThread(
                 tunnel, leadsTo: leadsTo, crew: crew, control: control, streams: streams, knocks: knocks,
@@ -176,7 +168,7 @@ struct TunnelProcess {
                     }
                 }, tell: { news.post((index, $0)) })
             let ending = thread.run()
-            last.withLock { $0 = thread.lastReport }
+            line.end(thread.lastReport)
             atEnd()
             news.post((index, .ended(ending)))
         }
