@@ -185,7 +185,7 @@ enum HelpText {
           -V, --version         print the version
           -h, --help            print this
 
-        It asks each culvert of yours at its control socket (root: everybody's): in $RUNTIME_DIRECTORY, in
+        It asks each culvert of yours at its control socket (root: services' too): in $RUNTIME_DIRECTORY, in
         $XDG_RUNTIME_DIR/culvert, or in /run/culvert. A tunnel from a command line has its destination for a name.
 
         Exit codes:

@@ -187,8 +187,8 @@ public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {
     public static let noAddress = IOError(EADDRNOTAVAIL, "bind")
     /// Nothing listens at a Unix socket's path, or nothing is there.
     public var isNobodyThere: Bool { number == ECONNREFUSED || number == ENOENT }
-    /// The deadline has passed.
-    public var isTimeout: Bool { number == ETIMEDOUT }
+    /// It is another user's.
+    public var isForbidden: Bool { number == EACCES || number == EPERM }
     /// What was to be made has the name or the place of something that is there (EADDRINUSE).
     public var isInUse: Bool { number == EADDRINUSE }
 }

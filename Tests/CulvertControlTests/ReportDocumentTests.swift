@@ -91,7 +91,9 @@ import Testing
         ]
         for (bytes, text) in sizes { #expect(StatusWords.size(bytes) == text) }
         let lengths: [(Double, String)] = [
-            (0.002, "2 ms"), (0.00025, "0.25 ms"), (0.0123, "12 ms"), (1.25, "1.3 s"), (0, "0 ms"),
+            (-1e300, "- ms"), (.infinity, "- s"), (1e300, "- s"), (0.002, "2 ms"), (0.00025, "0.25 ms"),
+            (0.0123, "12 ms"),
+            (1.25, "1.3 s"), (0, "0 ms"),
             (0.00005, "0.05 ms"),
         ]
         for (seconds, text) in lengths { #expect(StatusWords.length(seconds) == text) }

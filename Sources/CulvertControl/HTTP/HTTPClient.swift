@@ -32,7 +32,8 @@ enum HTTPClient {
             }
         } catch {
             if error.isNobodyThere { throw .gone }
-            throw error.isTimeout ? .silent : .refused(errorText(error.number))
+            // A queue that is full is no answer either.
+            throw error.isForbidden ? .refused(errorText(error.number)) : .silent
         }
         return try parse(answer)
     }

@@ -15,7 +15,9 @@ enum RunningProcesses {
                 let answer = try HTTPClient.get(
                     "/v1/tunnels?flows=\(withFlows ? "yes" : "no")", at: place.path(of: process),
                     deadline: Tick.current() + patience)
-                guard answer.status == 200, let document = JSON.document(ProcessDocument.self, from: answer.body) else {
+                guard answer.status == 200, let document = JSON.document(ProcessDocument.self, from: answer.body),
+                    document.pid == process
+                else {
                     throw .silent
                 }
                 found.append(document)
@@ -58,7 +60,6 @@ enum RunningProcesses {
         }
         directories.append(ControlPlace.roots)
         directories += names(in: ControlPlace.roots).map { "\(ControlPlace.roots)/\($0)" }
-        if environment.userID == 0 { directories += names(in: "/run/user").map { "/run/user/\($0)/culvert" } }
         var seen: Set<String> = []
         return directories.filter { seen.insert($0).inserted }
     }

@@ -77,6 +77,7 @@ enum StatusWords {
             rest /= 1024
             unit += 1
         }
+        guard rest.isFinite else { return "-" }
         return unit == 0 ? "\(Int(rest)) B" : "\(rounded(rest)) \(units[unit])"
     }
 
@@ -87,7 +88,7 @@ enum StatusWords {
 
     /// Two digits that matter, and never an exponent.
     private static func rounded(_ value: Double) -> String {
-        guard value.isFinite, value < 1e15 else { return "-" }
+        guard value.isFinite, abs(value) < 1e15 else { return "-" }
         if value >= 9.95 { return "\(Int((value).rounded()))" }
         let steps = value >= 0.995 ? 10.0 : 100.0
         let scaled = Int((value * steps).rounded())

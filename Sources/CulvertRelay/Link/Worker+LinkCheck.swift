@@ -39,9 +39,8 @@ extension Worker where Driver: ~Copyable, Engine: ~Copyable {
             scheduleCheck(link, at: next)
         }
         let begun = links[link].engine.keyExchangesOfPeer
-        if links[link].end == nil,
-            !links[link].exchangeBudget.allows(begun, driver.now, heard: links[link].bytesReceived)
-        {
+        let carried = links[link].bytesReceived + links[link].bytesSent
+        if links[link].end == nil, !links[link].exchangeBudget.allows(begun, driver.now, carried: carried) {
             end(link, .givenUp("the server begins one key exchange after the other"))
         }
     }

@@ -286,16 +286,18 @@ import Testing
     func exchangesAreCounted() {
         let most = UInt64(ExchangeBudget.most)
         var budget = ExchangeBudget(now: Self.at(0))
-        let atOnce = (0...most).allSatisfy { budget.allows($0, Self.at(0), heard: 0) }
-        let oneMore = budget.allows(most + 1, Self.at(0), heard: 0)
+        let atOnce = (0...most).allSatisfy { budget.allows($0, Self.at(0), carried: 0) }
+        let oneMore = budget.allows(most + 1, Self.at(0), carried: 0)
         #expect(atOnce && !oneMore)
         var patient = ExchangeBudget(now: Self.at(0))
         // RekeyLimit of 16 bytes, at a stream of whole packets; then an exchange every tenth of a second, of an idle link.
-        let busy = (1...10 * most).allSatisfy { patient.allows($0, Self.at(0), heard: $0 * 32 * 1024) }
-        let heard = 10 * most * 32 * 1024
-        let idle = (1...10 * most).allSatisfy { patient.allows(10 * most + $0, Self.at(Double($0) / 10), heard: heard) }
+        let busy = (1...10 * most).allSatisfy { patient.allows($0, Self.at(0), carried: $0 * 32 * 1024) }
+        let carried = 10 * most * 32 * 1024
+        let idle = (1...10 * most).allSatisfy {
+            patient.allows(10 * most + $0, Self.at(Double($0) / 10), carried: carried)
+        }
         #expect(busy && idle)
-        let late = patient.allows(30 * most, Self.at(3 * Double(most)), heard: heard)
+        let late = patient.allows(30 * most, Self.at(3 * Double(most)), carried: carried)
         #expect(!late, "more at once than it may save")
     }
 
