@@ -82,6 +82,8 @@ import Testing
         #expect(
             String(decoding: response.bytes(hasBody: false, keepsAlive: true), as: UTF8.self).hasSuffix(
                 "no-store\r\n\r\n"))
+        let refusal = String(decoding: HTTPResponse.onlyRead.bytes(hasBody: true, keepsAlive: true), as: UTF8.self)
+        #expect(refusal.hasPrefix("HTTP/1.1 405 ") && refusal.contains("\r\nAllow: GET, HEAD\r\n"))
         for status in HTTPStatus.allCases { #expect(!status.phrase.isEmpty) }
     }
 }

@@ -8,6 +8,9 @@ struct HTTPRequest: Hashable {
     var body: [UInt8]
     /// The connection is for further requests too (RFC 9112 §9.3).
     var keepsAlive: Bool
+
+    /// It changes nothing (RFC 9110 §9.2.1), as far as such methods are answered.
+    var isRead: Bool { method == "GET" || method == "HEAD" }
 }
 
 /// Why a request is no good: the status that says so. The connection cannot go on.

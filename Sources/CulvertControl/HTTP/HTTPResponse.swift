@@ -42,6 +42,13 @@ struct HTTPResponse: Hashable {
         HTTPResponse(status: status, type: "text/plain; charset=utf-8", body: Array("\(text)\n".utf8))
     }
 
+    /// To a request that is not `isRead`, where nothing else is taken.
+    static let onlyRead: HTTPResponse = {
+        var response = text(.methodNotAllowed, "only GET is answered here")
+        response.allow = "GET, HEAD"
+        return response
+    }()
+
     /// `hasBody`: HEAD is answered with the head of GET's answer (RFC 9110 §9.3.2).
     func bytes(hasBody: Bool, keepsAlive: Bool) -> [UInt8] {
         var head = "HTTP/1.1 \(status.rawValue) \(status.phrase)\r\nContent-Type: \(type)\r\n"

@@ -40,10 +40,8 @@ struct MetricsRoutes: Sendable {
     init(_ tunnels: [ShownTunnel]) { self.tunnels = tunnels }
 
     func answer(_ request: HTTPRequest, reply: @escaping @Sendable (HTTPResponse) -> Void) -> HTTPDesk.GiveUp? {
-        guard ["GET", "HEAD"].contains(request.method) else {
-            var response = HTTPResponse.text(.methodNotAllowed, "only GET is answered here")
-            response.allow = "GET, HEAD"
-            reply(response)
+        guard request.isRead else {
+            reply(.onlyRead)
             return nil
         }
         let tunnels = tunnels

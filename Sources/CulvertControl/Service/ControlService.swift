@@ -70,11 +70,7 @@ struct ControlRoutes: Sendable {
         _ request: HTTPRequest, _ asked: [ShownTunnel], withFlows: Bool,
         _ reply: @escaping @Sendable (HTTPResponse) -> Void
     ) -> HTTPDesk.GiveUp? {
-        guard ["GET", "HEAD"].contains(request.method) else {
-            var response = HTTPResponse.text(.methodNotAllowed, "only GET is answered here")
-            response.allow = "GET, HEAD"
-            return refuse(reply, response)
-        }
+        guard request.isRead else { return refuse(reply, .onlyRead) }
         let (process, since) = (process, since)
         let question = ReportsAsked.ask(asked) { reports in
             let document = ProcessDocument(
